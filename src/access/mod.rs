@@ -1,0 +1,1 @@
+//! Operators: tokens and roles. Destinations' credentials live elsewhere.

@@ -1,0 +1,1 @@
+//! Adobe Commerce's spelling: the only room that knows how its JSON is written.

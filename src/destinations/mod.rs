@@ -1,0 +1,1 @@
+//! What a destination wants to be sent, and what its answer means.

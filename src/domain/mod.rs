@@ -1,0 +1,1 @@
+//! Orders, lines, money: no I/O, no clock, no async, no logging.

@@ -1,0 +1,3 @@
+//! A stored event and its identity.
+pub mod ids;
+pub mod keys;

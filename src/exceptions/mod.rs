@@ -1,0 +1,1 @@
+//! Business records somebody owns: open, group, resolve, replay.

@@ -1,0 +1,1 @@
+//! The path of a request: bound, verify, decode, dedup, append, answer.

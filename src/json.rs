@@ -1,0 +1,401 @@
+//! JSON as a tree that keeps the digits of numbers as text and refuses what could hurt us.
+//!
+//! Commerce sends amounts as JSON numbers; a float would turn `19.99999999999999999999` into `20`. The tree therefore
+//! borrows every number token from the input. Limits follow delivery-semantics POI-3: depth, item count, string and
+//! number length are bounded, duplicate object names are refused. Scanning is [`jiter`]'s; what is ours is the tree,
+//! the limits and the tolerant readers (`number or string`, `array or map`, `[]` for `{}`) that Commerce needs.
+//!
+//! Deliberately absent: floats, mutation, and a `Serialize` that could re-spell a number.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use jiter::{Jiter, JiterError, Peek};
+
+/// Bounds on one JSON text.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Deepest nesting of arrays and objects.
+    pub depth_max: usize,
+    /// Longest string in bytes, after escapes are resolved.
+    pub string_bytes_max: usize,
+    /// Longest number token in characters.
+    pub number_chars_max: usize,
+    /// Most members of one array or object.
+    pub items_max: usize,
+}
+
+impl Default for Limits {
+    /// POI-3.
+    fn default() -> Self {
+        Limits { depth_max: 64, string_bytes_max: 256 * 1024, number_chars_max: 128, items_max: 10_000 }
+    }
+}
+
+/// Why a text is not acceptable JSON. Never carries text of the input beyond an object name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// The body has no bytes, or white space only.
+    #[error("the body is empty")]
+    Empty,
+    /// Not JSON (or not UTF-8); `at` is the byte offset.
+    #[error("not valid JSON at byte {at}: {reason}")]
+    Syntax {
+        /// Byte offset into the text.
+        at: usize,
+        /// What the scanner expected.
+        reason: String,
+    },
+    /// One of the [`Limits`] is exceeded.
+    #[error("{what} exceeds the limit of {limit} at byte {at}")]
+    Limit {
+        /// Which limit.
+        what: &'static str,
+        /// Its value.
+        limit: usize,
+        /// Byte offset into the text.
+        at: usize,
+    },
+    /// The same name twice in one object: readers disagree on which one counts.
+    #[error("the name \"{name}\" stands twice in one object at byte {at}")]
+    DuplicateName {
+        /// The name, cut to 64 characters.
+        name: String,
+        /// Byte offset into the text.
+        at: usize,
+    },
+}
+
+/// A JSON value; numbers are their own digits.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Json<'a> {
+    /// `null`
+    Null,
+    /// `true`, `false`
+    Bool(bool),
+    /// The number token exactly as sent.
+    Number(&'a str),
+    /// A string with escapes resolved.
+    String(Cow<'a, str>),
+    /// An array.
+    Array(Vec<Json<'a>>),
+    /// An object, members in the order sent, names unique.
+    Object(Vec<(Cow<'a, str>, Json<'a>)>),
+}
+
+/// Parses one complete JSON text.
+///
+/// # Errors
+/// [`JsonError`] names the offence and its byte offset.
+pub fn parse<'a>(text: &'a [u8], limits: &Limits) -> Result<Json<'a>, JsonError> {
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Err(JsonError::Empty);
+    }
+    // One validation up front; every slice of the text is then text as well.
+    std::str::from_utf8(text)
+        .map_err(|error| JsonError::Syntax { at: error.valid_up_to(), reason: "invalid UTF-8".to_owned() })?;
+    let mut reader = Reader { text, jiter: Jiter::new(text), limits };
+    let peek = reader.jiter.peek().map_err(|error| syntax(&error))?;
+    let value = reader.value(peek, 0)?;
+    reader.jiter.finish().map_err(|error| syntax(&error))?;
+    Ok(value)
+}
+
+struct Reader<'a, 'l> {
+    text: &'a [u8],
+    jiter: Jiter<'a>,
+    limits: &'l Limits,
+}
+
+fn syntax(error: &JiterError) -> JsonError {
+    JsonError::Syntax { at: error.index, reason: error.error_type.to_string() }
+}
+
+impl<'a> Reader<'a, '_> {
+    fn value(&mut self, peek: Peek, depth: usize) -> Result<Json<'a>, JsonError> {
+        match peek {
+            Peek::Null => self.jiter.known_null().map(|()| Json::Null).map_err(|error| syntax(&error)),
+            Peek::True | Peek::False => self.jiter.known_bool(peek).map(Json::Bool).map_err(|error| syntax(&error)),
+            Peek::String => {
+                let start = self.jiter.current_index();
+                let decoded = self.jiter.known_str().map_err(|error| syntax(&error))?.len();
+                self.check("a string", decoded, self.limits.string_bytes_max, start)?;
+                self.string_from(start).map(Json::String)
+            }
+            Peek::Array => self.array(depth + 1),
+            Peek::Object => self.object(depth + 1),
+            _ if peek.is_num() => {
+                let start = self.jiter.current_index();
+                self.jiter.known_number_bytes(peek).map_err(|error| syntax(&error))?;
+                let token = self.jiter.slice_to_current(start);
+                self.check("a number", token.len(), self.limits.number_chars_max, start)?;
+                if !token.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')) {
+                    return Err(JsonError::Syntax { at: start, reason: "not a number".to_owned() });
+                }
+                Ok(Json::Number(std::str::from_utf8(token).expect("checked above")))
+            }
+            _ => Err(JsonError::Syntax { at: self.jiter.current_index(), reason: "a value is expected".to_owned() }),
+        }
+    }
+
+    /// The string whose opening quote stands at `start` and which has just been scanned: borrowed where it has no escape.
+    fn string_from(&mut self, start: usize) -> Result<Cow<'a, str>, JsonError> {
+        let token = self.jiter.slice_to_current(start);
+        let inner = &token[1..token.len() - 1];
+        if inner.contains(&b'\\') {
+            let mut again = Jiter::new(token);
+            return again.next_str().map(|text| Cow::Owned(text.to_owned())).map_err(|error| syntax(&error));
+        }
+        Ok(Cow::Borrowed(std::str::from_utf8(inner).expect("checked above")))
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
+        let at = self.jiter.current_index();
+        self.check("nesting", depth, self.limits.depth_max, at)?;
+        let mut items = Vec::new();
+        let mut next = self.jiter.known_array().map_err(|error| syntax(&error))?;
+        while let Some(peek) = next {
+            items.push(self.value(peek, depth)?);
+            self.check("the number of items", items.len(), self.limits.items_max, at)?;
+            next = self.jiter.array_step().map_err(|error| syntax(&error))?;
+        }
+        Ok(Json::Array(items))
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
+        let at = self.jiter.current_index();
+        self.check("nesting", depth, self.limits.depth_max, at)?;
+        let mut members: Vec<(Cow<'a, str>, Json<'a>)> = Vec::new();
+        let mut seen: Option<std::collections::HashSet<String>> = None;
+        let mut next = self.jiter.known_object().map_err(|error| syntax(&error))?.map(str::to_owned);
+        while let Some(name) = next {
+            // Small objects are searched, large ones hashed: refusing doubles must not cost quadratic time.
+            let doubled = match &mut seen {
+                Some(seen) => !seen.insert(name.clone()),
+                None => members.iter().any(|(known, _)| *known == name),
+            };
+            if doubled {
+                let at = self.jiter.current_index();
+                return Err(JsonError::DuplicateName { name: name.chars().take(64).collect(), at });
+            }
+            if seen.is_none() && members.len() == 32 {
+                seen = Some(members.iter().map(|(known, _)| known.to_string()).chain([name.clone()]).collect());
+            }
+            self.check("a name", name.len(), self.limits.string_bytes_max, at)?;
+            let peek = self.jiter.peek().map_err(|error| syntax(&error))?;
+            let value = self.value(peek, depth)?;
+            members.push((Cow::Owned(name), value));
+            self.check("the number of members", members.len(), self.limits.items_max, at)?;
+            next = self.jiter.next_key().map_err(|error| syntax(&error))?.map(str::to_owned);
+        }
+        Ok(Json::Object(members))
+    }
+
+    fn check(&self, what: &'static str, size: usize, limit: usize, at: usize) -> Result<(), JsonError> {
+        debug_assert!(at <= self.text.len());
+        if size > limit { Err(JsonError::Limit { what, limit, at }) } else { Ok(()) }
+    }
+}
+
+impl<'a> Json<'a> {
+    /// The member of that name; `None` for anything but an object that has it.
+    pub fn get(&self, name: &str) -> Option<&Json<'a>> {
+        match self {
+            Json::Object(members) => members.iter().find(|(known, _)| known == name).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// Like [`Json::get`], with `null` counted as missing.
+    pub fn present(&self, name: &str) -> Option<&Json<'a>> {
+        self.get(name).filter(|value| !matches!(value, Json::Null))
+    }
+
+    /// The value at a JSON pointer (RFC 6901).
+    pub fn pointer(&self, pointer: &str) -> Option<&Json<'a>> {
+        if pointer.is_empty() {
+            return Some(self);
+        }
+        pointer.strip_prefix('/')?.split('/').try_fold(self, |value, raw| {
+            let name = raw.replace("~1", "/").replace("~0", "~");
+            match value {
+                Json::Array(items) => items.get(name.parse::<usize>().ok()?),
+                _ => value.get(&name),
+            }
+        })
+    }
+
+    /// The text of a string; nothing else.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Json::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text of a string, or the digits of a number: Commerce swaps them freely.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Json::String(text) => Some(text),
+            Json::Number(token) => Some(token),
+            _ => None,
+        }
+    }
+
+    /// The items of an array, or the values of an object: Commerce sends collections as maps keyed by id too.
+    /// `None` for scalars; `null` is an empty collection.
+    pub fn elements(&self) -> Option<Vec<&Json<'a>>> {
+        match self {
+            Json::Array(items) => Some(items.iter().collect()),
+            Json::Object(members) => Some(members.iter().map(|(_, value)| value).collect()),
+            Json::Null => Some(Vec::new()),
+            _ => None,
+        }
+    }
+
+    /// Whether this is an array.
+    pub fn is_array(&self) -> bool {
+        matches!(self, Json::Array(_))
+    }
+
+    /// Whether this is an object.
+    pub fn is_object(&self) -> bool {
+        matches!(self, Json::Object(_))
+    }
+
+    /// One word for error messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Json::Null => "null",
+            Json::Bool(_) => "boolean",
+            Json::Number(_) => "number",
+            Json::String(_) => "string",
+            Json::Array(_) => "array",
+            Json::Object(_) => "object",
+        }
+    }
+
+    /// The canonical spelling used for digests: names sorted by bytes, no white space, number tokens as sent.
+    pub fn canonical(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out, true);
+        out
+    }
+
+    fn write(&self, out: &mut String, sorted: bool) {
+        match self {
+            Json::Null => out.push_str("null"),
+            Json::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Json::Number(token) => out.push_str(token),
+            Json::String(text) => write_string(out, text),
+            Json::Array(items) => {
+                out.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    item.write(out, sorted);
+                }
+                out.push(']');
+            }
+            Json::Object(members) => {
+                let mut order: Vec<&(Cow<'a, str>, Json<'a>)> = members.iter().collect();
+                if sorted {
+                    order.sort_by(|left, right| left.0.cmp(&right.0));
+                }
+                out.push('{');
+                for (index, (name, value)) in order.into_iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    write_string(out, name);
+                    out.push(':');
+                    value.write(out, sorted);
+                }
+                out.push('}');
+            }
+        }
+    }
+}
+
+/// Compact JSON text with every token as it was sent.
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = String::new();
+        self.write(&mut out, false);
+        formatter.write_str(&out)
+    }
+}
+
+fn write_string(out: &mut String, text: &str) {
+    out.push_str(&serde_json::to_string(text).expect("a string always serialises"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Json<'_>, JsonError> {
+        parse(text.as_bytes(), &Limits::default())
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let json = read(r#"{"a":19.99999999999999999999,"b":[1e3,-0.0]}"#).unwrap();
+        assert_eq!(json.get("a").unwrap().as_text(), Some("19.99999999999999999999"));
+        assert_eq!(json.pointer("/b/0").unwrap().as_text(), Some("1e3"));
+        assert_eq!(json.to_string(), r#"{"a":19.99999999999999999999,"b":[1e3,-0.0]}"#);
+    }
+
+    #[test]
+    fn poi_3_limits_are_refusals() {
+        let deep = "[".repeat(65) + &"]".repeat(65);
+        assert!(matches!(read(&deep), Err(JsonError::Limit { what: "nesting", limit: 64, .. })));
+        assert!(read(&("[".repeat(64) + &"]".repeat(64))).is_ok());
+        assert!(matches!(read(&"9".repeat(129)), Err(JsonError::Limit { what: "a number", .. })));
+        let long = format!("\"{}\"", "x".repeat(256 * 1024 + 1));
+        assert!(matches!(read(&long), Err(JsonError::Limit { what: "a string", .. })));
+        let many = format!("[{}0]", "0,".repeat(10_000));
+        assert!(matches!(read(&many), Err(JsonError::Limit { what: "the number of items", .. })));
+    }
+
+    #[test]
+    fn duplicate_names_are_refused_in_small_and_large_objects() {
+        assert!(matches!(read(r#"{"a":1,"\u0061":2}"#), Err(JsonError::DuplicateName { .. })));
+        let mut text = String::from("{");
+        for index in 0..100 {
+            text.push_str(&format!("\"k{index}\":0,"));
+        }
+        assert!(matches!(read(&(text.clone() + "\"k40\":1}")), Err(JsonError::DuplicateName { .. })));
+        assert!(matches!(read(&(text.clone() + "\"k3\":1}")), Err(JsonError::DuplicateName { .. })));
+        assert!(read(&(text + "\"new\":1}")).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused() {
+        for text in
+            ["NaN", "{\"a\":Infinity}", "[1,]", "{\"a\":01}", "\u{feff}{}", "{} x", "{'a':1}", "-", "\"\\ud800\""]
+        {
+            assert!(matches!(read(text), Err(JsonError::Syntax { .. })), "{text}");
+        }
+        assert_eq!(read(" \n"), Err(JsonError::Empty));
+        assert!(matches!(parse(b"\"\xff\"", &Limits::default()), Err(JsonError::Syntax { at: 1, .. })));
+    }
+
+    #[test]
+    fn escapes_are_resolved_and_order_does_not_matter_for_the_canonical_form() {
+        let one = read(r#"{"b":"\u00e9\/","a":{"d":1.0,"c":null}}"#).unwrap();
+        let two = read(" {\"a\": {\"c\":null, \"d\":1.0}, \"b\":\"é/\"}").unwrap();
+        assert_eq!(one.canonical(), two.canonical());
+        assert_ne!(one.to_string(), two.to_string());
+        assert_eq!(one.get("b").unwrap().as_str(), Some("é/"));
+    }
+
+    #[test]
+    fn maps_and_arrays_are_collections() {
+        assert_eq!(read(r#"{"12":{},"13":{}}"#).unwrap().elements().unwrap().len(), 2);
+        assert_eq!(read("[]").unwrap().elements().unwrap().len(), 0);
+        assert_eq!(read("null").unwrap().elements().unwrap().len(), 0);
+        assert!(read("3").unwrap().elements().is_none());
+    }
+}

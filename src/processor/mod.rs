@@ -1,0 +1,1 @@
+//! Claims envelopes: parse, expand, route, enqueue.

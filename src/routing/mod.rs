@@ -1,0 +1,1 @@
+//! Which destinations a document goes to, and why.

@@ -1,0 +1,1 @@
+//! The store port: what the business writes down and asks back.
