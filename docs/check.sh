@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks what the documents promise about the repository: every relative link leads to a file, every exception code has
-# its place in the index, every decision is listed, and the JSON files parse.
+# its place in the index, every decision is listed, alerts use known metrics, and the JSON files parse.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -29,6 +29,12 @@ done
 for page in docs/decisions/[0-9]*.md; do
   if ! grep -q "($(basename "$page"))" docs/decisions/README.md; then problem "docs/decisions/README.md does not list $page"; fi
 done
+
+# Alert rules may only use metrics that the page explains.
+while IFS= read -r name; do
+  base="${name%_bucket}"
+  if ! grep -q "^| \`$base\` |" docs/operations/metrics.md; then problem "deploy/alerts.yml uses $name, which docs/operations/metrics.md does not explain"; fi
+done < <(grep -oE '[a-z_]+\{job="crossdock"' deploy/alerts.yml | cut -d'{' -f1 | grep -vx up | sort -u)
 
 if command -v python3 >/dev/null 2>&1; then
   for file in docs/patchworks/*.json; do
