@@ -1,1 +1,3 @@
 //! The self-contained tour.
+
+pub mod erp;
