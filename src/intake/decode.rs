@@ -159,7 +159,7 @@ impl<'j, 'a> Finder<'j, 'a> {
                 let context = Context { kind: Some(kind), ..context.wrapped() };
                 let plugin = object.get("result").is_some() || object.get("subject").is_some();
                 if kind == RecordKind::Order && plugin && context.event_name.is_none() {
-                    self.plugin(object, member, path, context);
+                    self.plugin(object, member, path, &context);
                     return true;
                 }
                 self.found(kind, member, below(path, name), &context);
@@ -170,10 +170,10 @@ impl<'j, 'a> Finder<'j, 'a> {
     }
 
     /// `order_management.place`: with a result the order is saved, and the result is the fresher copy.
-    fn plugin(&mut self, object: &'j Json<'a>, order: &'j Json<'a>, path: &str, context: Context) {
+    fn plugin(&mut self, object: &'j Json<'a>, order: &'j Json<'a>, path: &str, context: &Context) {
         let before = object.get("result").is_none();
         let moment = if before { "before" } else { "after" };
-        let context = Context { event_name: Some(format!("order_management.place.{moment}")), ..context };
+        let context = Context { event_name: Some(format!("order_management.place.{moment}")), ..context.clone() };
         match object.get("result") {
             Some(result) if result.present("entity_id").is_some() => {
                 self.found(RecordKind::Order, result, below(path, "result"), &context);

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::json::{Limits, parse};
 
@@ -232,6 +234,60 @@ fn every_sample_is_told_apart_by_its_look() {
                 let kind = line.split(' ').next().unwrap_or_default();
                 assert!(kinds.contains(&kind), "{}: {line}", path.display());
             }
+        }
+    }
+}
+
+/// JSON texts made of the names that matter here.
+fn any_json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("7".to_owned()),
+        Just("[]".to_owned()),
+        Just("{}".to_owned()),
+        Just("\"sales_order_place_after\"".to_owned()),
+    ];
+    leaf.prop_recursive(6, 48, 4, |inner| {
+        let name = prop::sample::select(vec![
+            "order",
+            "orders",
+            "items",
+            "data",
+            "value",
+            "event",
+            "body",
+            "result",
+            "subject",
+            "eventName",
+            "type",
+            "increment_id",
+            "entity_id",
+            "order_id",
+            "sku",
+            "quantity",
+            "location",
+            "records",
+            "invoice",
+            "tracks",
+            "a/b~",
+        ]);
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+            prop::collection::btree_map(name, inner, 0..5).prop_map(|members| {
+                let members: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+                format!("{{{}}}", members.join(","))
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_sent_every_path_finds_its_record_again(body in any_json(), entity in 0..10_usize) {
+        let entity = ["orders", "invoices", "stock", "fulfilments", "customers"].get(entity).copied();
+        for dialect in [Dialect::CommerceHook, Dialect::CommerceEvents, Dialect::Patchworks, Dialect::Backoffice] {
+            let shown = show(&body, dialect, entity);
+            prop_assert!(shown.len() <= RECORDS_MAX);
         }
     }
 }
