@@ -23,6 +23,7 @@ mod load;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub use auth::{AuthSetting, SignedBytes};
 pub use commerce::{CommerceAuth, CommerceSettings, Edition, ReadBack, Sweep};
@@ -55,4 +56,22 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[policies]`; a destination carries its own effective ones.
     pub policies: Policies,
+}
+
+impl Config {
+    /// The largest body an origin may send: its own limit, else the server's for its type (POI-3).
+    pub fn body_bytes_max(&self, origin: &OriginSettings) -> u64 {
+        origin.body_bytes_max.unwrap_or(match origin.kind {
+            OriginType::CommerceEvents => self.server.events_body_bytes_max,
+            OriginType::CommerceWebhook | OriginType::Patchworks | OriginType::Backoffice => self.server.body_bytes_max,
+        })
+    }
+
+    /// By when an origin must have its answer (ACK-8).
+    pub fn handler_timeout(&self, origin: &OriginSettings) -> Duration {
+        match origin.kind {
+            OriginType::CommerceWebhook => self.server.hook_timeout,
+            OriginType::CommerceEvents | OriginType::Patchworks | OriginType::Backoffice => self.server.handler_timeout,
+        }
+    }
 }

@@ -96,7 +96,7 @@ pub(super) fn outbound_url(text: &str, plain: PlainHttp<'_>) -> Result<Url, Comp
     let address = host_address(&url);
     match url.scheme() {
         "https" => {}
-        "http" => plain_http(&url, address, plain)?,
+        "http" => plain_http(address, plain)?,
         _ => {
             return Err(Complaint::new(
                 format!("uses the scheme {}", shown(url.scheme())),
@@ -116,8 +116,8 @@ pub(super) fn outbound_url(text: &str, plain: PlainHttp<'_>) -> Result<Url, Comp
     Ok(url)
 }
 
-fn plain_http(url: &Url, address: Option<IpAddr>, plain: PlainHttp<'_>) -> Result<(), Complaint> {
-    let loopback = address.is_some_and(|address| address.is_loopback()) || url.host_str() == Some("localhost");
+fn plain_http(address: Option<IpAddr>, plain: PlainHttp<'_>) -> Result<(), Complaint> {
+    let loopback = address.is_some_and(|address| address.is_loopback());
     let named = match (plain, address) {
         (PlainHttp::Loopback, _) => false,
         (PlainHttp::Named(networks), Some(address)) => networks.iter().any(|network| network.contains(address)),
@@ -134,9 +134,12 @@ fn plain_http(url: &Url, address: Option<IpAddr>, plain: PlainHttp<'_>) -> Resul
     Err(Complaint::new("uses plain http", remedy))
 }
 
-/// The address where the URL names one instead of a host name.
+/// The address where the URL names one instead of a host name; `localhost` counts as one.
 fn host_address(url: &Url) -> Option<IpAddr> {
     let host = url.host_str()?;
+    if host == "localhost" {
+        return Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
     host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
@@ -198,6 +201,7 @@ mod tests {
             ("http://shop.example.com/rest", PlainHttp::Loopback, "plain http"),
             ("https://10.0.0.1/x", PlainHttp::Named(&named), "allow_private"),
             ("http://127.0.0.1/x", PlainHttp::Named(&[]), "allow_private"),
+            ("http://localhost/x", PlainHttp::Named(&[]), "allow_private"),
             ("http://0x7f.1/x", PlainHttp::Named(&[]), "allow_private"),
             ("https://me:you@erp.example.com/", PlainHttp::Named(&[]), "user or password"),
             ("https://erp.example.com/#top", PlainHttp::Named(&[]), "fragment"),

@@ -6,6 +6,7 @@ use http::HeaderName;
 use reqwest::Url;
 
 use super::auth::{AUTH_REMEDY, AuthSetting, header_name, inbound};
+use super::available;
 use super::net::{PlainHttp, outbound_url};
 use super::problem::Complaint;
 use super::read::{Report, Section};
@@ -93,7 +94,11 @@ const KINDS: [(&str, OriginType); 4] = [
 ];
 
 pub(super) fn origin(name: String, mut section: Section<'_>, report: &mut Report<'_>) -> Option<OriginSettings> {
-    let kind = section.required("type", "name the kind of sender", report)?.choice(&KINDS, report)?;
+    let field = section.required("type", "name the kind of sender", report)?;
+    let kind = field.choice(&KINDS, report)?;
+    if let Err(complaint) = available::origin(kind) {
+        report.complain(&field.place, complaint);
+    }
     section.describe(format!("an origin of type {}", kind.as_str()));
     let commerce = section.required("commerce", "name the Commerce instance its payloads are about", report);
     let commerce = commerce.and_then(|field| field.text(report)).map(str::to_owned);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::{Spanned, Table};
 
+use super::problem::nearest;
 use super::read::{Field, Report, Section};
 
 /// What happens to a value that a loaded mapping table does not know.
@@ -109,10 +110,15 @@ fn one(name: &str, field: &Field<'_>) -> Result<toml::Value, String> {
     read.map(|_| value).map_err(|error| error.message().to_owned())
 }
 
+/// The engine's sentence "unknown field x, expected one of y, z" becomes its first half and the nearest of the second.
 fn refuse(field: &Field<'_>, message: &str, report: &mut Report<'_>) {
-    report.error(
-        &field.place,
-        format!("is not a policy: {}", message.trim()),
-        "see [policies] in crossdock.example.toml",
-    );
+    let (fault, expected) = message.trim().split_once(", expected ").unwrap_or((message.trim(), ""));
+    let given = fault.split('`').nth(1).unwrap_or_default();
+    let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+    let remedy = match nearest(given, known.iter().copied()) {
+        Some(word) => format!("did you mean \"{word}\"?"),
+        None if known.is_empty() => "see [policies] in crossdock.example.toml".to_owned(),
+        None => format!("known: {}", known.join(", ")),
+    };
+    report.error(&field.place, format!("is not a policy: {fault}"), remedy);
 }

@@ -12,6 +12,8 @@ pub mod sign;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 
@@ -88,6 +90,13 @@ impl Verified {
 pub struct Verifier {
     any_of: Vec<Scheme>,
     alone: Vec<HeaderName>,
+}
+
+/// Which schemes, and nothing of their secrets.
+impl fmt::Debug for Verifier {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.any_of.iter().map(Scheme::name)).finish()
+    }
 }
 
 impl Verifier {
