@@ -20,6 +20,7 @@ pub struct Whoami {
 }
 
 /// The program.
+#[expect(clippy::struct_field_names, reason = "the names of the answer's members")]
 #[derive(Debug, Serialize)]
 pub struct Version {
     version: &'static str,

@@ -29,10 +29,10 @@ pub async fn expand(
     if !kind.is_empty() && !extract::is_json(&kind) {
         return Err(ApiError::new(Kind::UnsupportedMediaType, "send application/json"));
     }
-    if let Some(name) = &query.destination {
-        if !api.engines.destinations().iter().any(|known| known.name == *name) {
-            return Err(ApiError::bad_request("destination: no destination of that name is configured"));
-        }
+    if let Some(name) = &query.destination
+        && !api.engines.destinations().iter().any(|known| known.name == *name)
+    {
+        return Err(ApiError::bad_request("destination: no destination of that name is configured"));
     }
     let body = extract::body(request, &api).await?;
     let engines = api.engines.clone();
@@ -40,7 +40,7 @@ pub async fn expand(
     let expansions = tokio::task::spawn_blocking(move || engines.expand(&body, query.destination.as_deref()))
         .await
         .map_err(|panic| ApiError::new(Kind::Internal, "the expansion broke on our side").because(panic))?;
-    answer(expansions.map_err(|finding| unreadable(finding))?)
+    answer(expansions.map_err(unreadable)?)
 }
 
 fn unreadable(finding: ProblemLine) -> ApiError {

@@ -137,8 +137,8 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     let mut out = String::new();
     for segment in path {
         match segment {
-            Segment::Seq { index } => out.push_str(&format!("/{index}")),
-            Segment::Map { key } => out.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+            Segment::Seq { index } => out.extend(["/", &index.to_string()]),
+            Segment::Map { key } => out.extend(["/", &key.replace('~', "~0").replace('/', "~1")]),
             Segment::Enum { .. } | Segment::Unknown => {}
         }
     }

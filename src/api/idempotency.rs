@@ -31,7 +31,7 @@ pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// API-2.
-const KEPT_FOR: Duration = Duration::from_secs(72 * 60 * 60);
+const KEPT_FOR: Duration = Duration::from_hours(72);
 
 /// Answers kept at most; the oldest make room.
 const KEPT_MAX: usize = 4096;

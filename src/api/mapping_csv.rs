@@ -76,7 +76,7 @@ pub fn write(rows: &[MappingRecord]) -> String {
 /// Rows of a CSV text with a header; every finding is listed with its line.
 pub fn read(text: &[u8]) -> Result<Vec<MappingRecord>, Vec<ProblemLine>> {
     let text = std::str::from_utf8(text).map_err(|error| {
-        let line = 1 + text[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        let line = text[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
         vec![ProblemLine::new(format!("line {line}"), "not UTF-8: save the file as \"CSV UTF-8\"")]
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

@@ -80,10 +80,10 @@ pub async fn replace(
         _ => return Err(ApiError::new(Kind::UnsupportedMediaType, "send text/csv or application/json")),
     };
     let rows = rows.map_err(|findings| ApiError::unprocessable("the table was not changed", findings))?;
-    if let Some(expected) = expected.filter(|expected| expected != "*") {
-        if expected != tag(&api, table).await? {
-            return Err(ApiError::new(Kind::PreconditionFailed, "the table changed since it was read; read it again"));
-        }
+    if let Some(expected) = expected.filter(|expected| expected != "*")
+        && expected != tag(&api, table).await?
+    {
+        return Err(ApiError::new(Kind::PreconditionFailed, "the table changed since it was read; read it again"));
     }
     let imported = import(&api, &operator, table, rows).await?;
     let tag = etag(imported.version);

@@ -312,7 +312,7 @@ fn log(event: &Event<'_>) {
         }
         Event::DestinationStateChanged { destination, state, reason } => match *state {
             "open" | "half_open" => {
-                tracing::info!(destination.name = destination, state, reason, "a destination changed")
+                tracing::info!(destination.name = destination, state, reason, "a destination changed");
             }
             "held" => tracing::error!(destination.name = destination, state, reason, "a destination is held"),
             _ => tracing::warn!(destination.name = destination, state, reason, "a destination changed"),

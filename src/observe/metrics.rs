@@ -1,4 +1,4 @@
-//! Counters, histograms and gauges, as OpenMetrics text.
+//! Counters, histograms and gauges, as `OpenMetrics` text.
 //!
 //! Counters are fed by [`super::Observer`]; gauges are computed when somebody asks, from one [`Scrape`]. No label ever
 //! holds an order number, a SKU or anything a buyer typed: label values are configured names and words from our code.
@@ -191,7 +191,7 @@ impl Metrics {
         Metrics { registry, counters, gauges }
     }
 
-    /// OpenMetrics text with the gauges of this moment.
+    /// `OpenMetrics` text with the gauges of this moment.
     pub fn render(&self, scrape: &Scrape) -> String {
         self.gauges.set(scrape);
         let mut out = String::new();
