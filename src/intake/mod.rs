@@ -1,1 +1,3 @@
 //! The path of a request: bound, verify, decode, dedup, append, answer.
+
+pub mod signature;
