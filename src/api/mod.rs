@@ -6,7 +6,9 @@
 //!
 //! Deliberately absent: rules and SQL. What arrives from origins is `intake`'s.
 
+pub mod diff;
 pub mod error;
+pub mod expander;
 pub mod extract;
 pub mod idempotency;
 pub mod mapping_csv;
