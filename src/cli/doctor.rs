@@ -66,12 +66,16 @@ pub async fn run(verb: Doctor, shared: &Shared) -> anyhow::Result<Outcome> {
                 let detail = format!("{} is valid (version {})", path.display(), loaded.version);
                 findings.push(Finding::new(Verdict::Ok, "configuration", detail));
                 let warnings = loaded.warnings.iter();
-                findings.extend(warnings.map(|warning| Finding::new(Verdict::Warning, "configuration", warning.to_string())));
+                findings.extend(
+                    warnings.map(|warning| Finding::new(Verdict::Warning, "configuration", warning.to_string())),
+                );
                 look_at(&loaded.config, &mut findings).await;
             }
             Err(problems) => {
                 let problems = problems.iter();
-                findings.extend(problems.map(|problem| Finding::new(Verdict::Problem, "configuration", problem.to_string())));
+                findings.extend(
+                    problems.map(|problem| Finding::new(Verdict::Problem, "configuration", problem.to_string())),
+                );
             }
         },
     }
@@ -99,7 +103,11 @@ fn clock() -> Finding {
     let now = open::clock().now();
     let earliest = BUILT_AFTER.parse().expect("a constant instant");
     if now < earliest {
-        return Finding::new(Verdict::Problem, "clock", format!("shows {now}; set it, signatures and retries depend on it"));
+        return Finding::new(
+            Verdict::Problem,
+            "clock",
+            format!("shows {now}; set it, signatures and retries depend on it"),
+        );
     }
     Finding::new(Verdict::Ok, "clock", now.to_string())
 }
@@ -134,7 +142,8 @@ fn disk(path: &std::path::Path) -> Finding {
 
 async fn look_at_store(store: &SharedStore, findings: &mut Vec<Finding>) {
     let report = store.report();
-    let engine = format!("{}, schema version {}, installation {}", report.engine, report.schema_version, report.installation_id);
+    let engine =
+        format!("{}, schema version {}, installation {}", report.engine, report.schema_version, report.installation_id);
     findings.push(Finding::new(Verdict::Ok, "store", engine));
     let settings: Vec<String> = report.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
     findings.push(Finding::new(Verdict::Ok, "store settings", settings.join(" ")));

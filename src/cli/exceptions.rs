@@ -111,7 +111,10 @@ async fn show(store: &SharedStore, id: ExceptionId, json: bool) -> anyhow::Resul
         print::json(&row)?;
         return Ok(Outcome::Done);
     }
-    let order = format!("{} {} (store {}, {})", row.subject.kind, row.subject.increment_id, row.subject.store_id, row.subject.system);
+    let order = format!(
+        "{} {} (store {}, {})",
+        row.subject.kind, row.subject.increment_id, row.subject.store_id, row.subject.system
+    );
     let facts = [
         ("exception", row.id.to_string()),
         ("about", order),

@@ -97,7 +97,11 @@ async fn ground(verb: &Expand, shared: &Shared) -> anyhow::Result<Ground> {
         if let Some(name) = &verb.destination {
             anyhow::bail!("--destination {name} needs a configuration that knows it; add --config FILE");
         }
-        return Ok(Ground { system: "commerce".to_owned(), mappings: Mappings::default(), policies: Policies::default() });
+        return Ok(Ground {
+            system: "commerce".to_owned(),
+            mappings: Mappings::default(),
+            policies: Policies::default(),
+        });
     };
     let config = open::load(&path).map_err(|problems| open::invalid(&path, &problems))?.config;
     let policies = match &verb.destination {

@@ -44,9 +44,8 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
 
 /// The configuration of a verb that cannot do without.
 pub fn config(shared: &Shared) -> anyhow::Result<Loaded> {
-    let path = config_path(shared).ok_or_else(|| {
-        anyhow!("there is no {DEFAULT_CONFIG} here; name the configuration with --config FILE")
-    })?;
+    let path = config_path(shared)
+        .ok_or_else(|| anyhow!("there is no {DEFAULT_CONFIG} here; name the configuration with --config FILE"))?;
     load(&path).map_err(|problems| invalid(&path, &problems))
 }
 
@@ -60,7 +59,9 @@ pub fn invalid(path: &Path, problems: &[Problem]) -> anyhow::Error {
 pub fn store_path(config: &Config) -> anyhow::Result<PathBuf> {
     match &config.store.url {
         StoreUrl::Sqlite(path) => Ok(path.clone()),
-        StoreUrl::Postgres(_) => bail!("this version keeps its store in SQLite; write store.url = \"sqlite:crossdock.db\""),
+        StoreUrl::Postgres(_) => {
+            bail!("this version keeps its store in SQLite; write store.url = \"sqlite:crossdock.db\"")
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut table = Table::new();
-    table.set_style(STYLE).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
     for row in rows {
         table.add_row(row.into_iter().map(|cell| visible(&cell)).collect::<Vec<_>>());
     }

@@ -20,7 +20,9 @@ pub struct Token {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Make a token and print it, alone, this once
-    #[command(after_help = "Example:\n  TOKEN=$(crossdock token create --config crossdock.toml --name anna --role viewer)")]
+    #[command(
+        after_help = "Example:\n  TOKEN=$(crossdock token create --config crossdock.toml --name anna --role viewer)"
+    )]
     Create {
         /// Who it is for; unique among valid tokens
         #[arg(long)]
@@ -68,16 +70,22 @@ pub async fn run(verb: Token, shared: &Shared) -> anyhow::Result<Outcome> {
                     let ended = token.revoked_at.map(|at| format!("revoked {at}"));
                     let ends = token.expires_at.map(|at| format!("expires {at}"));
                     let until = ended.or(ends).unwrap_or_else(|| "valid".to_owned());
-                    vec![token.id.to_string(), token.name.clone(), token.role.clone(), token.created_at.to_string(), until]
+                    vec![
+                        token.id.to_string(),
+                        token.name.clone(),
+                        token.role.clone(),
+                        token.created_at.to_string(),
+                        until,
+                    ]
                 });
                 print::table(&["id", "name", "role", "created", "until"], rows.collect())?;
             }
         }
         Action::Revoke { token } => {
             let tokens = store.tokens().await?;
-            let known = tokens.iter().find(|row| {
-                row.revoked_at.is_none() && (row.name == token || token.parse::<TokenId>() == Ok(row.id))
-            });
+            let known = tokens
+                .iter()
+                .find(|row| row.revoked_at.is_none() && (row.name == token || token.parse::<TokenId>() == Ok(row.id)));
             let Some(known) = known else {
                 bail!("no valid token has that id or name; `crossdock token list` shows them");
             };
