@@ -53,6 +53,7 @@ pub struct ReplayBody {
 }
 
 /// What came of releasing a group.
+#[expect(clippy::struct_field_names, reason = "the names of the answer's members")]
 #[derive(Debug, Serialize)]
 pub struct Released {
     fingerprint: String,

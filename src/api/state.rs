@@ -14,6 +14,8 @@ use super::error::ProblemLine;
 use super::idempotency::KeptAnswers;
 use crate::access::Tokens;
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
+use crate::domain::defect::Warning;
+use crate::domain::sales_order::SalesOrder;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::observe::{Health, Observer};
 use crate::store::write::Act;
@@ -103,9 +105,9 @@ pub struct Expansions {
 #[derive(Clone, Debug, Serialize)]
 pub struct Expansion {
     /// The canonical document; `null` when it cannot be made.
-    pub sales_order: Option<Value>,
+    pub sales_order: Option<Box<SalesOrder>>,
     /// The document's warnings.
-    pub warnings: Vec<Value>,
+    pub warnings: Vec<Warning>,
     /// Why there is no document.
     pub problems: Vec<ExpansionProblem>,
 }

@@ -14,6 +14,7 @@ use crate::config::Problem;
                         Exit code 1 when there is any problem; warnings leave it at 0.")]
 pub struct Check {}
 
+#[expect(clippy::struct_field_names, reason = "the names of the output's members")]
 #[derive(Serialize)]
 struct Line<'a> {
     path: &'a str,

@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use serde_json::Value;
-
 use super::{Outcome, Shared, open, print};
 use crate::api::expander::Expander;
 use crate::api::state::ExpansionProblem;
 use crate::demo::table;
 use crate::domain::mapping::{MappingRow, Mappings, Table};
 use crate::domain::policy::Policies;
+use crate::domain::sales_order::SalesOrder;
 use crate::store::{SharedStore, StoreError};
+use clap::Args;
 
 /// Which orders, for whom.
 #[derive(Debug, Args)]
@@ -76,16 +75,17 @@ fn complain(file: &Path, problems: &[ExpansionProblem]) -> usize {
     problems.len()
 }
 
-fn show(mut documents: Vec<Value>, list: bool, json: bool) -> anyhow::Result<()> {
+fn show(mut all: Vec<Box<SalesOrder>>, list: bool, json: bool) -> anyhow::Result<()> {
     if !json {
-        let tables: Vec<String> = documents.iter().map(table::render).collect();
-        return print::out(&tables.join("\n"));
+        let tables: Result<Vec<String>, serde_json::Error> =
+            all.iter().map(|document| Ok(table::render(&serde_json::to_value(document)?))).collect();
+        return print::out(&tables?.join("\n"));
     }
-    match documents.pop() {
+    match all.pop() {
         Some(only) if !list => print::json(&only),
         Some(last) => {
-            documents.push(last);
-            print::json(&documents)
+            all.push(last);
+            print::json(&all)
         }
         None => Ok(()),
     }
@@ -106,13 +106,13 @@ async fn ground(verb: &Expand, shared: &Shared) -> anyhow::Result<Ground> {
     let config = open::load(&path).map_err(|problems| open::invalid(&path, &problems))?.config;
     let policies = match &verb.destination {
         None => config.policies.clone(),
-        Some(name) => match config.destinations.get(name) {
-            Some(destination) => destination.policies.clone(),
-            None => {
+        Some(name) => {
+            let Some(destination) = config.destinations.get(name) else {
                 let known: Vec<&str> = config.destinations.keys().map(String::as_str).collect();
                 anyhow::bail!("no destination is called {name}; there are: {}", known.join(", "));
-            }
-        },
+            };
+            destination.policies.clone()
+        }
     };
     let system = config.commerce.keys().next().cloned().unwrap_or_else(|| "commerce".to_owned());
     let mappings = if open::store_path(&config)?.exists() {

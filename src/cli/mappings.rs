@@ -1,6 +1,6 @@
 //! `crossdock mappings`: tables in and out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
@@ -62,7 +62,7 @@ pub async fn run(verb: Mappings, shared: &Shared) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-async fn import(store: &SharedStore, table: &str, file: &PathBuf, json: bool) -> anyhow::Result<Outcome> {
+async fn import(store: &SharedStore, table: &str, file: &Path, json: bool) -> anyhow::Result<Outcome> {
     let text = open::read(file)?;
     let rows = match mapping_csv::read(&text) {
         Ok(rows) => rows,

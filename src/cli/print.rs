@@ -31,7 +31,7 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> anyhow::Result<()> {
     for row in rows {
         table.add_row(row.into_iter().map(|cell| visible(&cell)).collect::<Vec<_>>());
     }
-    let text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    let text: String = table.lines().flat_map(|line| [line.trim_end().to_owned(), "\n".to_owned()]).collect();
     out(&text)
 }
 
