@@ -105,7 +105,8 @@ fn every_example_is_what_its_schema_says() {
     let contract = Contract::read();
     let mut checked = 0;
     walk(&contract.0, &mut |media| {
-        let (Some(schema), Some(examples)) = (media.get("schema"), media.get("examples").and_then(Value::as_object)) else {
+        let (Some(schema), Some(examples)) = (media.get("schema"), media.get("examples").and_then(Value::as_object))
+        else {
             return;
         };
         for (name, example) in examples {

@@ -53,7 +53,9 @@ impl Contract {
     ) {
         let mut wrong = |what: String| findings.push(format!("{at}: {what}"));
         match (rule, value) {
-            ("type", _) if !words(demand).iter().any(|kind| is(kind, value)) => wrong(format!("{value} is not {demand}")),
+            ("type", _) if !words(demand).iter().any(|kind| is(kind, value)) => {
+                wrong(format!("{value} is not {demand}"))
+            }
             ("const", _) if demand != value => wrong(format!("{value} is not {demand}")),
             ("enum", _) if !demand.as_array().unwrap().contains(value) => wrong(format!("{value} is none of {demand}")),
             ("pattern", Value::String(text)) if !matches(demand.as_str().unwrap(), text) => {
@@ -79,7 +81,9 @@ impl Contract {
             }
             ("additionalProperties", Value::Object(members)) => {
                 let known = rules.get("properties").and_then(Value::as_object);
-                for (name, member) in members.iter().filter(|(name, _)| !known.is_some_and(|known| known.contains_key(*name))) {
+                for (name, member) in
+                    members.iter().filter(|(name, _)| !known.is_some_and(|known| known.contains_key(*name)))
+                {
                     match demand {
                         Value::Bool(false) => findings.push(format!("{at}: {name} is not known")),
                         schema => self.check(schema, member, &format!("{at}/{name}"), findings),
