@@ -173,7 +173,11 @@ fn compensation_of_rows(order: &Order, side: Side) -> Decimal {
         return Decimal::ZERO;
     }
     let family = Family::of(order);
-    family.roots().map(|root| family.column(root, |item| item.amounts(side).compensation).1).sum()
+    let of_root = |root| {
+        let (parent, children) = family.column(root, |item| item.amounts(side).compensation);
+        if children.is_zero() { parent } else { children }
+    };
+    family.roots().map(of_root).sum()
 }
 
 /// Parents and children as the payload links them.
@@ -210,11 +214,11 @@ impl<'a> Family<'a> {
         self.children.get(&root).map_or(&[], Vec::as_slice)
     }
 
-    /// A column as the parent has it, and as its children have it (the parent's where they have nothing).
+    /// A column as the parent has it, and as its children have it (the parent's where there is no child).
     fn column(&self, root: usize, of: impl Fn(&OrderItem) -> Decimal) -> (Decimal, Decimal) {
         let parent = of(&self.order.items[root]);
         let children: Decimal = self.children(root).iter().map(|child| of(&self.order.items[*child])).sum();
-        (parent, if children.is_zero() { parent } else { children })
+        (parent, if self.children(root).is_empty() { parent } else { children })
     }
 }
 

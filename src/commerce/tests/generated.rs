@@ -109,7 +109,7 @@ fn visit(value: &mut Value, at: &mut usize, change: &mut impl FnMut(&mut Value))
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn orders_computed_like_magentos_expand_to_the_same_figures(basket in basket()) {
