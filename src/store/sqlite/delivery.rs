@@ -202,13 +202,16 @@ pub(super) fn end(tx: &mut Tx<'_>, delivery: &Row, state: &str, at: Timestamp) -
     Ok(())
 }
 
+/// The oldest delivery behind the head of a lane.
+pub(super) const BEHIND: &str = "SELECT seq FROM deliveries INDEXED BY deliveries_behind \
+     WHERE subject = ?1 AND destination = ?2 AND state = 'waiting' AND head = 0 ORDER BY seq LIMIT 1";
+
 /// The oldest of those behind a head that is gone becomes the head.
 pub(super) fn next_in_lane(tx: &Tx<'_>, delivery: &Row) -> Outcome<()> {
-    tx.run(
-        "UPDATE deliveries SET head = 1 WHERE seq = (SELECT seq FROM deliveries \
-         WHERE subject = ?1 AND destination = ?2 AND state = 'waiting' AND head = 0 ORDER BY seq LIMIT 1)",
-        (delivery.subject, &delivery.destination),
-    )?;
+    let lane = (delivery.subject, &delivery.destination);
+    if let Some(next) = tx.row(BEHIND, lane, |row| row.get::<_, i64>(0))? {
+        tx.run("UPDATE deliveries SET head = 1 WHERE seq = ?1", [next])?;
+    }
     Ok(())
 }
 
