@@ -110,7 +110,7 @@ async fn bak_4_a_damaged_file_is_not_served_and_doctor_sees_why() {
     let bytes = std::fs::metadata(&path).unwrap().len();
     let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.seek(SeekFrom::Start(bytes / 2)).unwrap();
-    file.write_all(&[0xff; 20_000]).unwrap();
+    file.write_all(&vec![0xff; 20_000]).unwrap();
     drop(file);
     assert!(matches!(SqliteStore::open(options(&path), clock()), Err(StoreError::Corrupt(_))));
     let doctor = SqliteStore::open(Options::new(&path, false), clock()).unwrap();

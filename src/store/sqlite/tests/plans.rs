@@ -8,7 +8,7 @@ use super::{folder, open};
 use crate::store::sqlite::{delivery, due, effects, exceptions, lists, orders, reads, rows, state};
 use crate::store::{DeliveryFilter, EventFilter, ExceptionFilter};
 
-/// How SQLite would run it, one line a step.
+/// How `SQLite` would run it, one line a step.
 fn plan(conn: &Connection, sql: &str) -> Vec<String> {
     let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let values = vec![rusqlite::types::Value::Null; statement.parameter_count()];
@@ -16,30 +16,27 @@ fn plan(conn: &Connection, sql: &str) -> Vec<String> {
     steps.collect::<Result<_, _>>().unwrap()
 }
 
-fn text(value: &str) -> Option<String> {
-    Some(value.to_owned())
-}
-
 /// All of them, with the name they go by in the snapshot.
 fn queries() -> Vec<(&'static str, String)> {
     let events = |state: Option<&str>, subject: Option<&str>| {
-        let filter = EventFilter { origin: None, state: state.and_then(text), subject_id: subject.and_then(text) };
+        let filter =
+            EventFilter { origin: None, state: state.map(str::to_owned), subject_id: subject.map(str::to_owned) };
         lists::events_plan(&filter).sql()
     };
     let deliveries = |state: Option<&str>, destination: Option<&str>, subject: Option<&str>| {
         let filter = DeliveryFilter {
-            destination: destination.and_then(text),
-            state: state.and_then(text),
-            subject_id: subject.and_then(text),
+            destination: destination.map(str::to_owned),
+            state: state.map(str::to_owned),
+            subject_id: subject.map(str::to_owned),
         };
         lists::deliveries_plan(&filter).sql()
     };
     let exceptions_by = |code: Option<&str>, fingerprint: Option<&str>, subject: Option<&str>| {
         let filter = ExceptionFilter {
             state: None,
-            code: code.and_then(text),
-            fingerprint: fingerprint.and_then(text),
-            subject_id: subject.and_then(text),
+            code: code.map(str::to_owned),
+            fingerprint: fingerprint.map(str::to_owned),
+            subject_id: subject.map(str::to_owned),
         };
         lists::exceptions_plan(&filter).sql()
     };
