@@ -1,0 +1,369 @@
+//! Members of Commerce's JSON, read the way Commerce writes them.
+//!
+//! Commerce swaps numbers and strings, arrays and maps keyed by id, `[]` and `{}`, missing and `null`, and hides JSON
+//! inside strings. All of that is read; what cannot be read is noted with its path and value, never guessed. Paths are
+//! kept as a chain on the stack and become text only when something is wrong.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use rust_decimal::Decimal;
+
+use crate::domain::decimal;
+use crate::domain::defect::{Defect, ExceptionCode, Warning};
+use crate::domain::quantity::Quantity;
+use crate::json::{self, Json, Limits};
+
+/// A step of a path.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'p> {
+    /// A member's name, or a map's key.
+    Name(&'p str),
+    /// A place in an array.
+    Index(usize),
+}
+
+/// Where a value stands, from the value outwards.
+#[derive(Clone, Copy, Debug)]
+pub enum Path<'p> {
+    /// The order object itself.
+    Root,
+    /// A step below another place.
+    Below(&'p Path<'p>, Step<'p>),
+}
+
+impl<'p> Path<'p> {
+    /// The place of a member.
+    #[must_use]
+    pub fn name(&'p self, name: &'p str) -> Path<'p> {
+        Path::Below(self, Step::Name(name))
+    }
+}
+
+/// A JSON pointer without its leading slash.
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Path::Below(outer, step) = self else { return Ok(()) };
+        outer.fmt(formatter)?;
+        if !matches!(outer, Path::Root) {
+            formatter.write_str("/")?;
+        }
+        match step {
+            Step::Name(name) if name.contains(['/', '~']) => {
+                formatter.write_str(&name.replace('~', "~0").replace('/', "~1"))
+            }
+            Step::Name(name) => formatter.write_str(name),
+            Step::Index(index) => write!(formatter, "{index}"),
+        }
+    }
+}
+
+/// What was found wrong or noteworthy while reading one order.
+#[derive(Debug, Default)]
+pub struct Findings {
+    defects: RefCell<Vec<Defect>>,
+    warnings: RefCell<Vec<Warning>>,
+}
+
+impl Findings {
+    /// Notes a defect.
+    pub fn defect(&self, defect: Defect) {
+        self.defects.borrow_mut().push(defect);
+    }
+
+    /// Notes a warning.
+    pub fn warning(&self, warning: Warning) {
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    /// Everything noted.
+    pub fn into_parts(self) -> (Vec<Defect>, Vec<Warning>) {
+        (self.defects.into_inner(), self.warnings.into_inner())
+    }
+}
+
+/// Amounts beyond this are a mistake in the payload; below it sums of ten thousand lines fit exact decimals.
+const AMOUNT_MAX: i64 = 100_000_000_000_000;
+
+/// An object and where it stands.
+pub struct Object<'p, 'j, 'a> {
+    members: &'j [(std::borrow::Cow<'a, str>, Json<'a>)],
+    path: Path<'p>,
+    findings: &'p Findings,
+    /// Where the last search ended: Commerce's members come in a steady order, so the next one is mostly near.
+    at: Cell<usize>,
+}
+
+impl<'p, 'j, 'a> Object<'p, 'j, 'a> {
+    /// The object `json` is; `None` for anything else. PHP's empty array stands for an empty object.
+    pub fn of(json: &'j Json<'a>, path: Path<'p>, findings: &'p Findings) -> Option<Self> {
+        let members = match json {
+            Json::Object(members) => members.as_slice(),
+            Json::Array(items) if items.is_empty() => &[],
+            _ => return None,
+        };
+        Some(Object { members, path, findings, at: Cell::new(0) })
+    }
+
+    /// Where it stands.
+    pub fn path(&self) -> &Path<'p> {
+        &self.path
+    }
+
+    /// The notebook.
+    pub fn findings(&self) -> &'p Findings {
+        self.findings
+    }
+
+    /// A member that is there and not `null`.
+    pub fn get(&self, name: &str) -> Option<&'j Json<'a>> {
+        let (before, after) = self.members.split_at(self.at.get().min(self.members.len()));
+        let hit = |part: &[(std::borrow::Cow<'a, str>, Json<'a>)]| part.iter().position(|(known, _)| known == name);
+        let index = hit(after).map(|index| index + before.len()).or_else(|| hit(before))?;
+        self.at.set(index + 1);
+        let value = &self.members[index].1;
+        (!matches!(value, Json::Null)).then_some(value)
+    }
+
+    /// Notes that a member cannot be read.
+    pub fn unreadable(&self, name: &str, value: &Json<'_>, message: impl Into<String>) {
+        let path = self.path.name(name).to_string();
+        let shown = value.as_text().map_or_else(|| value.to_string(), str::to_owned);
+        self.findings.defect(
+            Defect::new(ExceptionCode::UnreadablePayload, path, message)
+                .with_value(&shown)
+                .with_cause(format!("{name}: {}", value.kind())),
+        );
+    }
+
+    /// Non-empty text; digits of a number count.
+    pub fn text(&self, name: &str) -> Option<&'j str> {
+        self.get(name).and_then(Json::as_text).map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// Owned text.
+    pub fn string(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
+    }
+
+    /// An exact number, as a number or as a string; empty text is missing.
+    pub fn decimal(&self, name: &str) -> Option<Decimal> {
+        let value = self.get(name)?;
+        let Some(text) = value.as_text() else {
+            self.unreadable(
+                name,
+                value,
+                format!("a number is expected, not {} {}", article(value.kind()), value.kind()),
+            );
+            return None;
+        };
+        if text.trim_ascii().is_empty() {
+            return None;
+        }
+        decimal::parse(text)
+            .inspect_err(|error| self.unreadable(name, value, format!("{name} cannot be read: {error}")))
+            .ok()
+    }
+
+    /// An amount: rounded to the four decimals Commerce stores, which takes away float noise and nothing else.
+    pub fn amount(&self, name: &str) -> Option<Decimal> {
+        let value = self.decimal(name)?;
+        if value.abs() >= Decimal::from(AMOUNT_MAX) {
+            let sent = self.get(name)?;
+            self.unreadable(name, sent, format!("{name} is too large for an amount"));
+            return None;
+        }
+        Some(if value.scale() > 4 { decimal::rounded(value, 4) } else { value })
+    }
+
+    /// An amount, nothing where it is missing.
+    pub fn amount_or_zero(&self, name: &str) -> Decimal {
+        self.amount(name).unwrap_or_default()
+    }
+
+    /// A quantity; a negative one is a defect.
+    pub fn quantity(&self, name: &str) -> Option<Quantity> {
+        let value = self.decimal(name)?;
+        Quantity::new(value)
+            .inspect_err(|error| {
+                if let Some(sent) = self.get(name) {
+                    self.unreadable(name, sent, format!("{name}: {error}"));
+                }
+            })
+            .ok()
+    }
+
+    /// A whole positive number, as a number or as a string; 0 and empty text are missing, as in Commerce.
+    pub fn id(&self, name: &str) -> Option<u64> {
+        let value = self.get(name)?;
+        let id = self.decimal(name)?;
+        let whole = u64::try_from(id.normalize().mantissa()).ok().filter(|_| id.normalize().scale() == 0);
+        if whole.is_none() {
+            self.unreadable(name, value, format!("{name} is not an id"));
+        }
+        whole.filter(|id| *id > 0)
+    }
+
+    /// `true`, `1`, `"1"`.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        match self.get(name)? {
+            Json::Bool(value) => Some(*value),
+            value => match value.as_text()? {
+                "1" | "true" => Some(true),
+                "0" | "" | "false" => Some(false),
+                _ => None,
+            },
+        }
+    }
+
+    /// An instant: `Y-m-d H:i:s` in UTC as Commerce writes it, or RFC 3339. An unreadable one is a warning.
+    pub fn time(&self, name: &str) -> Option<Timestamp> {
+        let text = self.text(name)?;
+        let civil = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
+        let time = text.parse::<Timestamp>().ok().or_else(civil);
+        if time.is_none() {
+            let message = format!("\"{}\" is not a time", text.chars().take(40).collect::<String>());
+            self.findings.warning(Warning::new("unreadable_time", self.path.name(name).to_string(), message));
+        }
+        time
+    }
+
+    /// Passes an object member to `read`: an object, PHP's `[]`, or either of them as JSON inside a string.
+    pub fn object<T>(&self, name: &str, read: impl FnOnce(&Object<'_, '_, '_>) -> T) -> Option<T> {
+        let value = self.get(name)?;
+        let path = self.path.name(name);
+        with_embedded(value, |value| Object::of(value, path, self.findings).map(|object| read(&object))).flatten()
+    }
+
+    /// Passes each element of a collection to `read`: an array, a map, or either of them as JSON inside a string.
+    pub fn each(&self, name: &str, mut read: impl FnMut(&Json<'_>, Path<'_>)) {
+        let Some(value) = self.get(name) else { return };
+        let path = self.path.name(name);
+        with_embedded(value, |value| match value {
+            Json::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    read(item, Path::Below(&path, Step::Index(index)));
+                }
+            }
+            Json::Object(members) => {
+                for (key, item) in members {
+                    read(item, Path::Below(&path, Step::Name(key)));
+                }
+            }
+            _ => {}
+        });
+    }
+
+    /// Like [`Object::each`], objects only.
+    pub fn each_object(&self, name: &str, mut read: impl FnMut(&Object<'_, '_, '_>)) {
+        self.each(name, |value, path| {
+            if let Some(object) = Object::of(value, path, self.findings) {
+                read(&object);
+            }
+        });
+    }
+}
+
+/// `value` itself, or the JSON inside its text; `None` when the text holds no JSON collection.
+fn with_embedded<T>(value: &Json<'_>, read: impl FnOnce(&Json<'_>) -> T) -> Option<T> {
+    match value {
+        Json::String(text) if text.trim_start().starts_with(['{', '[']) => {
+            let inner = json::parse(text.as_bytes(), &Limits::default()).ok()?;
+            Some(read(&inner))
+        }
+        Json::String(_) => None,
+        other => Some(read(other)),
+    }
+}
+
+fn article(kind: &str) -> &'static str {
+    if kind.starts_with(['a', 'o']) { "an" } else { "a" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with<T>(text: &str, read: impl FnOnce(&Object<'_, '_, '_>) -> T) -> (T, Vec<Defect>, Vec<Warning>) {
+        let json = json::parse(text.as_bytes(), &Limits::default()).unwrap();
+        let findings = Findings::default();
+        let value = read(&Object::of(&json, Path::Root, &findings).unwrap());
+        let (defects, warnings) = findings.into_parts();
+        (value, defects, warnings)
+    }
+
+    #[test]
+    fn numbers_and_strings_are_the_same_and_float_noise_is_rounded_away() {
+        let (read, defects, _) =
+            with(r#"{"a":12.5,"b":"12.5000","c":"","d":null,"e":0.30000000000000004,"f":"7.0000"}"#, |object| {
+                assert_eq!(object.id("f"), Some(7));
+                ["a", "b", "c", "d", "e", "g"].map(|name| object.amount(name).map(decimal::plain))
+            });
+        let wanted = [Some("12.5"), Some("12.5"), None, None, Some("0.3"), None];
+        assert_eq!(read.each_ref().map(Option::as_deref), wanted);
+        assert!(defects.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_noted_with_path_and_value() {
+        let ((), defects, _) = with(
+            r#"{"items":{"12":{"qty/x":"-1","price":"1,5","row_total":[1],"item_id":1.5,"tax":1e15}}}"#,
+            |object| {
+                object.each_object("items", |item| {
+                    item.quantity("qty/x");
+                    item.amount("price");
+                    item.amount("row_total");
+                    item.id("item_id");
+                    item.amount("tax");
+                });
+            },
+        );
+        let seen: Vec<(&str, &str)> =
+            defects.iter().map(|defect| (defect.path.as_str(), defect.value.as_deref().unwrap())).collect();
+        assert_eq!(
+            seen,
+            [
+                ("items/12/qty~1x", "-1"),
+                ("items/12/price", "1,5"),
+                ("items/12/row_total", "[1]"),
+                ("items/12/item_id", "1.5"),
+                ("items/12/tax", "1e15"),
+            ]
+        );
+    }
+
+    #[test]
+    fn collections_hide_in_maps_and_in_strings() {
+        let ((), defects, _) = with(
+            r#"{"a":[{"x":1}],"b":{"9":{"x":1}},"c":"[{\"x\":1}]","d":[],"e":"none","f":"{\"x\":\"1\"}"}"#,
+            |object| {
+                for (name, wanted) in [("a", 1), ("b", 1), ("c", 1), ("d", 0), ("e", 0), ("missing", 0)] {
+                    let mut count = 0;
+                    object.each_object(name, |item| {
+                        assert_eq!(item.id("x"), Some(1));
+                        count += 1;
+                    });
+                    assert_eq!(count, wanted, "{name}");
+                }
+                assert_eq!(object.object("f", |inner| inner.id("x")), Some(Some(1)));
+                assert_eq!(object.object("d", |inner| inner.id("x")), Some(None));
+                assert_eq!(object.object("e", |inner| inner.id("x")), None);
+            },
+        );
+        assert!(defects.is_empty());
+    }
+
+    #[test]
+    fn times_are_utc_with_or_without_a_mark() {
+        let (times, _, warnings) =
+            with(r#"{"a":"2026-03-01 10:15:30","b":"2026-03-01T11:15:30+01:00","c":"soon"}"#, |object| {
+                ["a", "b", "c"].map(|name| object.time(name).map(|time| time.to_string()))
+            });
+        let wanted = Some("2026-03-01T10:15:30Z".to_owned());
+        assert_eq!(times, [wanted.clone(), wanted, None]);
+        assert_eq!(warnings[0].path, "c");
+    }
+}
