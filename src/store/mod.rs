@@ -9,6 +9,10 @@
 
 pub mod view;
 pub mod write;
+pub mod pack;
+pub mod sqlite;
+#[cfg(test)]
+pub mod contract;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -74,6 +74,8 @@ pub struct DueDelivery {
     pub uncertain: bool,
     /// Present once sealed: these bytes go out.
     pub sealed: Option<SealedRequest>,
+    /// The document, to be named when the attempt starts.
+    pub document_id: DocumentId,
     /// The canonical document, plain JSON.
     pub document: Bytes,
     /// The document's kind, e.g. `order`.

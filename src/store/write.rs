@@ -200,6 +200,9 @@ pub struct AttemptStart {
     pub delivery: DeliveryId,
     /// From 1.
     pub number: u32,
+    /// The document that was rendered. A delivery not sealed yet may take a newer one at any moment: an attempt made from
+    /// another document than the present one is not started.
+    pub document: DocumentId,
     /// Present on the attempt that seals the request; later attempts send what is stored.
     pub seal: Option<SealedRequest>,
     /// When it starts.
