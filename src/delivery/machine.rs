@@ -15,8 +15,7 @@
 //! | unavailable                 | waiting by the schedule; parked `retries_exhausted` at its end  | 503: pause                |
 //! | uncertain, guard key        | waiting, same bytes, inside the window; then parked `outcome_uncertain` | 503: pause        |
 //! | uncertain, other guards     | parked `outcome_uncertain`                                      | –                         |
-//! | process died, sealed        | as uncertain                                                    | –                         |
-//! | process died, not sealed    | waiting, free of charge: nothing can have left                  | –                         |
+//! | process died                | as uncertain                                                    | –                         |
 //! | withheld, destination shut  | waiting, free of charge                                         | –                         |
 //! | withheld, window closed     | parked `outcome_uncertain`                                      | –                         |
 //! | withheld, too old           | parked `too_old`                                                | –                         |
@@ -30,10 +29,8 @@
 use std::time::Duration;
 
 use super::backoff::RetryPolicy;
-use crate::clock::{Timestamp, later};
-use crate::destinations::{
-    AttemptOutcome, CredentialUse, Destination, Guard, Health, Mark, Receipt, Rejection, Wait, Wire,
-};
+use crate::clock::{Timestamp, from_micros, later};
+use crate::destinations::{AttemptOutcome, CredentialUse, Destination, Guard, Health, Mark, Receipt, Rejection, Wait};
 
 /// UNC-2 leaves the last tenth of a key window alone; the last try comes this much before.
 const WINDOW_MARGIN: Duration = Duration::from_secs(1);
@@ -100,10 +97,7 @@ pub enum DeliveryEvent {
         credential: CredentialUse,
     },
     /// The process ended between start and settlement (ATT-1).
-    ProcessDied {
-        /// There was something to send.
-        sealed: bool,
-    },
+    ProcessDied,
     /// It was started and then not sent, on purpose.
     Withheld(Withheld),
     /// Our own code failed (POI-2).
@@ -223,11 +217,10 @@ pub fn step(delivery: &InFlight, event: DeliveryEvent, policy: &Policy, at: Mome
     let case = Case { delivery, policy, at };
     match event {
         DeliveryEvent::Seen { outcome, health, credential } => case.seen(outcome, health, credential),
-        DeliveryEvent::ProcessDied { sealed: true } => {
+        DeliveryEvent::ProcessDied => {
             let detail = "the process ended while this attempt was under way".to_owned();
             Step { next: case.in_doubt(&Wait::default(), detail), effects: Vec::new() }
         }
-        DeliveryEvent::ProcessDied { sealed: false } => Step { next: case.free_of_charge("not sent"), effects: Vec::new() },
         DeliveryEvent::Withheld(reason) => Step { next: case.withheld(reason), effects: Vec::new() },
         DeliveryEvent::Failed { sent, detail } => Step {
             effects: vec![Effect::Alarm { what: detail.clone() }],
@@ -272,7 +265,7 @@ impl Case<'_> {
                 Next::Delivered(receipt)
             }
             AttemptOutcome::Rejected(rejection) => {
-                effects.extend(self.after_rejection(&rejection));
+                effects.extend(after_rejection(&rejection));
                 self.parked(Problem::Rejected(rejection), false)
             }
             AttemptOutcome::Credential { detail } => {
@@ -293,21 +286,6 @@ impl Case<'_> {
             }
         };
         Step { next, effects }
-    }
-
-    fn after_rejection(&self, rejection: &Rejection) -> Vec<Effect> {
-        let reason = rejection.detail.clone();
-        match rejection.mark {
-            Mark::Record => vec![Effect::Answered],
-            Mark::Configuration => vec![Effect::RefusedForConfiguration { reason }],
-            Mark::Gone => vec![
-                Effect::Hold { reason: format!("the destination says that it is gone: {reason}") },
-                Effect::Alarm { what: reason },
-            ],
-            Mark::OurBug => {
-                vec![Effect::Answered, Effect::Alarm { what: format!("a key was used with another payload: {reason}") }]
-            }
-        }
     }
 
     /// May have taken effect: UNC-2 for a key guard, UNC-5 for none. The guards that ask the destination are refused
@@ -338,7 +316,7 @@ impl Case<'_> {
         let Some(limit) = limit else {
             return Next::Waiting { due_at, uncertain, counts: true };
         };
-        let last = crate::clock::from_micros(limit.as_microsecond() - micros(WINDOW_MARGIN));
+        let last = from_micros(limit.as_microsecond() - micros(WINDOW_MARGIN));
         if due_at <= last {
             Next::Waiting { due_at, uncertain, counts: true }
         } else if last > self.at.now && last >= floor {
@@ -386,6 +364,23 @@ impl Case<'_> {
     }
 }
 
+fn after_rejection(rejection: &Rejection) -> Vec<Effect> {
+    let reason = rejection.detail.clone();
+    match rejection.mark {
+        Mark::Record => vec![Effect::Answered],
+        // Not even sent: that says something about the record's seal, nothing about the destination.
+        Mark::Configuration if rejection.status.is_none() => Vec::new(),
+        Mark::Configuration => vec![Effect::RefusedForConfiguration { reason }],
+        Mark::Gone => vec![
+            Effect::Hold { reason: format!("the destination says that it is gone: {reason}") },
+            Effect::Alarm { what: reason },
+        ],
+        Mark::OurBug => {
+            vec![Effect::Answered, Effect::Alarm { what: format!("a key was used with another payload: {reason}") }]
+        }
+    }
+}
+
 fn after_refused_credential(credential: CredentialUse, detail: &str) -> Option<Effect> {
     match credential {
         CredentialUse::Stale => None,
@@ -402,11 +397,6 @@ fn asked_to_pause(wait: &Wait) -> Option<Effect> {
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// What the wire says, read and judged, as an event.
-pub fn seen(outcome: AttemptOutcome, wire: &Wire, credential: CredentialUse) -> DeliveryEvent {
-    DeliveryEvent::Seen { outcome, health: wire.health(), credential }
 }
 
 #[cfg(test)]

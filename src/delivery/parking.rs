@@ -3,8 +3,8 @@
 use super::machine::Problem;
 use crate::clock::Timestamp;
 use crate::destinations::{Mark, Rejection};
+use crate::domain::defect::{Defect, ExceptionCode, Owner, Severity};
 use crate::envelope::ids::{DeliveryId, ExceptionId};
-use crate::envelope::keys::Digest;
 use crate::store::write::{NewException, Subject};
 
 /// What the exception is about.
@@ -21,117 +21,98 @@ pub struct Parked<'a> {
     pub uncertain: bool,
 }
 
-struct Words {
-    code: &'static str,
-    severity: &'static str,
-    owner: &'static str,
-    message: String,
-    remedy: String,
-    /// What alike problems have in common, beside code and destination.
-    cause: String,
-}
-
 /// The exception to open.
 pub fn exception(id: ExceptionId, problem: &Problem, parked: &Parked<'_>, now: Timestamp) -> NewException {
-    let words = words(problem, parked);
-    let fingerprint = Digest::of_fields(&[words.code, parked.destination, &words.cause]).hex()[..16].to_owned();
+    let defect = defect(problem, parked);
+    let (severity, owner) = whose(problem, defect.code);
     NewException {
         id,
-        code: words.code.to_owned(),
-        severity: words.severity.to_owned(),
-        owner: words.owner.to_owned(),
+        code: defect.code.as_str().to_owned(),
+        severity: severity.as_str().to_owned(),
+        owner: owner.as_str().to_owned(),
         subject: parked.subject.clone(),
         destination: Some(parked.destination.to_owned()),
         delivery: Some(parked.delivery),
-        path: String::new(),
+        fingerprint: defect.fingerprint(),
+        path: defect.path,
         value: None,
-        message: words.message,
-        remedy: words.remedy,
-        fingerprint,
+        message: defect.message,
+        remedy: defect.remedy,
         opened_at: now,
     }
 }
 
-fn words(problem: &Problem, parked: &Parked<'_>) -> Words {
-    let Parked { destination, purpose, .. } = parked;
+/// By the catalogue, but for refusals that are not about the record.
+fn whose(problem: &Problem, code: ExceptionCode) -> (Severity, Owner) {
     match problem {
-        Problem::Rejected(rejection) => rejected(rejection, parked),
-        Problem::OutcomeUncertain { detail } => Words {
-            code: "outcome_uncertain",
-            severity: "critical",
-            owner: "operations",
-            message: format!("{destination} may or may not have applied {purpose}: {detail}"),
-            remedy: format!(
+        Problem::Rejected(Rejection { mark: Mark::Configuration, .. }) => (code.severity(), Owner::Integration),
+        Problem::Rejected(Rejection { mark: Mark::Gone | Mark::OurBug, .. }) => {
+            (Severity::Critical, Owner::Integration)
+        }
+        Problem::Rejected(Rejection { mark: Mark::Record, .. })
+        | Problem::OutcomeUncertain { .. }
+        | Problem::RetriesExhausted { .. }
+        | Problem::TooOld { .. }
+        | Problem::Crashed { .. } => (code.severity(), code.owner()),
+    }
+}
+
+fn defect(problem: &Problem, parked: &Parked<'_>) -> Defect {
+    let Parked { destination, purpose, .. } = parked;
+    let doubt = if parked.uncertain { "; an earlier attempt may have taken effect" } else { "" };
+    let (code, message, remedy, like) = match problem {
+        Problem::Rejected(rejection) => (
+            ExceptionCode::RejectedByDestination,
+            format!("{destination} refused {purpose}: {}{doubt}", rejection.detail),
+            remedy_of_refusal(rejection.mark, destination),
+            alike(&rejection.detail),
+        ),
+        Problem::OutcomeUncertain { detail } => (
+            ExceptionCode::OutcomeUncertain,
+            format!("{destination} may or may not have applied {purpose}: {detail}"),
+            format!(
                 "Look in {destination} for this record. If it is there, settle the delivery as applied with its number; \
                  if it is not, send it again. It is never sent twice without your word."
             ),
-            cause: String::new(),
-        },
-        Problem::RetriesExhausted { attempts, detail } => Words {
-            code: "retries_exhausted",
-            severity: "error",
-            owner: "integration",
-            message: format!("{destination} did not take {purpose} in {attempts} attempts; the last: {detail}{}", doubt(parked)),
-            remedy: format!("Bring {destination} back, then retry the delivery."),
-            cause: String::new(),
-        },
-        Problem::TooOld { detail } => Words {
-            code: "too_old",
-            severity: "error",
-            owner: "operations",
-            message: format!("{purpose} for {destination} is past its age limit; the last: {detail}{}", doubt(parked)),
-            remedy: "Decide whether it still makes sense there: retry the delivery, or abandon it with a reason.".to_owned(),
-            cause: String::new(),
-        },
-        Problem::Crashed { detail } => Words {
-            code: "crashed_worker",
-            severity: "critical",
-            owner: "integration",
-            message: format!("our own code failed on {purpose} for {destination}: {detail}{}", doubt(parked)),
-            remedy: "Report it with the delivery's id; retry the delivery after an update.".to_owned(),
-            cause: alike(detail),
-        },
-    }
-}
-
-fn rejected(rejection: &Rejection, parked: &Parked<'_>) -> Words {
-    let Parked { destination, purpose, .. } = parked;
-    let (severity, owner, remedy) = match rejection.mark {
-        Mark::Record => (
-            "error",
-            "operations",
-            format!("Correct what {destination} complains about (the order, or a mapping), then replay the event."),
+            String::new(),
         ),
-        Mark::Configuration => (
-            "error",
-            "integration",
-            format!("Check the URL and settings of destination {destination}, then retry the delivery."),
+        Problem::RetriesExhausted { attempts, detail } => (
+            ExceptionCode::RetriesExhausted,
+            format!("{destination} did not take {purpose} in {attempts} attempts; the last: {detail}{doubt}"),
+            format!("Bring {destination} back, then retry the delivery."),
+            String::new(),
         ),
-        Mark::Gone => (
-            "critical",
-            "integration",
-            format!("{destination} says that it is gone and is held: correct its URL, release it, retry the delivery."),
+        Problem::TooOld { detail } => (
+            ExceptionCode::TooOld,
+            format!("{purpose} for {destination} is past its age limit; the last: {detail}{doubt}"),
+            "Decide whether it still makes sense there: retry the delivery, or abandon it with a reason.".to_owned(),
+            String::new(),
         ),
-        Mark::OurBug => (
-            "critical",
-            "integration",
-            "The same idempotency key was met with another payload, which must not happen: report it with the \
-             delivery's id before anything is sent again."
-                .to_owned(),
+        Problem::Crashed { detail } => (
+            ExceptionCode::CrashedWorker,
+            format!("our own code failed on {purpose} for {destination}: {detail}{doubt}"),
+            "Report it with the delivery's id; retry the delivery after an update.".to_owned(),
+            alike(detail),
         ),
     };
-    Words {
-        code: "rejected_by_destination",
-        severity,
-        owner,
-        message: format!("{destination} refused {purpose}: {}{}", rejection.detail, doubt(parked)),
-        remedy,
-        cause: alike(&rejection.detail),
-    }
+    Defect::new(code, "", message).with_remedy(remedy).with_cause(format!("{destination}: {like}"))
 }
 
-fn doubt(parked: &Parked<'_>) -> &'static str {
-    if parked.uncertain { "; an earlier attempt may have taken effect" } else { "" }
+fn remedy_of_refusal(mark: Mark, destination: &str) -> String {
+    match mark {
+        Mark::Record => {
+            format!("Correct what {destination} complains about (the order, or a mapping), then replay the event.")
+        }
+        Mark::Configuration => {
+            format!("Check the URL and settings of destination {destination}, then retry the delivery.")
+        }
+        Mark::Gone => {
+            format!("{destination} says that it is gone and is held: correct its URL, release it, retry the delivery.")
+        }
+        Mark::OurBug => "The same idempotency key was met with another payload, which must not happen: report it with \
+                         the delivery's id before anything is sent again."
+            .to_owned(),
+    }
 }
 
 /// The sentence with its numbers taken out: forty-two orders refused for one reason are one group.
@@ -158,10 +139,10 @@ mod tests {
 
     fn opened(problem: &Problem, uncertain: bool) -> NewException {
         let entropy = SeededEntropy::new(3);
-        let subject = Subject { kind: "order".into(), system: "acme".into(), scope: "1".into(), id: "000000042".into() };
+        let subject =
+            Subject { kind: "order".into(), system: "acme".into(), scope: "1".into(), id: "000000042".into() };
         let delivery = DeliveryId::new(from_micros(0), &entropy);
-        let parked =
-            Parked { delivery, destination: "erp", subject: &subject, purpose: "order.create", uncertain };
+        let parked = Parked { delivery, destination: "erp", subject: &subject, purpose: "order.create", uncertain };
         exception(ExceptionId::new(from_micros(0), &entropy), problem, &parked, from_micros(5))
     }
 
@@ -174,10 +155,7 @@ mod tests {
         let opened = opened(&refusal(Mark::Record, "answered 422 Unprocessable Entity: unknown customer"), false);
         assert_eq!(opened.code, "rejected_by_destination");
         assert_eq!((opened.path.as_str(), opened.destination.as_deref()), ("", Some("erp")));
-        assert_eq!(
-            opened.message,
-            "erp refused order.create: answered 422 Unprocessable Entity: unknown customer"
-        );
+        assert_eq!(opened.message, "erp refused order.create: answered 422 Unprocessable Entity: unknown customer");
         assert!(!opened.remedy.is_empty() && opened.delivery.is_some());
     }
 

@@ -64,7 +64,10 @@ impl Throttle {
     pub fn refused_for_configuration(&mut self, reason: &str) {
         self.configuration_refusals += 1;
         if self.configuration_refusals >= CONFIGURATION_REFUSALS_MAX {
-            self.hold(&format!("{} answers in a row that only a wrong address or setting explains; the last: {reason}", self.configuration_refusals));
+            self.hold(&format!(
+                "{} answers in a row that only a wrong address or setting explains; the last: {reason}",
+                self.configuration_refusals
+            ));
         }
     }
 

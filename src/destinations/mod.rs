@@ -276,4 +276,6 @@ fn numbers(settings: &Settings) -> Vec<String> {
 }
 
 #[cfg(test)]
+pub(crate) mod double;
+#[cfg(test)]
 mod tests;
