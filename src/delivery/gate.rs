@@ -338,3 +338,70 @@ impl Drop for Seat {
         self.gate.emptied.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::destinations::{Health, Settings};
+
+    fn gate(concurrency: u32) -> Arc<Gate> {
+        let settings = Settings { concurrency, ..Settings::new("erp", "https://erp.example.com/orders") };
+        let destination = Destination::new(settings).map_err(|found| found.join("; ")).unwrap();
+        Arc::new(Gate::new(destination, Arc::new(SystemClock), Arc::default()))
+    }
+
+    fn broken() -> Arc<Gate> {
+        let gate = gate(8);
+        (0..5).for_each(|_| gate.apply(&[Effect::Health(Health::ConnectFailed)], false));
+        gate
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ret_5_a_broken_gate_lets_one_probe_through_and_opens_when_it_is_answered() {
+        let gate = broken();
+        assert!(matches!(gate.opening(), Opening::Shut { until: Some(_) }));
+        assert_eq!(gate.news().map(|state| state.as_str()), Some("broken"));
+        assert!(gate.news().is_none(), "told once");
+        advance(Duration::from_secs(5)).await;
+        assert_eq!(gate.opening(), Opening::Probe);
+        assert!(gate.reserve().is_none(), "a probe is the dispatcher's");
+        let mut seat = gate.take(true).unwrap();
+        assert_eq!(gate.opening(), Opening::Shut { until: None });
+        assert_eq!(gate.status().state.as_str(), "half_open");
+        let probe = seat.take_probe();
+        gate.apply(&[Effect::Health(Health::Answered)], probe);
+        assert_eq!(gate.opening(), Opening::Free { places: 7, retries: true });
+        drop(seat);
+        assert_eq!(gate.opening(), Opening::Free { places: 8, retries: true });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ret_5_a_probe_that_was_never_sent_makes_room_for_another() {
+        let gate = broken();
+        advance(Duration::from_secs(5)).await;
+        assert_eq!(gate.opening(), Opening::Probe);
+        drop(gate.take(true).unwrap());
+        assert_eq!(gate.opening(), Opening::Probe);
+    }
+
+    #[tokio::test]
+    async fn prs_1_places_on_the_wire_are_shared_and_a_quarter_is_kept() {
+        let gate = gate(8);
+        let mut express: Vec<Seat> = (0..7).map(|_| gate.reserve().unwrap()).collect();
+        for seat in express.iter_mut().take(6) {
+            assert!(seat.step_up().await);
+        }
+        assert_eq!(gate.status().in_flight, 6);
+        assert_eq!(gate.opening(), Opening::Free { places: 2, retries: true });
+        let (one, two) = (gate.take(false).unwrap(), gate.take(false).unwrap());
+        assert!(gate.take(false).is_none());
+        assert_eq!((gate.status().in_flight, gate.inside()), (8, 9));
+        drop((express, one, two));
+        assert_eq!((gate.status().in_flight, gate.inside()), (0, 0));
+    }
+}
