@@ -44,14 +44,14 @@ pub struct Breaker {
 
 #[derive(Clone, Debug)]
 enum State {
-    Closed { calls: Recent<30>, failed_connects: u32 },
+    Closed { calls: Box<Recent<30>>, failed_connects: u32 },
     Open { until: Uptime, pause: Duration },
     HalfOpen { pause: Duration, probing: bool },
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Breaker { state: State::Closed { calls: Recent::default(), failed_connects: 0 } }
+        Breaker { state: State::Closed { calls: Box::default(), failed_connects: 0 } }
     }
 }
 

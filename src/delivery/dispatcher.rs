@@ -242,7 +242,7 @@ fn prepare(
         document: due.document_id,
         seal: due.sealed.is_none().then(|| request.clone()),
         started_at: now,
-        deadline: engine.deadline(gate, now),
+        deadline: gate.deadline(now),
         config_version: engine.settings.config_version.clone(),
     };
     let errand = Errand {
@@ -315,4 +315,62 @@ async fn sweep_one(engine: &Arc<Engine>, gate: &Arc<Gate>) -> Result<(), StoreEr
         prepared.insert(errand.delivery, (errand, seat));
     }
     launch(engine, starts, prepared).await
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::clock::{SeededEntropy, SystemClock};
+    use crate::destinations::{Destination, Settings};
+    use crate::envelope::ids::DocumentId;
+    use crate::envelope::keys::IdempotencyKey;
+    use crate::store::write::Subject;
+
+    fn gate() -> Gate {
+        let settings = Settings::new("erp", "https://erp.example.com/orders");
+        let destination = Destination::new(settings).map_err(|found| found.join("; ")).unwrap();
+        Gate::new(destination, Arc::new(SystemClock), Arc::default())
+    }
+
+    fn due(sealed: Option<SealedRequest>) -> DueDelivery {
+        let (now, entropy) = (from_micros(0), SeededEntropy::new(1));
+        DueDelivery {
+            id: DeliveryId::new(now, &entropy),
+            key: IdempotencyKey::from_stored("ek1-key"),
+            destination: "erp".into(),
+            subject: Subject { kind: "order".into(), system: "acme".into(), scope: "1".into(), id: "42".into() },
+            purpose: "order.create".into(),
+            attempts: 0,
+            failures: 0,
+            created_at: now,
+            first_attempt_at: None,
+            uncertain: false,
+            sealed,
+            document_id: DocumentId::new(now, &entropy),
+            document: Bytes::from_static(b"{}"),
+            document_kind: "order".into(),
+            traceparent: None,
+        }
+    }
+
+    #[test]
+    fn bak_2_sealed_bytes_that_do_not_match_their_digest_are_not_sent() {
+        let gate = gate();
+        let (fresh, plan) = request(&gate, &due(None));
+        assert!(matches!(plan, Plan::Send) && fresh.body == "{}");
+        let (again, plan) = request(&gate, &due(Some(fresh.clone())));
+        assert!(matches!(plan, Plan::Send) && again.digest == fresh.digest);
+        let damaged = SealedRequest { body: Bytes::from_static(b"{ }"), ..fresh };
+        assert!(matches!(request(&gate, &due(Some(damaged))).1, Plan::Fail(_)));
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_rendered_is_sealed_so_that_it_can_never_be_sent() {
+        let sealed = unsendable(&due(None));
+        assert!(render::is_intact(&sealed));
+        let wire = gate().destination.send(&sealed, ::http::HeaderMap::new()).await;
+        assert!(matches!(wire, crate::destinations::Wire::Forbidden(_)), "{wire:?}");
+    }
 }

@@ -152,6 +152,11 @@ impl Gate {
         self.inside.load(Ordering::SeqCst)
     }
 
+    /// When an attempt that starts now is given up: the request's time, and as long again for its wait in the hand-off.
+    pub(super) fn deadline(&self, started_at: Timestamp) -> Timestamp {
+        later(started_at, self.destination.request_timeout() * 2)
+    }
+
     /// For the dispatcher.
     pub(super) fn opening(&self) -> Opening {
         let now = self.uptime();

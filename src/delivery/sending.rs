@@ -20,9 +20,9 @@ use super::worker::Engine;
 use crate::clock::Timestamp;
 use crate::destinations::{AttemptOutcome, CredentialUse, Wire};
 use crate::envelope::ids::{DeliveryId, ExceptionId};
-use crate::store::StoreError;
 use crate::store::view::Interrupted;
 use crate::store::write::{AttemptSeen, NewException, NextState, SealedRequest, Settlement, StartedAttempt, Subject};
+use crate::store::{Answer, StoreError};
 
 const DELIVERY_HEADER: HeaderName = HeaderName::from_static("crossdock-delivery");
 const ATTEMPT_HEADER: HeaderName = HeaderName::from_static("crossdock-attempt");
@@ -229,7 +229,7 @@ async fn settle(
         next: next_state(next, exception.as_ref()),
         at,
     };
-    let Some(counted) = persist(engine, settlement).await else {
+    let Some(counted) = persist(settling.delivery, || engine.store.settle(settlement())).await else {
         return;
     };
     engine.events.attempt_finished(&Finished {
@@ -254,17 +254,17 @@ async fn settle(
 }
 
 /// Writes the outcome down, however long the store is busy. `None`: it cannot be written; the attempt stays started.
-async fn persist(engine: &Engine, settlement: impl Fn() -> Settlement) -> Option<bool> {
+async fn persist<'a>(delivery: DeliveryId, settle: impl Fn() -> Answer<'a, bool>) -> Option<bool> {
     let mut pause = Duration::from_millis(10);
     loop {
-        match engine.store.settle(settlement()).await {
+        match settle().await {
             Ok(counted) => return Some(counted),
             Err(StoreError::Stopped) => return None,
             Err(error) if error.is_retryable() => {
-                tracing::warn!(reason = %error, "an outcome could not be written yet");
+                tracing::warn!(delivery.id = %delivery, reason = %error, "an outcome could not be written yet");
             }
             Err(error) => {
-                tracing::error!(delivery.id = %settlement().delivery, reason = %error, "an outcome cannot be written");
+                tracing::error!(delivery.id = %delivery, reason = %error, "an outcome cannot be written");
                 return None;
             }
         }
@@ -333,4 +333,50 @@ async fn caught<F: Future>(work: F) -> Result<F::Output, String> {
 fn words(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic without words").chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::clock::{SeededEntropy, from_micros};
+
+    /// What becomes of an outcome when the store answers like this, in order; and how often it was asked.
+    async fn persisted(answers: Vec<Result<bool, StoreError>>) -> (Option<bool>, usize) {
+        let given = answers.len();
+        let answers = Mutex::new(answers);
+        let id = DeliveryId::new(from_micros(0), &SeededEntropy::new(1));
+        let settle = || {
+            let answer = answers.lock().unwrap().remove(0);
+            Box::pin(async move { answer }) as Answer<'_, bool>
+        };
+        (persist(id, settle).await, given - answers.lock().unwrap().len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outcome_is_written_however_long_the_store_is_busy() {
+        let busy = || Err(StoreError::Busy);
+        let failed = || Err(StoreError::Commit("disk full".into()));
+        assert_eq!(persisted(vec![busy(), failed(), busy(), Ok(true)]).await, (Some(true), 4));
+        assert_eq!(persisted(vec![busy(), Ok(false), Ok(true)]).await, (Some(false), 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outcome_for_a_stopped_store_is_left_to_the_next_start() {
+        assert_eq!(persisted(vec![Err(StoreError::Busy), Err(StoreError::Stopped), Ok(true)]).await, (None, 2));
+        assert_eq!(persisted(vec![Err(StoreError::NotFound("it".into())), Ok(true)]).await, (None, 1));
+    }
+
+    #[tokio::test]
+    async fn poi_2_a_panic_stays_with_its_record() {
+        assert_eq!(guarded(|| 1), Ok(1));
+        assert_eq!(guarded::<()>(|| panic!("no line {}", 7)), Err("no line 7".to_owned()));
+        assert_eq!(caught(async { 1 }).await, Ok(1));
+        let late = async {
+            tokio::task::yield_now().await;
+            panic!("too late");
+        };
+        assert_eq!(caught::<_>(late).await.map(|()| 0), Err("too late".to_owned()));
+    }
 }

@@ -15,7 +15,7 @@ use super::events::DeliveryEvents;
 use super::gate::{DestinationStatus, Gate, Seat};
 use super::machine::InFlight;
 use super::sending::{self, Errand, Plan};
-use crate::clock::{SharedClock, SharedEntropy, Timestamp, later};
+use crate::clock::{SharedClock, SharedEntropy, Timestamp};
 use crate::destinations::Destination;
 use crate::envelope::ids::{DeliveryId, DocumentId};
 use crate::envelope::keys::IdempotencyKey;
@@ -104,11 +104,6 @@ impl Engine {
             self.events.destination_state_changed(gate.name(), &state);
         }
     }
-
-    pub(super) fn deadline(&self, gate: &Gate, started_at: Timestamp) -> Timestamp {
-        // As long again for the wait in the hand-off.
-        later(started_at, gate.destination.request_timeout() * 2)
-    }
 }
 
 /// The delivery engine.
@@ -176,7 +171,7 @@ impl Delivery {
             document: delivery.document,
             seal: Some(request.clone()),
             started_at,
-            deadline: engine.deadline(gate, started_at),
+            deadline: gate.deadline(started_at),
             config_version: engine.settings.config_version.clone(),
         };
         let errand = Errand {

@@ -1,6 +1,7 @@
 //! A destination for tests: a real socket that does as it was told, request by request, and remembers what came.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,7 +38,7 @@ impl Play {
     pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Play {
         let mut text = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(text, "{name}: {value}\r\n");
         }
         Play::Say(format!("{text}\r\n{body}"))
     }
@@ -165,10 +166,10 @@ async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>, came: Arc<Noti
                 "HTTP/1.1 201 X\r\ncontent-length: 0\r\n\r\n".to_owned()
             }
             Play::CloseAfterReading | Play::CloseUnread => return,
-            Play::Reset => return reset(stream),
+            Play::Reset => return reset(&stream),
             Play::ResetInHead => {
                 let _ = stream.write_all(b"HTTP/1.1 201 Crea").await;
-                return reset(stream);
+                return reset(&stream);
             }
             Play::HalfBody => {
                 let _ = stream.write_all(b"HTTP/1.1 201 X\r\ncontent-length: 100\r\n\r\n0123456789").await;
@@ -187,7 +188,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>, came: Arc<Noti
     }
 }
 
-fn reset(stream: TcpStream) {
+fn reset(stream: &TcpStream) {
     stream.set_zero_linger().unwrap();
 }
 

@@ -130,15 +130,16 @@ fn reached(address: IpAddr) -> IpAddr {
     let IpAddr::V6(six) = address else {
         return address;
     };
-    let [a, b, c, d, e, f, g, h] = six.segments();
+    let segments = six.segments();
+    let [.., high, low] = segments;
     let four = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
-    match [a, b, c, d, e, f] {
+    match segments {
         // ::ffff:0:0/96 mapped, ::ffff:0:0:0/96 translated, 64:ff9b::/96 NAT64.
-        [0, 0, 0, 0, 0, 0xffff] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => four(g, h),
+        [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => four(high, low),
         // ::/96 compatible, but for :: and ::1.
-        [0, 0, 0, 0, 0, 0] if (g, h) != (0, 0) && (g, h) != (0, 1) => four(g, h),
+        [0, 0, 0, 0, 0, 0, ..] if !six.is_unspecified() && !six.is_loopback() => four(high, low),
         // 2002::/16, 6to4.
-        [0x2002, ..] => four(b, c),
+        [0x2002, high, low, ..] => four(high, low),
         _ => address,
     }
 }

@@ -104,10 +104,10 @@ fn section_8_a_refused_credential_refreshes_once_then_holds_the_destination_not_
 
 #[test]
 fn ret_2_throttling_costs_no_attempt_and_pauses_the_destination() {
-    let wait = Wait { floor: Some(Duration::from_secs(60)), whole_destination: true, ignored: false };
+    let wait = Wait { floor: Some(Duration::from_mins(1)), whole_destination: true, ignored: false };
     let step = after(&first(), KEY, 5, AttemptOutcome::Throttled { detail: "slow".into(), wait });
     assert_eq!(step.next, waiting(65, false, false));
-    assert_eq!(step.effects[1..], [Effect::Pause { floor: Some(Duration::from_secs(60)) }]);
+    assert_eq!(step.effects[1..], [Effect::Pause { floor: Some(Duration::from_mins(1)) }]);
     let step = after(&first(), KEY, 5, AttemptOutcome::Throttled { detail: "slow".into(), wait: Wait::default() });
     assert_eq!(step.effects[1..], [Effect::Pause { floor: None }]);
 }

@@ -180,7 +180,9 @@ async fn a_busy_express_lane_does_not_starve_the_dispatcher() {
     let waiting = rig.order("000000099").await;
     rig.finished(1).await;
     assert_eq!(rig.row(waiting).await.delivery.state, "delivered");
-    hangs.iter().for_each(|(_, go)| go.notify_one());
+    for (_, go) in &hangs {
+        go.notify_one();
+    }
     rig.finished(11).await;
 }
 

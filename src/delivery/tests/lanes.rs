@@ -81,7 +81,9 @@ async fn prs_1_no_more_requests_at_once_than_the_setting_and_all_of_the_backlog_
     rig.erp().has_seen(2).await;
     rig.settle_down().await;
     assert_eq!((rig.erp().seen().len(), rig.delivery.status()[0].in_flight), (2, 2));
-    hangs.iter().for_each(|(_, go)| go.notify_one());
+    for (_, go) in &hangs {
+        go.notify_one();
+    }
     rig.finished(30).await;
     assert_eq!(rig.delivery.status()[0].in_flight, 0);
 }

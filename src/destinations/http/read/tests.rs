@@ -150,7 +150,7 @@ fn ret_3_retry_after_is_a_floor_and_speaks_for_the_destination_on_429_and_503() 
         else {
             panic!("{status}");
         };
-        assert_eq!(wait, Wait { floor: Some(Duration::from_secs(60)), whole_destination, ignored: false });
+        assert_eq!(wait, Wait { floor: Some(Duration::from_mins(1)), whole_destination, ignored: false });
     }
     assert!(outcome(KEY, &answer(429, &[("retry-after", "-1")], "")).retry_after_ignored());
     assert!(!outcome(KEY, &answer(429, &[], "")).retry_after_ignored());
