@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tokio::time::Instant;
 
 use super::roles::Role;
-use crate::clock::{Entropy, SharedClock, Timestamp};
+use crate::clock::{Entropy, SharedClock, Timestamp, later};
 use crate::envelope::ids::TokenId;
 use crate::envelope::keys::Digest;
 use crate::store::view::TokenRow;
@@ -89,7 +88,7 @@ pub enum Denied {
 pub struct Tokens {
     store: SharedStore,
     clock: SharedClock,
-    known: Mutex<HashMap<Digest, (Instant, TokenRow)>>,
+    known: Mutex<HashMap<Digest, (Timestamp, TokenRow)>>,
 }
 
 impl Tokens {
@@ -107,11 +106,11 @@ impl Tokens {
         }
         let digest = Digest::of(secret.as_bytes());
         let now = self.clock.now();
-        if let Some(token) = self.remembered(&digest) {
+        if let Some(token) = self.remembered(&digest, now) {
             return if expired(&token, now) { Err(Denied::Unknown) } else { Ok(token) };
         }
         let token = self.store.token_by_secret(digest, now).await?.ok_or(Denied::Unknown)?;
-        self.remember(digest, &token);
+        self.remember(digest, &token, now);
         Ok(token)
     }
 
@@ -120,20 +119,25 @@ impl Tokens {
         self.known.lock().expect("no holder of this lock panics").clear();
     }
 
-    fn remembered(&self, digest: &Digest) -> Option<TokenRow> {
+    fn remembered(&self, digest: &Digest, now: Timestamp) -> Option<TokenRow> {
         let known = self.known.lock().expect("no holder of this lock panics");
-        known.get(digest).filter(|(since, _)| since.elapsed() < REMEMBERED).map(|(_, token)| token.clone())
+        known.get(digest).filter(|(since, _)| is_fresh(*since, now)).map(|(_, token)| token.clone())
     }
 
-    fn remember(&self, digest: Digest, token: &TokenRow) {
+    fn remember(&self, digest: Digest, token: &TokenRow, now: Timestamp) {
         let mut known = self.known.lock().expect("no holder of this lock panics");
         if known.len() >= REMEMBERED_MAX {
-            known.retain(|_, (since, _)| since.elapsed() < REMEMBERED);
+            known.retain(|_, (since, _)| is_fresh(*since, now));
         }
         if known.len() < REMEMBERED_MAX {
-            known.insert(digest, (Instant::now(), token.clone()));
+            known.insert(digest, (now, token.clone()));
         }
     }
+}
+
+/// A clock that was set back makes nothing fresh: the store is asked again.
+fn is_fresh(since: Timestamp, now: Timestamp) -> bool {
+    since <= now && now < later(since, REMEMBERED)
 }
 
 fn expired(token: &TokenRow, now: Timestamp) -> bool {

@@ -53,16 +53,17 @@ pub struct ReplayBody {
 }
 
 /// What came of releasing a group.
+#[expect(clippy::struct_field_names, reason = "the names of the answer's members")]
 #[derive(Debug, Serialize)]
 pub struct Released {
     fingerprint: String,
     dry_run: bool,
     /// Records replayed, or that would be.
     replayed: usize,
-    /// Of them: on their way now.
-    routed: usize,
+    /// Of them: no longer waiting for a person.
+    released: usize,
     /// Of them: still waiting for a person.
-    parked: usize,
+    still_parked: usize,
     /// Exceptions of the group beyond what one call takes.
     remaining: u64,
     items: Vec<ReleasedItem>,
@@ -72,9 +73,9 @@ pub struct Released {
 #[derive(Debug, Serialize)]
 pub struct ReleasedItem {
     exception_id: ExceptionId,
-    /// `routed`, `parked`, `ignored`, `refused`.
-    outcome: String,
-    words: String,
+    /// As in a replay, or `refused`.
+    result: String,
+    explanation: String,
 }
 
 /// `GET /exceptions`
@@ -160,8 +161,8 @@ pub async fn release(
         fingerprint,
         dry_run: query.dry_run,
         replayed: 0,
-        routed: 0,
-        parked: 0,
+        released: 0,
+        still_parked: 0,
         remaining: group.open.saturating_sub(members.len() as u64),
         items: Vec::with_capacity(members.len()),
     };
@@ -203,15 +204,18 @@ async fn members(api: &Api, fingerprint: &str) -> Result<Vec<Member>, StoreError
 impl Released {
     /// A record that refuses does not stop its neighbours; a store that does not answer does.
     fn count(&mut self, id: ExceptionId, answer: Result<Replayed, ApiError>) -> Result<(), ApiError> {
-        let (outcome, words) = match answer {
-            Ok(replayed) => (replayed.outcome, replayed.words),
+        let (result, explanation) = match answer {
+            Ok(replayed) => (replayed.result, replayed.explanation),
             Err(error) if error.is_about_the_record() => ("refused".to_owned(), error.detail().to_owned()),
             Err(error) => return Err(error),
         };
         self.replayed += 1;
-        self.routed += usize::from(outcome == "routed");
-        self.parked += usize::from(outcome == "parked");
-        self.items.push(ReleasedItem { exception_id: id, outcome, words });
+        match result.as_str() {
+            "still_parked" => self.still_parked += 1,
+            "refused" => {}
+            _ => self.released += 1,
+        }
+        self.items.push(ReleasedItem { exception_id: id, result, explanation });
         Ok(())
     }
 }

@@ -173,7 +173,7 @@ mod tests {
     fn ans_1_findings_name_the_place_and_never_the_value() {
         let seen = finding(r#"[{"key":"a"},{"key":4711}]"#);
         assert!(seen.contains("/1/key") && seen.contains("expected a string") && !seen.contains("4711"), "{seen}");
-        assert!(finding(r#"[{}]"#).contains("missing field \\\"key\\\""), "{}", finding(r#"[{}]"#));
+        assert!(finding("[{}]").contains("missing field \\\"key\\\""), "{}", finding("[{}]"));
         assert!(finding("[{").contains("BadRequest"));
         assert!(finding("[] x").contains("BadRequest"));
         assert!(finding("").contains("a JSON body is needed"));

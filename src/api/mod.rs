@@ -6,7 +6,9 @@
 //!
 //! Deliberately absent: rules and SQL. What arrives from origins is `intake`'s.
 
+pub mod diff;
 pub mod error;
+pub mod expander;
 pub mod extract;
 pub mod idempotency;
 pub mod mapping_csv;
@@ -31,13 +33,14 @@ use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
-use axum::routing::{MethodFilter, MethodRouter, get as get_method, on};
+use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
     CanDecide, CanEditMappings, CanExpand, CanManageTokens, CanRead, CanReleaseDestinations, CanReplay, Operator,
     Permission, Role,
 };
+use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
 pub use state::{Api, Engines, Parts};
 
@@ -124,15 +127,24 @@ pub fn api_router(api: Api) -> Router {
         };
         router = router.route(&format!("{PREFIX}{}", route.path), handler);
     }
-    let unknown =
-        || async { error::ApiError::new(error::Kind::NotFound, "there is no such path; openapi.yaml lists them") };
     router
-        .route(PREFIX, get_method(unknown))
-        .route(&format!("{PREFIX}/{{*rest}}"), axum::routing::any(unknown))
+        .route(PREFIX, any(unknown))
+        .route(&format!("{PREFIX}/"), any(unknown))
+        .route(&format!("{PREFIX}/{{*rest}}"), any(unknown))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(api.clone(), error::speak))
         .with_state(api)
+}
+
+async fn unknown() -> ApiError {
+    ApiError::new(Kind::NotFound, "there is no such path; openapi.yaml lists them")
+}
+
+/// A whole server's router: whatever no room answers is a problem too.
+pub fn finish(router: Router, api: Api) -> Router {
+    let nowhere = Router::new().fallback(unknown).layer(from_fn_with_state(api, error::speak));
+    router.fallback_service(nowhere)
 }
 
 /// `/health/live` and `/health/ready`.

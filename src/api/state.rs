@@ -9,11 +9,14 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::diff::Change;
 use super::error::ProblemLine;
 use super::idempotency::KeptAnswers;
 use crate::access::Tokens;
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
-use crate::envelope::ids::{EnvelopeId, ExceptionId};
+use crate::domain::defect::Warning;
+use crate::domain::sales_order::SalesOrder;
+use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::observe::{Health, Observer};
 use crate::store::write::Act;
 use crate::store::{Answer, SharedStore};
@@ -102,9 +105,9 @@ pub struct Expansions {
 #[derive(Clone, Debug, Serialize)]
 pub struct Expansion {
     /// The canonical document; `null` when it cannot be made.
-    pub sales_order: Option<Value>,
+    pub sales_order: Option<Box<SalesOrder>>,
     /// The document's warnings.
-    pub warnings: Vec<Value>,
+    pub warnings: Vec<Warning>,
     /// Why there is no document.
     pub problems: Vec<ExpansionProblem>,
 }
@@ -127,40 +130,32 @@ pub struct ExpansionProblem {
 pub struct Replayed {
     /// The exception.
     pub exception_id: ExceptionId,
-    /// The event processed again.
-    pub envelope_id: EnvelopeId,
+    /// The event behind it.
+    pub envelope_id: Option<EnvelopeId>,
+    /// The delivery behind it, if a destination had refused it.
+    pub delivery_id: Option<DeliveryId>,
     /// Nothing was written.
     pub dry_run: bool,
-    /// `routed`, `parked`, `ignored`.
-    pub outcome: String,
-    /// In a sentence.
-    pub words: String,
-    /// What would be sent, against what was made before.
-    pub documents: Vec<DocumentChange>,
-    /// What still stands in the way.
-    pub exceptions: Vec<ExpansionProblem>,
+    /// `released` (on its way), `still_parked` (with `problems`), `ignored` (no route wants it), `retried` (the same
+    /// bytes again), `replaced` (new content under a new key).
+    pub result: String,
+    /// In words.
+    pub explanation: String,
+    /// What still keeps it.
+    pub problems: Vec<ExpansionProblem>,
+    /// What would be sent, on a dry run, and how it differs from what was made before.
+    pub documents: Vec<Preview>,
 }
 
-/// A document before and after a replay.
+/// A document as it would be sent.
 #[derive(Clone, Debug, Serialize)]
-pub struct DocumentChange {
+pub struct Preview {
     /// For whom.
     pub destination: String,
-    /// There was one before.
-    pub existed: bool,
-    /// What differs; empty when nothing does or there was none.
+    /// The canonical document.
+    pub document: Value,
+    /// What differs from the document made before; empty when there was none.
     pub changes: Vec<Change>,
-}
-
-/// One differing value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Change {
-    /// JSON pointer.
-    pub path: String,
-    /// `null` when it was not there.
-    pub before: Value,
-    /// `null` when it is gone.
-    pub after: Value,
 }
 
 /// A destination as operators see it.

@@ -1,71 +1,12 @@
 //! `[policies]`, and what a destination says otherwise.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use toml::{Spanned, Table};
 
 use super::problem::nearest;
 use super::read::{Field, Report, Section};
 
-/// What happens to a value that a loaded mapping table does not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnUnmapped {
-    /// The order waits for a person.
-    Park,
-    /// The value passes as it is.
-    Pass,
-    /// It passes, and the document says so.
-    Warn,
-}
-
-/// How bundles reach the ERP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BundlePolicy {
-    /// As their components.
-    Components,
-    /// As one line.
-    Kit,
-}
-
-/// The rules of expansion that a merchant chooses.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Policies {
-    /// For every bundle without a rule of its own.
-    pub bundles: BundlePolicy,
-    /// By the bundle's SKU.
-    pub bundles_by_sku: BTreeMap<String, BundlePolicy>,
-    /// SKUs.
-    pub unmapped_sku: OnUnmapped,
-    /// Tax codes.
-    pub unmapped_tax: OnUnmapped,
-    /// Custom options.
-    pub unmapped_option: OnUnmapped,
-    /// Payment methods.
-    pub unmapped_payment: OnUnmapped,
-    /// Shipping methods.
-    pub unmapped_shipping: OnUnmapped,
-    /// Minor units, times (money lines + 1): law 5.
-    pub rounding_tolerance: u32,
-}
-
-impl Default for Policies {
-    fn default() -> Self {
-        Policies {
-            bundles: BundlePolicy::Components,
-            bundles_by_sku: BTreeMap::new(),
-            unmapped_sku: OnUnmapped::Park,
-            unmapped_tax: OnUnmapped::Warn,
-            unmapped_option: OnUnmapped::Warn,
-            unmapped_payment: OnUnmapped::Pass,
-            unmapped_shipping: OnUnmapped::Pass,
-            rounding_tolerance: 1,
-        }
-    }
-}
+pub use crate::domain::policy::{BundlePolicy, OnUnmapped, Policies};
 
 /// Policies of the file, with `over` (a destination's own) laid over `under` (the file's), key by key.
 ///

@@ -346,7 +346,7 @@ mod tests {
     use crate::store::view::{Ledger, StoreFigures};
 
     fn observer() -> Observer {
-        Observer::new(Metrics::new("c0ffee"))
+        Observer::new(Metrics::new())
     }
 
     #[test]
