@@ -1,6 +1,6 @@
 //! The store port: what the business writes down and asks back, in its own words.
 //!
-//! One trait, [`Store`]; `sqlite` implements it (PostgreSQL follows), and nothing above this room knows which. Every
+//! One trait, [`Store`]; `sqlite` implements it (`PostgreSQL` follows), and nothing above this room knows which. Every
 //! method is one transaction; a method that returned `Ok` is durable (ACK-1). Methods are named after what the business
 //! does, dedup sits in unique keys rather than in a read before a write (DED-1), and the body of an envelope lives apart
 //! from its state so that a state change never rewrites a payload.

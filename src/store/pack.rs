@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn bak_2_what_was_packed_comes_back_and_nothing_else_does() {
-        for plain in [&b""[..], b"{}", &[b'x'; 100_000][..]] {
+        for plain in [&b""[..], b"{}", &vec![b'x'; 100_000]] {
             let body = pack(plain);
             assert_eq!(unpack(&body.packed, body.plain_bytes, &body.digest).unwrap(), plain);
         }

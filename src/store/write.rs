@@ -357,6 +357,7 @@ pub struct Decision {
 
 /// What a person decided about a parked delivery.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "made once a decision, never kept in numbers")]
 pub enum Verdict {
     /// Send the sealed bytes with the same key again (KEY-4).
     Retry {

@@ -146,16 +146,16 @@ pub async fn exceptions_are_grouped_by_cause(store: &SharedStore) {
 pub async fn an_order_tells_its_whole_story(store: &SharedStore) {
     let maker = Maker::default();
     let (envelope, delivery) = maker.parked(store, "42").await;
-    let mut story = store.order("42".into()).await.unwrap();
-    assert_eq!(story.len(), 1);
-    let story = story.remove(0);
-    assert_eq!(story.order.state, "parked");
-    assert_eq!(story.events.iter().map(|event| event.id).collect::<Vec<_>>(), [envelope]);
-    assert_eq!(story.deliveries[0].delivery.id, delivery);
-    assert_eq!(story.deliveries[0].attempts_made[0].outcome.as_deref(), Some("rejected"));
-    assert_eq!(story.exceptions[0].delivery_id, Some(delivery));
-    assert!(story.documents[0].body.is_none());
-    let document = store.document(story.documents[0].id).await.unwrap().unwrap();
+    let mut found = store.order("42".into()).await.unwrap();
+    assert_eq!(found.len(), 1);
+    let told = found.remove(0);
+    assert_eq!(told.order.state, "parked");
+    assert_eq!(told.events.iter().map(|event| event.id).collect::<Vec<_>>(), [envelope]);
+    assert_eq!(told.deliveries[0].delivery.id, delivery);
+    assert_eq!(told.deliveries[0].attempts_made[0].outcome.as_deref(), Some("rejected"));
+    assert_eq!(told.exceptions[0].delivery_id, Some(delivery));
+    assert!(told.documents[0].body.is_none());
+    let document = store.document(told.documents[0].id).await.unwrap().unwrap();
     assert_eq!(document.body.unwrap()["document"], document.id.to_string());
     assert!(store.order("43".into()).await.unwrap().is_empty());
 }

@@ -10,6 +10,7 @@ use super::exceptions::{self, Ending};
 use super::fault::{Fault, Outcome};
 use super::state::{self, Verdict};
 use super::tx::{Tx, int};
+use crate::clock::Timestamp;
 use crate::envelope::ids::TokenId;
 use crate::store::view::MappingRecord;
 use crate::store::write::{Act, Decision, NewDelivery, NewDocument, NewToken, Replay, Verdict as Decided};
@@ -140,8 +141,8 @@ pub(super) fn mappings_version(conn: &rusqlite::Connection) -> Outcome<i64> {
 
 /// Creates a token.
 pub(super) fn create_token(tx: &mut Tx<'_>, token: &NewToken, act: &Act) -> Outcome<()> {
-    let taken = tx.row("SELECT 1 FROM tokens WHERE name = ?1 AND revoked_at IS NULL", [&token.name], |_| Ok(()))?;
-    if taken.is_some() {
+    let in_force = tx.row("SELECT 1 FROM tokens WHERE name = ?1 AND revoked_at IS NULL", [&token.name], |_| Ok(()))?;
+    if in_force.is_some() {
         return Err(Fault::not_allowed(format!("a token named \"{}\" is in force: revoke it first", token.name)));
     }
     tx.run(
@@ -152,7 +153,7 @@ pub(super) fn create_token(tx: &mut Tx<'_>, token: &NewToken, act: &Act) -> Outc
             &token.role,
             token.secret.0,
             token.created_at.as_microsecond(),
-            token.expires_at.map(|at| at.as_microsecond()),
+            token.expires_at.map(Timestamp::as_microsecond),
         ),
     )?;
     audit::record(tx, act)

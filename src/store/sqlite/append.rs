@@ -47,7 +47,7 @@ fn append_record(
     let behind = state::has_unconcluded(tx, subject)?;
     match &record.conclusion {
         // An earlier report of this subject is still on its way to the processor: effects of this one must not overtake it.
-        Some(conclusion) if !(behind && !conclusion.deliveries.is_empty()) => {
+        Some(conclusion) if !behind || conclusion.deliveries.is_empty() => {
             insert_concluded(tx, arrival, record, conclusion, packs, Rows { payload, subject })
         }
         _ => insert_waiting(tx, arrival, record, behind, Rows { payload, subject }),

@@ -2,7 +2,7 @@
 //!
 //! PASSIVE every 100 ms takes no lock that the writer wants. Under steady load it never gets to the end of the log, so the
 //! log would grow without bound: past 32 MiB it is reset under the gate that the writer holds around its transactions,
-//! after two more PASSIVE rounds have left little to copy. SQLite's own busy handler never arbitrates: its sleeps of up to
+//! after two more PASSIVE rounds have left little to copy. `SQLite`'s own busy handler never arbitrates: its sleeps of up to
 //! 100 ms would be everyone's p99.
 
 use std::path::PathBuf;

@@ -79,11 +79,15 @@ pub(super) fn claim(tx: &mut Tx<'_>, limit: u32) -> Outcome<Vec<PackedEnvelope>>
 /// At opening: whatever is still begun was begun when the process before this one died. It gets another turn, or is parked
 /// unread when it had enough of them.
 pub(super) fn count_deaths(tx: &mut Tx<'_>, now: Timestamp, entropy: &dyn Entropy) -> Outcome<()> {
-    tx.run("UPDATE envelopes SET turn = 'ready', deaths = deaths + 1 WHERE turn = 'begun'", [])?;
-    let deadly =
-        tx.rows("SELECT seq, deaths FROM envelopes WHERE turn = 'ready' AND deaths >= ?1", [DEATHS_MAX], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
-        })?;
+    let deadly = tx.rows(
+        "SELECT seq, deaths + 1 FROM envelopes INDEXED BY envelopes_begun WHERE turn = 'begun' AND deaths + 1 >= ?1",
+        [DEATHS_MAX],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+    )?;
+    tx.run(
+        "UPDATE envelopes INDEXED BY envelopes_begun SET turn = 'ready', deaths = deaths + 1 WHERE turn = 'begun'",
+        [],
+    )?;
     for (envelope, deaths) in deadly {
         let complaint = Complaint {
             code: "crashed_worker",

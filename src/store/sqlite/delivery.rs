@@ -109,11 +109,11 @@ pub(super) fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Outcome<bool> 
             delivered(tx, &delivery, receipt.as_deref(), settlement.at)?;
         }
         NextState::Waiting { due_at, uncertain, counts } => match applied_elsewhere(tx, delivery.seq)? {
-            Some(receipt) => delivered(tx, &delivery, receipt.as_deref(), settlement.at)?,
+            Some(late) => delivered(tx, &delivery, late.receipt.as_deref(), settlement.at)?,
             None => waiting(tx, &delivery, *due_at, *uncertain, *counts)?,
         },
         NextState::Parked { exception, uncertain } => match applied_elsewhere(tx, delivery.seq)? {
-            Some(receipt) => delivered(tx, &delivery, receipt.as_deref(), settlement.at)?,
+            Some(late) => delivered(tx, &delivery, late.receipt.as_deref(), settlement.at)?,
             None => park(tx, &delivery, exception, *uncertain)?,
         },
     }
@@ -168,10 +168,15 @@ fn keep_evidence(tx: &Tx<'_>, delivery: i64, settlement: &Settlement) -> Outcome
     Ok(())
 }
 
-/// ATT-2: late evidence that an earlier attempt was applied, with its receipt.
-fn applied_elsewhere(tx: &Tx<'_>, delivery: i64) -> Outcome<Option<Option<String>>> {
+/// Late evidence that an attempt was applied.
+struct Late {
+    receipt: Option<String>,
+}
+
+/// ATT-2: whether an earlier attempt is known to have been applied.
+fn applied_elsewhere(tx: &Tx<'_>, delivery: i64) -> Outcome<Option<Late>> {
     tx.row("SELECT receipt FROM evidence WHERE delivery = ?1 AND applied = 1 ORDER BY seq LIMIT 1", [delivery], |row| {
-        row.get(0)
+        Ok(Late { receipt: row.get(0)? })
     })
 }
 
@@ -202,13 +207,16 @@ pub(super) fn end(tx: &mut Tx<'_>, delivery: &Row, state: &str, at: Timestamp) -
     Ok(())
 }
 
+/// The oldest delivery behind the head of a lane.
+pub(super) const BEHIND: &str = "SELECT seq FROM deliveries INDEXED BY deliveries_behind \
+     WHERE subject = ?1 AND destination = ?2 AND state = 'waiting' AND head = 0 ORDER BY seq LIMIT 1";
+
 /// The oldest of those behind a head that is gone becomes the head.
 pub(super) fn next_in_lane(tx: &Tx<'_>, delivery: &Row) -> Outcome<()> {
-    tx.run(
-        "UPDATE deliveries SET head = 1 WHERE seq = (SELECT seq FROM deliveries \
-         WHERE subject = ?1 AND destination = ?2 AND state = 'waiting' AND head = 0 ORDER BY seq LIMIT 1)",
-        (delivery.subject, &delivery.destination),
-    )?;
+    let lane = (delivery.subject, &delivery.destination);
+    if let Some(next) = tx.row(BEHIND, lane, |row| row.get::<_, i64>(0))? {
+        tx.run("UPDATE deliveries SET head = 1 WHERE seq = ?1", [next])?;
+    }
     Ok(())
 }
 

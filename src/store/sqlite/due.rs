@@ -58,7 +58,7 @@ impl PackedDelivery {
     pub(super) fn open(self) -> Result<(EnvelopeId, DueDelivery), StoreError> {
         let document = self.document.open()?;
         let sealed = self.sealed.map(|seal| seal.open(&document)).transpose()?;
-        Ok((self.envelope, DueDelivery { document, sealed, ..self.delivery }))
+        Ok((self.envelope, DueDelivery { sealed, document, ..self.delivery }))
     }
 }
 

@@ -148,13 +148,12 @@ fn in_words(known: &Known) -> String {
     format!("{what} {}", known.id)
 }
 
+/// The head of a lane.
+pub(super) const HEAD: &str = "SELECT 1 FROM deliveries INDEXED BY deliveries_head \
+     WHERE subject = ?1 AND destination = ?2 AND head = 1";
+
 fn lane_is_free(tx: &Tx<'_>, subject: i64, destination: &str) -> Outcome<bool> {
-    let head = tx.row(
-        "SELECT 1 FROM deliveries WHERE subject = ?1 AND destination = ?2 AND head = 1",
-        (subject, destination),
-        |_| Ok(()),
-    )?;
-    Ok(head.is_none())
+    Ok(tx.row(HEAD, (subject, destination), |_| Ok(()))?.is_none())
 }
 
 /// Writes a document down; its row.

@@ -85,22 +85,32 @@ pub(super) fn close(tx: &mut Tx<'_>, exceptions: &[(i64, String)], ending: Endin
     Ok(())
 }
 
+/// Open exceptions of a delivery, with their codes.
+pub(super) const OF_DELIVERY: &str = "SELECT seq, code FROM exceptions INDEXED BY exceptions_open_by_delivery \
+     WHERE delivery = ?1 AND state = 'open'";
+
 /// Open exceptions of a delivery.
 pub(super) fn of_delivery(tx: &Tx<'_>, delivery: i64) -> Outcome<Vec<(i64, String)>> {
-    tx.rows("SELECT seq, code FROM exceptions WHERE delivery = ?1 AND state = 'open'", [delivery], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })
+    tx.rows(OF_DELIVERY, [delivery], |row| Ok((row.get(0)?, row.get(1)?)))
 }
+
+/// Open exceptions of an envelope that do not stop a parked delivery, with their codes.
+pub(super) const CLOSABLE: &str = "SELECT seq, code FROM exceptions AS e INDEXED BY exceptions_open_by_envelope \
+     WHERE envelope = ?1 AND state = 'open' AND NOT EXISTS \
+     (SELECT 1 FROM deliveries AS d WHERE d.seq = e.delivery AND d.state = 'parked')";
 
 /// Open exceptions of an envelope that do not stop a parked delivery: those close only with a decision about it.
 pub(super) fn closable_of_envelope(tx: &Tx<'_>, envelope: i64) -> Outcome<Vec<(i64, String)>> {
-    tx.rows(
-        "SELECT seq, code FROM exceptions AS e WHERE envelope = ?1 AND state = 'open' AND NOT EXISTS \
-         (SELECT 1 FROM deliveries AS d WHERE d.seq = e.delivery AND d.state = 'parked')",
-        [envelope],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )
+    tx.rows(CLOSABLE, [envelope], |row| Ok((row.get(0)?, row.get(1)?)))
 }
+
+/// Open exceptions of older envelopes of the same kind and subject that a newer report makes moot.
+pub(super) const OLDER: &str = "SELECT x.seq, x.code, x.envelope \
+     FROM exceptions AS x INDEXED BY exceptions_open_by_subject CROSS JOIN envelopes AS e ON e.seq = x.envelope \
+     WHERE x.subject = ?1 AND x.state = 'open' AND x.envelope < ?2 \
+     AND e.kind = (SELECT kind FROM envelopes WHERE seq = ?2) AND (x.destination IS NULL OR x.destination = ?3) \
+     AND x.payload IS NULL \
+     AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.seq = x.delivery AND d.state = 'parked')";
 
 /// A newer report of the same effect makes older complaints about it moot.
 #[derive(Clone, Copy, Debug)]
@@ -120,15 +130,9 @@ pub(super) struct Newer<'a> {
 /// Closes open exceptions of older envelopes of the same kind and subject, for this destination or none in particular,
 /// unless they stop a delivery that is still parked. Their envelopes become `superseded` if nothing else is left of them.
 pub(super) fn supersede(tx: &mut Tx<'_>, newer: Newer<'_>) -> Outcome<()> {
-    let older = tx.rows(
-        "SELECT x.seq, x.code, x.envelope FROM exceptions AS x JOIN envelopes AS e ON e.seq = x.envelope \
-         WHERE x.subject = ?1 AND x.state = 'open' AND x.envelope < ?2 \
-         AND e.kind = (SELECT kind FROM envelopes WHERE seq = ?2) AND (x.destination IS NULL OR x.destination = ?3) \
-         AND x.payload IS NULL \
-         AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.seq = x.delivery AND d.state = 'parked')",
-        (newer.subject, newer.envelope, newer.destination),
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)),
-    )?;
+    let older = tx.rows(OLDER, (newer.subject, newer.envelope, newer.destination), |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+    })?;
     for (seq, code, envelope) in older {
         let ending = Ending { state: "superseded", resolution: newer.resolution, at: newer.at };
         close(tx, &[(seq, code)], ending)?;

@@ -7,7 +7,7 @@ use crate::store::StoreError;
 /// A failure while a command ran: of SQL, or an answer the port defines.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// From SQLite.
+    /// From `SQLite`.
     Sql(rusqlite::Error),
     /// To be handed out as it is.
     Answer(StoreError),

@@ -52,10 +52,9 @@ impl Plan {
             Some(index) => format!("INDEXED BY {index}"),
             None => "NOT INDEXED".to_owned(),
         };
-        let conditions: String = self.conditions.iter().map(|condition| format!("{condition} AND ")).collect();
-        format!(
-            "{select} FROM {table} {how} {joins} WHERE {conditions} {seq} < ? AND {seq} >= ? ORDER BY {seq} DESC LIMIT ?"
-        )
+        let below = format!("{seq} < ? AND {seq} >= ?");
+        let conditions = [&self.conditions[..], &[below.as_str()]].concat().join(" AND ");
+        format!("{select} FROM {table} {how} {joins} WHERE {conditions} ORDER BY {seq} DESC LIMIT ?")
     }
 
     fn page<T>(

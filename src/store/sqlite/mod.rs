@@ -1,4 +1,4 @@
-//! The store in one SQLite file, for one machine.
+//! The store in one `SQLite` file, for one machine.
 //!
 //! Cast: `open` checks the file before anything is promised; `writer` is the one thread that writes, a group of commands a
 //! commit; `checkpoint` copies the log into the file beside it; `readers` answer questions from connections of their own.
@@ -98,7 +98,7 @@ impl Options {
     }
 }
 
-/// A store in an SQLite file.
+/// A store in an `SQLite` file.
 pub struct SqliteStore {
     path: PathBuf,
     report: StoreReport,
@@ -279,7 +279,7 @@ fn close_beside(_: &Connection) -> Outcome<()> {
 
 /// RUN-1: the check of a file too large for the start.
 fn check_whole(conn: &Connection, health: &Health) {
-    let problems = open::quick_check(conn).unwrap_or_else(|error| vec![error.to_string()]);
+    let problems = open::quick_check(conn);
     if !problems.is_empty() {
         health.failed(&problems.join("; "), fault::Gravity::Damaged);
     }

@@ -39,7 +39,7 @@ pub(super) fn open(path: &Path, exclusive: bool, entropy: &dyn Entropy) -> Resul
     let mut problems = Vec::new();
     let large = std::fs::metadata(path).is_ok_and(|file| file.len() > CHECK_BYTES_MAX);
     if !large {
-        problems = quick_check(&conn)?;
+        problems = quick_check(&conn);
     }
     if exclusive && !problems.is_empty() {
         return Err(StoreError::Corrupt(format!(
@@ -127,15 +127,15 @@ pub(super) fn check_settings(settings: &[(String, String)]) -> Result<(), StoreE
     Ok(())
 }
 
-/// What SQLite finds wrong with the file; empty when it is sound.
-pub(super) fn quick_check(conn: &Connection) -> Result<Vec<String>, StoreError> {
+/// What `SQLite` finds wrong with the file; empty when it is sound.
+pub(super) fn quick_check(conn: &Connection) -> Vec<String> {
     let check = || -> rusqlite::Result<Vec<String>> {
         let mut statement = conn.prepare("PRAGMA quick_check(10)")?;
         statement.query_map([], |row| row.get(0))?.collect()
     };
     match check() {
-        Ok(lines) => Ok(lines.into_iter().filter(|line| line != "ok").collect()),
-        Err(error) => Ok(vec![error.to_string()]),
+        Ok(lines) => lines.into_iter().filter(|line| line != "ok").collect(),
+        Err(error) => vec![error.to_string()],
     }
 }
 

@@ -187,7 +187,7 @@ impl Store for SqliteStore {
     fn figures(&self) -> Answer<'_, StoreFigures> {
         let (store_bytes, wal_bytes) = (file_bytes(&self.path), file_bytes(&checkpoint::log_path(&self.path)));
         let figures = self.read(reads::figures);
-        Box::pin(async move { Ok(StoreFigures { store_bytes, wal_bytes, ..figures.await? }) })
+        Box::pin(async move { Ok(StoreFigures { wal_bytes, store_bytes, ..figures.await? }) })
     }
 
     fn health(&self) -> Result<(), String> {

@@ -185,7 +185,8 @@ pub(super) const ORDER: &str = "SELECT s.seq, s.system, s.scope, s.id, s.entity_
      s.currency, s.grand_total, s.placed_at, s.first_seen_at, s.last_seen_at, CASE \
      WHEN EXISTS (SELECT 1 FROM exceptions WHERE subject = s.seq AND state = 'open') THEN 'parked' \
      WHEN EXISTS (SELECT 1 FROM deliveries WHERE subject = s.seq AND head = 1) THEN 'due' \
-     WHEN EXISTS (SELECT 1 FROM envelopes WHERE subject = s.seq AND turn IS NOT NULL) THEN 'due' \
+     WHEN EXISTS (SELECT 1 FROM envelopes INDEXED BY envelopes_unconcluded \
+     WHERE subject = s.seq AND turn IS NOT NULL) THEN 'due' \
      WHEN EXISTS (SELECT 1 FROM deliveries WHERE subject = s.seq AND state = 'delivered') THEN 'delivered' \
      ELSE 'ignored' END FROM subjects AS s";
 

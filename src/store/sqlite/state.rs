@@ -79,6 +79,14 @@ impl Verdict {
     }
 }
 
+/// What became of the deliveries of an envelope.
+pub(super) const STATES_OF_DELIVERIES: &str =
+    "SELECT state FROM deliveries INDEXED BY deliveries_by_envelope WHERE envelope = ?1";
+
+/// Whether an exception of an envelope is open.
+pub(super) const OPEN_EXCEPTION: &str = "SELECT 1 FROM exceptions INDEXED BY exceptions_open_by_envelope \
+     WHERE envelope = ?1 AND state = 'open' LIMIT 1";
+
 /// The state that the facts in the file give: a row of the table above.
 pub(super) fn derive(tx: &Tx<'_>, envelope: i64) -> Outcome<EnvelopeState> {
     let (concluded, verdict) = tx
@@ -90,9 +98,7 @@ pub(super) fn derive(tx: &Tx<'_>, envelope: i64) -> Outcome<EnvelopeState> {
         return Ok(EnvelopeState::Received);
     }
     let (mut open, mut delivered, mut replaced, mut parked) = (false, false, false, false);
-    for state in
-        tx.rows("SELECT state FROM deliveries WHERE envelope = ?1", [envelope], |row| row.get::<_, String>(0))?
-    {
+    for state in tx.rows(STATES_OF_DELIVERIES, [envelope], |row| row.get::<_, String>(0))? {
         match state.as_str() {
             "waiting" | "in_flight" => open = true,
             "parked" => parked = true,
@@ -115,9 +121,7 @@ pub(super) fn derive(tx: &Tx<'_>, envelope: i64) -> Outcome<EnvelopeState> {
 }
 
 fn has_open_exception(tx: &Tx<'_>, envelope: i64) -> Outcome<bool> {
-    let found =
-        tx.row("SELECT 1 FROM exceptions WHERE envelope = ?1 AND state = 'open' LIMIT 1", [envelope], |_| Ok(()))?;
-    Ok(found.is_some())
+    Ok(tx.row(OPEN_EXCEPTION, [envelope], |_| Ok(()))?.is_some())
 }
 
 /// Brings the column up to date with the facts.
@@ -143,19 +147,19 @@ pub(super) fn overtake(tx: &mut Tx<'_>, envelope: i64, words: &str) -> Outcome<(
     Ok(())
 }
 
+/// The oldest envelope of a subject that is not concluded. A subject may have any number of concluded ones.
+pub(super) const OLDEST_UNCONCLUDED: &str = "SELECT seq FROM envelopes INDEXED BY envelopes_unconcluded \
+     WHERE subject = ?1 AND turn IS NOT NULL ORDER BY seq LIMIT 1";
+
 /// Whether an earlier envelope of this subject still waits for the processor.
 pub(super) fn has_unconcluded(tx: &Tx<'_>, subject: i64) -> Outcome<bool> {
-    let found =
-        tx.row("SELECT 1 FROM envelopes WHERE subject = ?1 AND turn IS NOT NULL LIMIT 1", [subject], |_| Ok(()))?;
-    Ok(found.is_some())
+    Ok(tx.row(OLDEST_UNCONCLUDED, [subject], |_| Ok(()))?.is_some())
 }
 
 /// The next envelope of a subject gets its turn, after the one before it was concluded.
 pub(super) fn next_turn(tx: &Tx<'_>, subject: i64) -> Outcome<()> {
-    tx.run(
-        "UPDATE envelopes SET turn = 'ready' WHERE turn = 'behind' AND seq = \
-         (SELECT seq FROM envelopes WHERE subject = ?1 AND turn IS NOT NULL ORDER BY seq LIMIT 1)",
-        [subject],
-    )?;
+    if let Some(next) = tx.row(OLDEST_UNCONCLUDED, [subject], |row| row.get::<_, i64>(0))? {
+        tx.run("UPDATE envelopes SET turn = 'ready' WHERE seq = ?1 AND turn = 'behind'", [next])?;
+    }
     Ok(())
 }

@@ -37,8 +37,8 @@ pub(super) fn find(tx: &Tx<'_>, seq: i64) -> Outcome<Subject> {
 
 /// Takes over what a report says about the subject. A report older than the known one only fills gaps.
 pub(super) fn learn(tx: &Tx<'_>, subject: i64, facts: &SubjectFacts) -> Outcome<()> {
-    let updated_at = facts.updated_at.map(|at| at.as_microsecond());
-    let placed_at = facts.placed_at.map(|at| at.as_microsecond());
+    let updated_at = facts.updated_at.map(Timestamp::as_microsecond);
+    let placed_at = facts.placed_at.map(Timestamp::as_microsecond);
     let texts = [&facts.entity_id, &facts.state, &facts.status, &facts.currency, &facts.grand_total];
     if texts.iter().all(|text| text.is_none()) && placed_at.is_none() && updated_at.is_none() {
         return Ok(());

@@ -5,7 +5,7 @@
 //! that a bad one never fails its neighbours and a good one never pays for it. Answers leave after `COMMIT` only.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -224,15 +224,14 @@ impl Writer {
             return None;
         };
         let left = window.checked_sub(began.elapsed()).filter(|left| !left.is_zero())?;
-        match orders.0.recv_timeout(left.min(pause)) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        orders.0.recv_timeout(left.min(pause)).ok()
     }
 
     fn commit(&self, mut group: Vec<Box<dyn Work>>) {
         if let Some(reason) = self.health.damage() {
-            group.into_iter().for_each(|work| work.answer(Err(StoreError::Corrupt(reason.clone()))));
+            for work in group {
+                work.answer(Err(StoreError::Corrupt(reason.clone())));
+            }
             return;
         }
         let committed = {
@@ -250,7 +249,9 @@ impl Writer {
             }
             Err(Broken::Whole(reason, gravity)) => {
                 self.health.failed(&reason, gravity);
-                group.into_iter().for_each(|work| work.answer(Err(StoreError::Commit(reason.clone()))));
+                for work in group {
+                    work.answer(Err(StoreError::Commit(reason.clone())));
+                }
             }
             Err(Broken::Isolate) => unreachable!("a command in its savepoint is isolated already"),
         }
@@ -278,7 +279,7 @@ impl Writer {
         let mut tally = Tally::default();
         let mut verdicts = Vec::with_capacity(group.len());
         for work in group {
-            let changes = self.conn.total_changes();
+            let rows_before = self.conn.total_changes();
             if savepoints {
                 self.execute("SAVEPOINT command")?;
             }
@@ -296,7 +297,7 @@ impl Writer {
                     }
                     if savepoints {
                         self.execute("ROLLBACK TO command")?;
-                    } else if self.conn.total_changes() != changes {
+                    } else if self.conn.total_changes() != rows_before {
                         return Err(Broken::Isolate);
                     }
                     verdicts.push(Err(fault.into()));

@@ -1,0 +1,242 @@
+//! Durable appends a second: dedup, envelope and commit, with fsync on, for one to 256 senders waiting at a time.
+//!
+//! `appended` leaves the record to the processor; `express` also writes a document, a delivery and its started attempt;
+//! `settled` adds the outcome; `duplicate` meets the dedup key only. Bodies are packed before, as intake does it.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use crossdock::clock::{Clock as _, SystemClock, SystemEntropy, later};
+use crossdock::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, RequestId};
+use crossdock::envelope::keys::{Digest, EventKey, IdempotencyKey, KeyParts};
+use crossdock::store::SharedStore;
+use crossdock::store::pack::pack;
+use crossdock::store::sqlite::{Options, SqliteStore};
+use crossdock::store::write::{
+    Arrival, ArrivedRecord, AttemptSeen, AttemptStart, Conclusion, NewDelivery, NewDocument, NextState, PackedBody,
+    Receipt, SealedRequest, Settlement, StartedAttempt, Subject, SubjectFacts,
+};
+
+#[derive(Clone, Copy, PartialEq)]
+enum What {
+    Appended,
+    Express,
+    Settled,
+    Duplicate,
+}
+
+struct Bench {
+    store: SharedStore,
+    body: PackedBody,
+    document: PackedBody,
+    plain: bytes::Bytes,
+    next: AtomicU64,
+}
+
+/// Some 5.9 KB that compress about as well as an order does.
+fn order() -> Vec<u8> {
+    let mut text = String::from("{\"order\":{\"increment_id\":\"000000042\",\"items\":[");
+    let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut item = 0;
+    while text.len() < 5_800 {
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        item += 1;
+        let line = format!(
+            "{{\"item_id\":{item},\"sku\":\"{:08x}\",\"name\":\"Sprite Yoga {:06x}\",\"qty_ordered\":1,\"price\":{}.{:04},\
+             \"base_price\":{}.{:04},\"row_total\":{}.{:04},\"tax_amount\":{}.00}},",
+            noise >> 32,
+            noise & 0x00ff_ffff,
+            noise % 97,
+            noise % 9_973,
+            noise % 89,
+            noise % 9_967,
+            noise % 83,
+            noise % 9_949,
+            noise % 13
+        );
+        text.push_str(&line);
+    }
+    text.push_str("{}]}}");
+    text.into_bytes()
+}
+
+impl Bench {
+    fn arrival(&self, what: What) -> Arrival {
+        let number = if what == What::Duplicate { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) };
+        let now = SystemClock.now();
+        let id = format!("{number:09}");
+        let conclusion = matches!(what, What::Express | What::Settled).then(|| self.conclusion(&id));
+        Arrival {
+            origin: "hooks".into(),
+            body: self.body.clone(),
+            headers: "{\"content-type\":\"application/json\"}".into(),
+            verification: "rsa-signature".into(),
+            config_version: "c1".into(),
+            request_id: RequestId::new(now, &SystemEntropy),
+            traceparent: None,
+            received_at: now,
+            records: vec![ArrivedRecord {
+                id: EnvelopeId::new(now, &SystemEntropy),
+                path: String::new(),
+                kind: "order".into(),
+                event_name: Some("observer.sales_order_save_commit_after".into()),
+                event_key: EventKey::explicit("hooks", &id),
+                content: Digest::of(id.as_bytes()),
+                subject: Subject { kind: "order".into(), system: "acme".into(), scope: "1".into(), id },
+                conclusion,
+                on_conflict: None,
+            }],
+        }
+    }
+
+    fn conclusion(&self, id: &str) -> Conclusion {
+        let now = SystemClock.now();
+        let (document, delivery) = (DocumentId::new(now, &SystemEntropy), DeliveryId::new(now, &SystemEntropy));
+        let key = IdempotencyKey::derive(&KeyParts {
+            installation: self.store.installation_id(),
+            destination: "erp",
+            system: "acme",
+            subject_kind: "order",
+            subject_scope: "1",
+            subject_id: id,
+            purpose: "order.create",
+            revision: "",
+            generation: 0,
+        });
+        let seal = SealedRequest {
+            method: "POST".into(),
+            url: "https://erp.example.com/sales-orders".into(),
+            headers: vec![("content-type".into(), "application/json".into())],
+            body: self.plain.clone(),
+            digest: self.document.digest,
+            body_is_document: true,
+        };
+        Conclusion {
+            facts: SubjectFacts {
+                state: Some("new".into()),
+                updated_at: Some(now),
+                grand_total: Some("33.60".into()),
+                ..SubjectFacts::default()
+            },
+            documents: vec![NewDocument {
+                id: document,
+                kind: "order".into(),
+                schema: "crossdock.sales_order.v1".into(),
+                destination: "erp".into(),
+                body: self.document.clone(),
+                mappings_version: 1,
+            }],
+            deliveries: vec![NewDelivery {
+                id: delivery,
+                key,
+                destination: "erp".into(),
+                document,
+                purpose: "order.create".into(),
+                revision: String::new(),
+                generation: 0,
+                due_at: now,
+                express: Some(AttemptStart {
+                    delivery,
+                    number: 1,
+                    document,
+                    seal: Some(seal),
+                    started_at: now,
+                    deadline: later(now, Duration::from_secs(30)),
+                    config_version: "c1".into(),
+                }),
+            }],
+            explanation: "route orders takes every order".into(),
+            ..Conclusion::default()
+        }
+    }
+
+    async fn once(&self, what: What) {
+        let receipts = self.store.append(self.arrival(what)).await.expect("the store takes it");
+        if what == What::Settled
+            && let Some(Receipt::First { started, .. }) = receipts.into_iter().next()
+        {
+            for attempt in started {
+                self.settle(attempt).await;
+            }
+        }
+    }
+
+    async fn settle(&self, attempt: StartedAttempt) {
+        let StartedAttempt { delivery, number, epoch } = attempt;
+        let seen = AttemptSeen {
+            outcome: "accepted".into(),
+            status: Some(201),
+            detail: "the destination took it".into(),
+            response: Some("{\"number\":\"SO-1\"}".into()),
+            duration_us: Some(900),
+        };
+        let next = NextState::Delivered { receipt: Some("SO-1".into()) };
+        let at = SystemClock.now();
+        let settled = self.store.settle(Settlement { delivery, number, epoch, seen, next, at }).await;
+        assert!(settled.expect("the store takes it"));
+    }
+}
+
+async fn run(bench: &Arc<Bench>, what: What, senders: u64, times: u64) -> Duration {
+    let began = Instant::now();
+    let senders: Vec<_> = (0..senders.min(times))
+        .map(|sender| {
+            let bench = Arc::clone(bench);
+            let share = times / senders + u64::from(sender < times % senders);
+            tokio::spawn(async move {
+                for _ in 0..share {
+                    bench.once(black_box(what)).await;
+                }
+            })
+        })
+        .collect();
+    for sender in senders {
+        sender.await.expect("no sender panics");
+    }
+    began.elapsed()
+}
+
+fn store(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime can be started");
+    let mut group = criterion.benchmark_group("store");
+    group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(5));
+    for (name, what, senders) in [
+        ("appended", What::Appended, 1),
+        ("appended", What::Appended, 32),
+        ("appended", What::Appended, 64),
+        ("appended", What::Appended, 256),
+        ("express", What::Express, 1),
+        ("express", What::Express, 64),
+        ("settled", What::Settled, 64),
+        ("duplicate", What::Duplicate, 32),
+    ] {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let options = Options::new(folder.path().join("crossdock.db"), true);
+        let opened = SqliteStore::open(options, Arc::new(SystemClock)).expect("the store opens");
+        let (plain, smaller) = (order(), order()[..2_400].to_vec());
+        let bench = Arc::new(Bench {
+            store: Arc::new(opened),
+            body: pack(&plain),
+            document: pack(&smaller),
+            plain: smaller.into(),
+            next: AtomicU64::new(0),
+        });
+        group.bench_function(BenchmarkId::new(name, senders), |bencher| {
+            bencher.iter_custom(|times| runtime.block_on(run(&bench, what, senders, times)));
+        });
+        runtime.block_on(bench.store.close()).expect("the store closes");
+    }
+    group.finish();
+}
+
+criterion_group!(benches, store);
+criterion_main!(benches);
