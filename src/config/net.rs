@@ -1,5 +1,6 @@
 //! Addresses in the file: URLs we call, and networks that may be called although they are private.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -29,6 +30,13 @@ impl Network {
             }
             _ => false,
         }
+    }
+}
+
+/// As destinations read it.
+impl fmt::Display for Network {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.address, self.prefix)
     }
 }
 

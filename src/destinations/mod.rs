@@ -1,1 +1,281 @@
-//! What a destination wants to be sent, and what its answer means.
+//! The other side of the bay: what a destination is, what we send it and how its answers are read.
+//!
+//! The cast. A [`Destination`] is whole and valid, or it was refused by [`Destination::new`]. It *renders* a canonical
+//! document into a sealed request (KEY-5), *sends* sealed requests through its own [`transport`], and *reads* what came
+//! back into an [`AttemptOutcome`] (delivery-semantics section 8). Its [`profile`] says how the other side speaks;
+//! [`http`] is the one that posts the canonical document as it stands. [`private`] keeps requests away from addresses
+//! nobody named (DAT-5), [`credentials`] holds what is shown at the door and never sealed.
+//!
+//! Deliberately absent: retries, schedules and state. What an outcome leads to is decided by `delivery::machine`; a
+//! destination answers one question at a time and remembers nothing but its credential.
+
+pub mod credentials;
+pub mod http;
+pub mod outcome;
+pub mod private;
+pub mod profile;
+pub mod transport;
+
+use std::time::Duration;
+
+use ::http::{HeaderMap, HeaderName};
+use bytes::Bytes;
+use reqwest::Url;
+
+use crate::clock::Timestamp;
+use crate::envelope::keys::IdempotencyKey;
+use crate::store::write::SealedRequest;
+
+pub use credentials::{CredentialUse, Credentials, OutboundAuth, Reload};
+pub use outcome::{AttemptOutcome, BodyEnd, Health, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
+pub use private::Network;
+use profile::Profile;
+use transport::Transport;
+
+/// What protects the destination from a second effect (delivery-semantics section 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// It stores our idempotency key for that long.
+    Key {
+        /// Never zero (RET-7).
+        window: Duration,
+    },
+    /// It refuses a second record with the same external id.
+    Unique,
+    /// It can be asked by our reference.
+    Find,
+    /// Nothing.
+    None,
+}
+
+/// What configuration says about one destination of profile `http`.
+#[derive(Clone)]
+pub struct Settings {
+    /// Configured name.
+    pub name: String,
+    /// Where documents are posted.
+    pub url: String,
+    /// What protects it from doubles.
+    pub guard: Guard,
+    /// What we show at its door.
+    pub auth: OutboundAuth,
+    /// Reads the credential anew when it was refused; `None` where it cannot change while we run.
+    pub reload: Option<Reload>,
+    /// ATT-3: longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// ATT-3: longest wait for the whole answer.
+    pub request_timeout: Duration,
+    /// An idle connection is closed after this. Short, because a server that closes first turns our next request into
+    /// an uncertain one; Node's default is 5 s.
+    pub idle_timeout: Duration,
+    /// Requests under way at once.
+    pub concurrency: u32,
+    /// RET-1: pauses after failure 1, 2, …; one attempt more than pauses.
+    pub retry_delays: Vec<Duration>,
+    /// RET-2.
+    pub age_limit: Duration,
+    /// Private addresses that may be called; nothing else private ever is.
+    pub allow_private: Vec<Network>,
+    /// The destination promises that a 5xx never took effect: without it a 5xx on a write is uncertain.
+    pub five_xx_never_applies: bool,
+    /// Where a success body carries the destination's own number: JSON pointers, tried before the usual ones.
+    pub receipt: Vec<String>,
+    /// Header that carries the idempotency key.
+    pub key_header: String,
+}
+
+impl Settings {
+    /// The defaults of delivery-semantics with the guard `none`.
+    pub fn new(name: &str, url: &str) -> Self {
+        Settings {
+            name: name.to_owned(),
+            url: url.to_owned(),
+            guard: Guard::None,
+            auth: OutboundAuth::None,
+            reload: None,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(4),
+            concurrency: 8,
+            retry_delays: default_retry_delays(),
+            age_limit: Duration::from_hours(7 * 24),
+            allow_private: Vec::new(),
+            five_xx_never_applies: false,
+            receipt: Vec::new(),
+            key_header: "idempotency-key".to_owned(),
+        }
+    }
+}
+
+/// RET-1: 14 attempts in about 76 hours.
+pub fn default_retry_delays() -> Vec<Duration> {
+    [2, 10, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400, 86_400].map(Duration::from_secs).to_vec()
+}
+
+/// A destination we can deliver to.
+///
+/// Invariants: its URL passes the address guard as far as that can be known without a look-up, a key guard has a
+/// window, concurrency and time-outs are not zero.
+pub struct Destination {
+    name: String,
+    url: Url,
+    guard: Guard,
+    profile: Profile,
+    credentials: Credentials,
+    transport: Transport,
+    request_timeout: Duration,
+    concurrency: u32,
+    retry_delays: Vec<Duration>,
+    age_limit: Duration,
+}
+
+impl Destination {
+    /// Checks everything and reports every problem at once, each a sentence.
+    pub fn new(settings: Settings) -> Result<Self, Vec<String>> {
+        let mut problems = numbers(&settings);
+        problems.extend(guard_problem(settings.guard));
+        let url = private::destination_url(&settings.url, &settings.allow_private)
+            .map_err(|found| problems.extend(found))
+            .ok();
+        let key_header = HeaderName::from_bytes(settings.key_header.to_ascii_lowercase().as_bytes())
+            .map_err(|_| problems.push(format!("key_header \"{}\" is not a header name", settings.key_header)))
+            .ok();
+        problems.extend(
+            settings
+                .receipt
+                .iter()
+                .filter(|pointer| !pointer.starts_with('/'))
+                .map(|pointer| format!("receipt \"{pointer}\" is not a JSON pointer: it starts with a slash")),
+        );
+        let credentials =
+            Credentials::new(&settings.auth, settings.reload.clone()).map_err(|problem| problems.push(problem)).ok();
+        let transport =
+            url.as_ref().and_then(|url| Transport::new(&settings, url).map_err(|problem| problems.push(problem)).ok());
+        let (Some(url), Some(key_header), Some(credentials), Some(transport)) =
+            (url, key_header, credentials, transport)
+        else {
+            return Err(problems);
+        };
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Destination {
+            name: settings.name,
+            url,
+            guard: settings.guard,
+            profile: Profile::Http(http::HttpProfile {
+                key_header: key_header.as_str().to_owned(),
+                reading: http::read::Rules {
+                    receipt: settings.receipt,
+                    five_xx_never_applies: settings.five_xx_never_applies,
+                },
+            }),
+            credentials,
+            transport,
+            request_timeout: settings.request_timeout,
+            concurrency: settings.concurrency,
+            retry_delays: settings.retry_delays,
+            age_limit: settings.age_limit,
+        })
+    }
+
+    /// Configured name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What protects it from doubles.
+    pub fn guard(&self) -> Guard {
+        self.guard
+    }
+
+    /// Requests under way at once.
+    pub fn concurrency(&self) -> u32 {
+        self.concurrency
+    }
+
+    /// Longest wait for an answer.
+    pub fn request_timeout(&self) -> Duration {
+        self.request_timeout
+    }
+
+    /// RET-1: pauses after failure 1, 2, ….
+    pub fn retry_delays(&self) -> &[Duration] {
+        &self.retry_delays
+    }
+
+    /// RET-2.
+    pub fn age_limit(&self) -> Duration {
+        self.age_limit
+    }
+
+    /// What is shown at its door.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The request as it will go out on every attempt (KEY-5). Total and without side effects.
+    pub fn render(&self, document: &Bytes, key: &IdempotencyKey) -> SealedRequest {
+        self.profile.render(self.url.as_str(), document, key)
+    }
+
+    /// Sends sealed bytes with what belongs to this attempt alone: the credential and `extra`.
+    pub async fn send(&self, request: &SealedRequest, extra: HeaderMap) -> Wire {
+        self.transport.send(request, extra).await
+    }
+
+    /// What the answer, or its absence, means (delivery-semantics section 8, for a write).
+    pub fn read(&self, wire: &Wire, now: Timestamp) -> AttemptOutcome {
+        match wire {
+            Wire::Answered(response) => self.profile.read(self.guard, response, now),
+            Wire::Forbidden(detail) => {
+                AttemptOutcome::Rejected(Rejection { mark: Mark::Configuration, status: None, detail: detail.clone() })
+            }
+            Wire::NotSent(detail) => {
+                AttemptOutcome::Unavailable { detail: format!("not sent: {detail}"), wait: Wait::default() }
+            }
+            Wire::Lost(detail) => AttemptOutcome::Uncertain { detail: detail.clone(), wait: Wait::default() },
+        }
+    }
+}
+
+fn guard_problem(guard: Guard) -> Option<String> {
+    match guard {
+        Guard::Key { window } if window.is_zero() => {
+            Some("guard = \"key\" needs a key_window: how long the destination remembers a key (RET-7)".to_owned())
+        }
+        Guard::Key { .. } | Guard::None => None,
+        Guard::Unique | Guard::Find => {
+            Some("guards \"unique\" and \"find\" are not available yet: use \"key\" or \"none\"".to_owned())
+        }
+    }
+}
+
+fn numbers(settings: &Settings) -> Vec<String> {
+    let durations = [
+        ("connect_timeout", settings.connect_timeout),
+        ("request_timeout", settings.request_timeout),
+        ("idle_timeout", settings.idle_timeout),
+        ("age_limit", settings.age_limit),
+    ];
+    let mut problems: Vec<String> = durations
+        .iter()
+        .filter(|(_, value)| value.is_zero())
+        .map(|(name, _)| format!("{name} must be longer than nothing"))
+        .collect();
+    if settings.name.is_empty() {
+        problems.push("a destination needs a name".to_owned());
+    }
+    if !(1..=1_024).contains(&settings.concurrency) {
+        problems.push(format!("concurrency is {}: it must lie between 1 and 1024", settings.concurrency));
+    }
+    if settings.retry_delays.iter().any(Duration::is_zero) {
+        problems.push("a retry delay of nothing would flood the destination".to_owned());
+    }
+    problems
+}
+
+#[cfg(test)]
+pub(crate) mod double;
+#[cfg(test)]
+mod tests;

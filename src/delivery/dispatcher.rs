@@ -1,0 +1,376 @@
+//! Asks the store whose turn it is and starts their attempts. It waits for the store alone, never for a destination,
+//! so that one destination's slowness delays no other.
+//!
+//! It looks when woken, when the next delivery falls due, when a shut destination may open, and after [`Settings::poll`]
+//! in any case. Between two looks lie at least [`SPACING`]: under a steady express lane every settlement may wake it.
+//!
+//! [`Settings::poll`]: super::worker::Settings::poll
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::gate::{Gate, Opening, Seat};
+use super::machine::{self, InFlight, Withheld};
+use super::sending::{self, Errand, Plan};
+use super::worker::Engine;
+use crate::clock::{Timestamp, from_micros};
+use crate::destinations::http::render;
+use crate::envelope::ids::DeliveryId;
+use crate::store::view::DueDelivery;
+use crate::store::write::{AttemptStart, SealedRequest, StartedAttempt};
+use crate::store::{Slots, StoreError};
+
+const SPACING: Duration = Duration::from_millis(2);
+/// While attempts are under way the timer is set without asking the store for the next due time.
+const BUSY_SLEEP: Duration = Duration::from_millis(100);
+/// How often shut destinations are searched for deliveries past their age limit.
+const SWEEP: Duration = Duration::from_mins(1);
+/// Deliveries looked at beyond the free places while the retry budget is spent, to find first attempts behind retries.
+const LOOK_PAST_RETRIES: u32 = 32;
+
+/// Recovers, then dispatches until the engine stops.
+pub(super) async fn run(engine: Arc<Engine>) {
+    recover(&engine).await;
+    engine.recovered.send_replace(true);
+    let mut swept_at = Instant::now();
+    while !engine.is_stopping() {
+        let looked_at = Instant::now();
+        let pause = match round(&engine).await {
+            Ok(pause) => pause,
+            Err(StoreError::Stopped) => return,
+            Err(error) => {
+                tracing::warn!(reason = %error, "the store could not say what is due");
+                Duration::from_millis(50)
+            }
+        };
+        if swept_at.elapsed() >= SWEEP {
+            swept_at = Instant::now();
+            sweep(&engine).await;
+        }
+        tokio::select! {
+            () = engine.wake.notified() => sleep_until(looked_at + SPACING).await,
+            () = sleep(pause.max(SPACING)) => {}
+        }
+    }
+}
+
+/// RUN-1: what the last process left under way is uncertain.
+async fn recover(engine: &Arc<Engine>) {
+    while !engine.is_stopping() {
+        match engine.store.interrupted_attempts().await {
+            Ok(interrupted) => {
+                let mut settling = JoinSet::new();
+                for one in interrupted {
+                    settling.spawn(sending::settle_interrupted(Arc::clone(engine), one));
+                }
+                settling.join_all().await;
+                return;
+            }
+            Err(StoreError::Stopped) => return,
+            Err(error) => {
+                tracing::warn!(reason = %error, "the store could not say what was interrupted");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// One look. Answers how long to sleep if nobody wakes us.
+async fn round(engine: &Arc<Engine>) -> Result<Duration, StoreError> {
+    let busy = engine.inside() > 0;
+    if !busy {
+        // Taken back below if there is more; a wake from now on sets it again.
+        engine.hint.store(false, Ordering::SeqCst);
+    }
+    let openings: Vec<(&Arc<Gate>, Opening)> = engine.gates.iter().map(|gate| (gate, gate.opening())).collect();
+    engine.gates.iter().for_each(|gate| engine.tell_news(gate));
+    let slots: Vec<Slots> = openings.iter().filter_map(|(gate, opening)| slots(gate, *opening)).collect();
+    let now = engine.clock.now();
+    let mut full = false;
+    if !slots.is_empty() {
+        let due = engine.store.due_deliveries(now, slots).await?;
+        full = note_backlog(&openings, &due);
+        start(engine, &openings, due, now).await?;
+    }
+    if full {
+        engine.hint.store(true, Ordering::SeqCst);
+    }
+    sleep_for(engine, &openings, busy).await
+}
+
+async fn sleep_for(engine: &Engine, openings: &[(&Arc<Gate>, Opening)], busy: bool) -> Result<Duration, StoreError> {
+    let mut pause = engine.settings.poll;
+    for (gate, opening) in openings {
+        if let Opening::Shut { until: Some(until) } = opening {
+            pause = pause.min(until.saturating_sub(gate.uptime()));
+        }
+    }
+    if busy {
+        return Ok(pause.min(BUSY_SLEEP));
+    }
+    if let Some(due_at) = engine.store.next_due_at().await? {
+        // What is overdue belongs to a destination that takes nothing now: no reason to look sooner.
+        let wait = Duration::try_from(due_at.duration_since(engine.clock.now())).unwrap_or_default();
+        if !wait.is_zero() {
+            pause = pause.min(wait);
+        }
+    }
+    Ok(pause)
+}
+
+fn slots(gate: &Gate, opening: Opening) -> Option<Slots> {
+    let free = match opening {
+        Opening::Free { places: 0, .. } | Opening::Shut { .. } => return None,
+        Opening::Free { places, retries } => {
+            let places = u32::try_from(places).unwrap_or(u32::MAX);
+            if retries { places } else { places.saturating_add(LOOK_PAST_RETRIES) }
+        }
+        Opening::Probe => 1,
+    };
+    Some(Slots { destination: gate.name().to_owned(), free })
+}
+
+/// Remembers which destinations have more waiting than places; `true` if any has.
+fn note_backlog(openings: &[(&Arc<Gate>, Opening)], due: &[DueDelivery]) -> bool {
+    let mut any = false;
+    for (gate, opening) in openings {
+        let more = match opening {
+            Opening::Free { places, .. } => {
+                due.iter().filter(|delivery| delivery.destination == gate.name()).count() >= *places
+            }
+            Opening::Probe | Opening::Shut { .. } => true,
+        };
+        gate.backlog.store(more, Ordering::Relaxed);
+        any |= more && !matches!(opening, Opening::Shut { .. });
+    }
+    any
+}
+
+/// Starts what there are places for, in one transaction, and sends it.
+async fn start(
+    engine: &Arc<Engine>,
+    openings: &[(&Arc<Gate>, Opening)],
+    due: Vec<DueDelivery>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut prepared: HashMap<DeliveryId, (Errand, Seat)> = HashMap::with_capacity(due.len());
+    let mut starts = Vec::with_capacity(due.len());
+    for delivery in due {
+        let Some((gate, opening)) = openings.iter().find(|(gate, _)| gate.name() == delivery.destination) else {
+            continue;
+        };
+        let is_retry = delivery.attempts > 0;
+        if is_retry && matches!(opening, Opening::Free { retries: false, .. }) {
+            continue;
+        }
+        let Some(seat) = gate.take(matches!(opening, Opening::Probe)) else {
+            continue;
+        };
+        gate.count_start(is_retry);
+        let (start, errand) = prepare(engine, gate, delivery, now, None);
+        starts.push(start);
+        prepared.insert(errand.delivery, (errand, seat));
+    }
+    launch(engine, starts, prepared).await
+}
+
+async fn launch(
+    engine: &Arc<Engine>,
+    starts: Vec<AttemptStart>,
+    mut prepared: HashMap<DeliveryId, (Errand, Seat)>,
+) -> Result<(), StoreError> {
+    if starts.is_empty() {
+        return Ok(());
+    }
+    let started = match engine.store.start_attempts(starts.clone()).await {
+        Err(error) if !error.is_retryable() && !matches!(error, StoreError::Stopped) => {
+            one_by_one(engine, starts).await?
+        }
+        answer => answer?,
+    };
+    for started in started {
+        if let Some((errand, seat)) = prepared.remove(&started.delivery) {
+            tokio::spawn(sending::run(Arc::clone(engine), errand, started, seat));
+        }
+    }
+    Ok(())
+}
+
+/// One attempt that can never start must not keep its neighbours from starting.
+async fn one_by_one(engine: &Engine, starts: Vec<AttemptStart>) -> Result<Vec<StartedAttempt>, StoreError> {
+    let mut all = Vec::with_capacity(starts.len());
+    for start in starts {
+        let delivery = start.delivery;
+        match engine.store.start_attempts(vec![start]).await {
+            Ok(started) => all.extend(started),
+            Err(StoreError::Stopped) => return Err(StoreError::Stopped),
+            Err(error) => tracing::error!(delivery.id = %delivery, reason = %error, "an attempt cannot start"),
+        }
+    }
+    Ok(all)
+}
+
+/// The attempt to write down and the errand to run. What cannot or may not be sent is started all the same and settled
+/// without sending: that is how it leaves the queue with its evidence.
+fn prepare(
+    engine: &Engine,
+    gate: &Gate,
+    due: DueDelivery,
+    now: Timestamp,
+    withhold: Option<Withheld>,
+) -> (AttemptStart, Errand) {
+    let facts = InFlight {
+        created_at: due.created_at,
+        first_attempt_at: due.first_attempt_at.unwrap_or(now),
+        failures: due.failures,
+        uncertain: due.uncertain,
+    };
+    let withhold = withhold.or_else(|| machine::before(&facts, due.attempts, &gate.policy, now));
+    let (request, plan) = request(gate, &due);
+    let plan = match (withhold, plan) {
+        (Some(reason), _) => Plan::Withhold(reason),
+        (None, plan) => plan,
+    };
+    let start = AttemptStart {
+        delivery: due.id,
+        number: due.attempts.saturating_add(1),
+        document: due.document_id,
+        seal: due.sealed.is_none().then(|| request.clone()),
+        started_at: now,
+        deadline: gate.deadline(now),
+        config_version: engine.settings.config_version.clone(),
+    };
+    let errand = Errand {
+        delivery: due.id,
+        subject: due.subject,
+        purpose: due.purpose,
+        facts,
+        request,
+        traceparent: due.traceparent,
+        plan,
+    };
+    (start, errand)
+}
+
+/// KEY-5: the sealed bytes if there are any, checked; else freshly rendered.
+fn request(gate: &Gate, due: &DueDelivery) -> (SealedRequest, Plan) {
+    if let Some(sealed) = &due.sealed {
+        let plan = if render::is_intact(sealed) {
+            Plan::Send
+        } else {
+            Plan::Fail("the sealed request does not match its digest, so it was not sent".to_owned())
+        };
+        return (sealed.clone(), plan);
+    }
+    match sending::guarded(|| gate.destination.render(&due.document, &due.key)) {
+        Ok(request) => (request, Plan::Send),
+        Err(detail) => (unsendable(due), Plan::Fail(detail)),
+    }
+}
+
+/// What is sealed when rendering failed: the store wants a seal to start an attempt, and this one can never be sent,
+/// for it has no URL. A corrected document replaces the delivery (KEY-3 a).
+fn unsendable(due: &DueDelivery) -> SealedRequest {
+    SealedRequest {
+        method: String::new(),
+        url: String::new(),
+        headers: Vec::new(),
+        body: due.document.clone(),
+        digest: render::digest("", "", &[], &due.document),
+        body_is_document: true,
+    }
+}
+
+/// RET-2: a destination that takes nothing still lets go of what is past its age limit. Whatever fell due so long ago
+/// was made before that.
+async fn sweep(engine: &Arc<Engine>) {
+    for gate in &engine.gates {
+        if let Err(error) = sweep_one(engine, gate).await {
+            tracing::warn!(reason = %error, "the store could not say what is past its age limit");
+        }
+    }
+}
+
+async fn sweep_one(engine: &Arc<Engine>, gate: &Arc<Gate>) -> Result<(), StoreError> {
+    if gate.is_open() {
+        return Ok(());
+    }
+    let now = engine.clock.now();
+    let age_limit = i64::try_from(gate.policy.age_limit.as_micros()).unwrap_or(i64::MAX);
+    let long_ago = from_micros(now.as_microsecond().saturating_sub(age_limit));
+    let slots = vec![Slots { destination: gate.name().to_owned(), free: gate.destination.concurrency() }];
+    let mut prepared = HashMap::new();
+    let mut starts = Vec::new();
+    for delivery in engine.store.due_deliveries(long_ago, slots).await? {
+        let Some(seat) = gate.take(false) else {
+            break;
+        };
+        let (start, errand) = prepare(engine, gate, delivery, now, Some(Withheld::TooOld));
+        starts.push(start);
+        prepared.insert(errand.delivery, (errand, seat));
+    }
+    launch(engine, starts, prepared).await
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::clock::{SeededEntropy, SystemClock};
+    use crate::destinations::{Destination, Settings};
+    use crate::envelope::ids::DocumentId;
+    use crate::envelope::keys::IdempotencyKey;
+    use crate::store::write::Subject;
+
+    fn gate() -> Gate {
+        let settings = Settings::new("erp", "https://erp.example.com/orders");
+        let destination = Destination::new(settings).map_err(|found| found.join("; ")).unwrap();
+        Gate::new(destination, Arc::new(SystemClock), Arc::default())
+    }
+
+    fn due(sealed: Option<SealedRequest>) -> DueDelivery {
+        let (now, entropy) = (from_micros(0), SeededEntropy::new(1));
+        DueDelivery {
+            id: DeliveryId::new(now, &entropy),
+            key: IdempotencyKey::from_stored("ek1-key"),
+            destination: "erp".into(),
+            subject: Subject { kind: "order".into(), system: "acme".into(), scope: "1".into(), id: "42".into() },
+            purpose: "order.create".into(),
+            attempts: 0,
+            failures: 0,
+            created_at: now,
+            first_attempt_at: None,
+            uncertain: false,
+            sealed,
+            document_id: DocumentId::new(now, &entropy),
+            document: Bytes::from_static(b"{}"),
+            document_kind: "order".into(),
+            traceparent: None,
+        }
+    }
+
+    #[test]
+    fn bak_2_sealed_bytes_that_do_not_match_their_digest_are_not_sent() {
+        let gate = gate();
+        let (fresh, plan) = request(&gate, &due(None));
+        assert!(matches!(plan, Plan::Send) && fresh.body == "{}");
+        let (again, plan) = request(&gate, &due(Some(fresh.clone())));
+        assert!(matches!(plan, Plan::Send) && again.digest == fresh.digest);
+        let damaged = SealedRequest { body: Bytes::from_static(b"{ }"), ..fresh };
+        assert!(matches!(request(&gate, &due(Some(damaged))).1, Plan::Fail(_)));
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_rendered_is_sealed_so_that_it_can_never_be_sent() {
+        let sealed = unsendable(&due(None));
+        assert!(render::is_intact(&sealed));
+        let wire = gate().destination.send(&sealed, ::http::HeaderMap::new()).await;
+        assert!(matches!(wire, crate::destinations::Wire::Forbidden(_)), "{wire:?}");
+    }
+}

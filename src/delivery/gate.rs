@@ -1,0 +1,412 @@
+//! One destination's door: how many may pass, whether it is open, who is inside.
+//!
+//! Places. `concurrency` requests are on the wire at once. A quarter of them is kept for the dispatcher, so that a
+//! steady express lane never starves retries and backlog; the dispatcher may use the rest too when it is free. In
+//! front of the wire stands a bounded hand-off of the express lane (limits, section 5): attempts that are durable and
+//! wait in memory for their turn. It is short, since each of them is in doubt should the process die.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::Uptime;
+use super::breaker::{Admission, Breaker};
+use super::machine::{Effect, Policy};
+use super::throttle::Throttle;
+use crate::clock::{SharedClock, Timestamp, later};
+use crate::destinations::Destination;
+
+/// Hand-off places for each request on the wire.
+const PLACES_PER_REQUEST: usize = 8;
+
+/// A destination as people and metrics see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct DestinationStatus {
+    /// Configured name.
+    pub name: String,
+    /// Whether it takes deliveries.
+    #[serde(flatten)]
+    pub state: DestinationState,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// Most requests at once.
+    pub concurrency: u32,
+}
+
+/// Whether a destination takes deliveries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum DestinationState {
+    /// It does.
+    Open,
+    /// One delivery at a time, to see whether it does.
+    HalfOpen,
+    /// It failed too often (RET-5).
+    Broken {
+        /// When the next probe goes out.
+        until: Timestamp,
+    },
+    /// It asked for a pause (RET-3).
+    Paused {
+        /// When it ends.
+        until: Timestamp,
+    },
+    /// A person must act.
+    Held {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl DestinationState {
+    /// The word for metrics and logs.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            DestinationState::Open => "open",
+            DestinationState::HalfOpen => "half_open",
+            DestinationState::Broken { .. } => "broken",
+            DestinationState::Paused { .. } => "paused",
+            DestinationState::Held { .. } => "held",
+        }
+    }
+
+    /// Why, or until when; empty for an open one.
+    pub fn reason(&self) -> String {
+        match self {
+            DestinationState::Open | DestinationState::HalfOpen => String::new(),
+            DestinationState::Broken { until } | DestinationState::Paused { until } => format!("until {until}"),
+            DestinationState::Held { reason } => reason.clone(),
+        }
+    }
+}
+
+/// How many attempts may start now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// That many, retries only if the budget allows.
+    Free { places: usize, retries: bool },
+    /// One, as a probe.
+    Probe,
+    /// None; ask again then, or when something happens.
+    Shut { until: Option<Uptime> },
+}
+
+/// One destination and its door.
+pub(super) struct Gate {
+    pub(super) destination: Destination,
+    pub(super) policy: Policy,
+    clock: SharedClock,
+    born: Instant,
+    shared: Arc<Semaphore>,
+    reserved: Arc<Semaphore>,
+    hand_off: Arc<Semaphore>,
+    on_the_wire: AtomicU32,
+    inside: AtomicU32,
+    emptied: Arc<Notify>,
+    /// The dispatcher found more than it had places for.
+    pub(super) backlog: AtomicBool,
+    standing: Mutex<Standing>,
+}
+
+#[derive(Default)]
+struct Standing {
+    breaker: Breaker,
+    throttle: Throttle,
+    told: Option<&'static str>,
+}
+
+impl Gate {
+    pub(super) fn new(destination: Destination, clock: SharedClock, emptied: Arc<Notify>) -> Self {
+        let places = usize::try_from(destination.concurrency()).unwrap_or(usize::MAX);
+        let reserved = if places < 2 { 0 } else { (places / 4).max(1) };
+        Gate {
+            policy: Policy::of(&destination),
+            clock,
+            born: Instant::now(),
+            shared: Arc::new(Semaphore::new(places - reserved)),
+            reserved: Arc::new(Semaphore::new(reserved)),
+            hand_off: Arc::new(Semaphore::new(places * PLACES_PER_REQUEST)),
+            on_the_wire: AtomicU32::new(0),
+            inside: AtomicU32::new(0),
+            emptied,
+            backlog: AtomicBool::new(false),
+            standing: Mutex::default(),
+            destination,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.destination.name()
+    }
+
+    /// Monotonic time since the gate was made.
+    pub(super) fn uptime(&self) -> Uptime {
+        self.born.elapsed()
+    }
+
+    /// Started attempts that are not settled yet, and hand-off places taken.
+    pub(super) fn inside(&self) -> u32 {
+        self.inside.load(Ordering::SeqCst)
+    }
+
+    /// When an attempt that starts now is given up: the request's time, and as long again for its wait in the hand-off.
+    pub(super) fn deadline(&self, started_at: Timestamp) -> Timestamp {
+        later(started_at, self.destination.request_timeout() * 2)
+    }
+
+    /// For the dispatcher.
+    pub(super) fn opening(&self) -> Opening {
+        let now = self.uptime();
+        let mut standing = self.lock();
+        if standing.throttle.held().is_some() {
+            return Opening::Shut { until: None };
+        }
+        if let Some(until) = standing.throttle.paused_until(now) {
+            return Opening::Shut { until: Some(until) };
+        }
+        match standing.breaker.admit(now) {
+            Admission::Free => Opening::Free {
+                places: self.reserved.available_permits() + self.shared.available_permits(),
+                retries: standing.throttle.may_retry(now),
+            },
+            Admission::Probe => Opening::Probe,
+            Admission::Shut { until } => Opening::Shut { until: Some(until) },
+            Admission::Probing => Opening::Shut { until: None },
+        }
+    }
+
+    /// Whether ordinary deliveries pass: closed breaker, no pause, no hold.
+    pub(super) fn is_open(&self) -> bool {
+        let now = self.uptime();
+        let mut standing = self.lock();
+        standing.throttle.held().is_none()
+            && standing.throttle.paused_until(now).is_none()
+            && standing.breaker.admit(now) == Admission::Free
+    }
+
+    /// A place in the hand-off, if the destination is open and one is free. With a single place on the wire there is
+    /// none to keep for the dispatcher, so while it has a backlog the express lane steps aside.
+    pub(super) fn reserve(self: &Arc<Self>) -> Option<Seat> {
+        let lone = self.destination.concurrency() < 2;
+        if (lone && self.backlog.load(Ordering::Relaxed)) || !self.is_open() {
+            return None;
+        }
+        let place = Arc::clone(&self.hand_off).try_acquire_owned().ok()?;
+        Some(Seat::new(self, Some(place), None, false))
+    }
+
+    /// A place on the wire for the dispatcher, if one is free.
+    pub(super) fn take(self: &Arc<Self>, probe: bool) -> Option<Seat> {
+        let permit = Arc::clone(&self.reserved)
+            .try_acquire_owned()
+            .or_else(|_| Arc::clone(&self.shared).try_acquire_owned())
+            .ok()?;
+        if probe {
+            self.lock().breaker.begin_probe();
+        }
+        Some(Seat::new(self, None, Some(permit), probe))
+    }
+
+    /// An attempt is durable.
+    pub(super) fn count_start(&self, is_retry: bool) {
+        let now = self.uptime();
+        self.lock().throttle.started(now, is_retry);
+    }
+
+    /// What follows from an attempt. Alarms are left to the caller.
+    pub(super) fn apply(&self, effects: &[Effect], probe: bool) {
+        let now = self.uptime();
+        for effect in effects {
+            match effect {
+                Effect::Health(health) => self.lock().breaker.record(now, *health, probe),
+                Effect::Answered => {
+                    self.destination.credentials().accepted();
+                    self.lock().throttle.answered();
+                }
+                Effect::Hold { reason } => self.lock().throttle.hold(reason),
+                Effect::Pause { floor } => self.lock().throttle.pause(now, *floor),
+                Effect::RefusedForConfiguration { reason } => {
+                    self.lock().throttle.refused_for_configuration(reason);
+                }
+                Effect::RefreshCredential => self.destination.credentials().refresh(),
+                Effect::Alarm { .. } => {}
+            }
+        }
+    }
+
+    /// A person lets it go: no hold, no pause, and the credential is read anew.
+    pub(super) fn release(&self) {
+        self.lock().throttle.release();
+        self.destination.credentials().refresh();
+        self.destination.credentials().accepted();
+    }
+
+    pub(super) fn status(&self) -> DestinationStatus {
+        DestinationStatus {
+            name: self.name().to_owned(),
+            state: self.state(&mut self.lock()),
+            in_flight: self.on_the_wire.load(Ordering::SeqCst),
+            concurrency: self.destination.concurrency(),
+        }
+    }
+
+    /// The state, if it is not the one told last.
+    pub(super) fn news(&self) -> Option<DestinationState> {
+        let mut standing = self.lock();
+        let state = self.state(&mut standing);
+        let known = standing.told.replace(state.as_str()).unwrap_or("open");
+        (known != state.as_str()).then_some(state)
+    }
+
+    fn state(&self, standing: &mut Standing) -> DestinationState {
+        let now = self.uptime();
+        let wall = |until: Uptime| later(self.clock.now(), until.saturating_sub(now));
+        if let Some(reason) = standing.throttle.held() {
+            return DestinationState::Held { reason: reason.to_owned() };
+        }
+        if let Some(until) = standing.throttle.paused_until(now) {
+            return DestinationState::Paused { until: wall(until) };
+        }
+        match standing.breaker.admit(now) {
+            Admission::Free => DestinationState::Open,
+            Admission::Probe | Admission::Probing => DestinationState::HalfOpen,
+            Admission::Shut { until } => DestinationState::Broken { until: wall(until) },
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Someone inside: from reserving a place until the attempt is settled or the place given up.
+pub(super) struct Seat {
+    gate: Arc<Gate>,
+    /// Kept until the end: bounds what is started and not settled.
+    _place: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
+    probe: bool,
+}
+
+impl Seat {
+    fn new(
+        gate: &Arc<Gate>,
+        place: Option<OwnedSemaphorePermit>,
+        permit: Option<OwnedSemaphorePermit>,
+        probe: bool,
+    ) -> Self {
+        gate.inside.fetch_add(1, Ordering::SeqCst);
+        if permit.is_some() {
+            gate.on_the_wire.fetch_add(1, Ordering::SeqCst);
+        }
+        Seat { gate: Arc::clone(gate), _place: place, permit, probe }
+    }
+
+    pub(super) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// Waits for its turn on the wire. `false`: the destination shut meanwhile, nothing may be sent.
+    pub(super) async fn step_up(&mut self) -> bool {
+        if self.permit.is_some() {
+            return true;
+        }
+        let permit = Arc::clone(&self.gate.shared).acquire_owned().await;
+        self.permit = Some(permit.expect("the semaphore is never closed"));
+        self.gate.on_the_wire.fetch_add(1, Ordering::SeqCst);
+        self.gate.is_open()
+    }
+
+    /// The answer is there: the place on the wire is free for the next.
+    pub(super) fn step_down(&mut self) {
+        if self.permit.take().is_some() {
+            self.gate.on_the_wire.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether it is the probe; asked once, by whoever reports its outcome.
+    pub(super) fn take_probe(&mut self) -> bool {
+        std::mem::take(&mut self.probe)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.step_down();
+        if self.probe {
+            self.gate.lock().breaker.abandon_probe();
+        }
+        self.gate.inside.fetch_sub(1, Ordering::SeqCst);
+        self.gate.emptied.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::destinations::{Health, Settings};
+
+    fn gate(concurrency: u32) -> Arc<Gate> {
+        let settings = Settings { concurrency, ..Settings::new("erp", "https://erp.example.com/orders") };
+        let destination = Destination::new(settings).map_err(|found| found.join("; ")).unwrap();
+        Arc::new(Gate::new(destination, Arc::new(SystemClock), Arc::default()))
+    }
+
+    fn broken() -> Arc<Gate> {
+        let gate = gate(8);
+        (0..5).for_each(|_| gate.apply(&[Effect::Health(Health::ConnectFailed)], false));
+        gate
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ret_5_a_broken_gate_lets_one_probe_through_and_opens_when_it_is_answered() {
+        let gate = broken();
+        assert!(matches!(gate.opening(), Opening::Shut { until: Some(_) }));
+        assert_eq!(gate.news().map(|state| state.as_str()), Some("broken"));
+        assert!(gate.news().is_none(), "told once");
+        advance(Duration::from_secs(5)).await;
+        assert_eq!(gate.opening(), Opening::Probe);
+        assert!(gate.reserve().is_none(), "a probe is the dispatcher's");
+        let mut seat = gate.take(true).unwrap();
+        assert_eq!(gate.opening(), Opening::Shut { until: None });
+        assert_eq!(gate.status().state.as_str(), "half_open");
+        let probe = seat.take_probe();
+        gate.apply(&[Effect::Health(Health::Answered)], probe);
+        assert_eq!(gate.opening(), Opening::Free { places: 7, retries: true });
+        drop(seat);
+        assert_eq!(gate.opening(), Opening::Free { places: 8, retries: true });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ret_5_a_probe_that_was_never_sent_makes_room_for_another() {
+        let gate = broken();
+        advance(Duration::from_secs(5)).await;
+        assert_eq!(gate.opening(), Opening::Probe);
+        drop(gate.take(true).unwrap());
+        assert_eq!(gate.opening(), Opening::Probe);
+    }
+
+    #[tokio::test]
+    async fn prs_1_places_on_the_wire_are_shared_and_a_quarter_is_kept() {
+        let gate = gate(8);
+        let mut express: Vec<Seat> = (0..7).map(|_| gate.reserve().unwrap()).collect();
+        for seat in express.iter_mut().take(6) {
+            assert!(seat.step_up().await);
+        }
+        assert_eq!(gate.status().in_flight, 6);
+        assert_eq!(gate.opening(), Opening::Free { places: 2, retries: true });
+        let (one, two) = (gate.take(false).unwrap(), gate.take(false).unwrap());
+        assert!(gate.take(false).is_none());
+        assert_eq!((gate.status().in_flight, gate.inside()), (8, 9));
+        drop((express, one, two));
+        assert_eq!((gate.status().in_flight, gate.inside()), (0, 0));
+    }
+}

@@ -1,0 +1,403 @@
+//! The machine: one delivery in flight, what happened to it, and what follows. Pure; chance and time arrive in
+//! [`Moment`], effects leave as values.
+//!
+//! | event                       | next                                                            | effect on the destination |
+//! |-----------------------------|-----------------------------------------------------------------|---------------------------|
+//! | accepted, already applied   | delivered                                                       | healthy                   |
+//! | rejected                    | parked `rejected_by_destination`                                | by its mark               |
+//! | … configuration             | the same                                                        | counts towards a hold     |
+//! | … gone (410)                | the same                                                        | hold, alarm               |
+//! | … our bug (key reused)      | the same                                                        | alarm                     |
+//! | credential, stale           | waiting, free of charge                                         | –                         |
+//! | credential, first time      | waiting, free of charge                                         | refresh the credential    |
+//! | credential, refreshed       | waiting, free of charge                                         | hold                      |
+//! | throttled                   | waiting, free of charge                                         | pause                     |
+//! | unavailable                 | waiting by the schedule; parked `retries_exhausted` at its end  | 503: pause                |
+//! | uncertain, guard key        | waiting, same bytes, inside the window; then parked `outcome_uncertain` | 503: pause        |
+//! | uncertain, other guards     | parked `outcome_uncertain`                                      | –                         |
+//! | process died                | as uncertain                                                    | –                         |
+//! | withheld, destination shut  | waiting, free of charge                                         | –                         |
+//! | withheld, window closed     | parked `outcome_uncertain`                                      | –                         |
+//! | withheld, too old           | parked `too_old`                                                | –                         |
+//! | our code failed             | parked `crashed_worker`                                         | alarm                     |
+//!
+//! Any *waiting* past the age limit is parked `too_old` instead (RET-2). Doubt is sticky (P5): once an attempt may have
+//! taken effect, a later refusal or failure does not clear it, only an answer that says *applied* or a person does.
+//! Every attempt that leaves doubt counts as a failure, so a waiting delivery that is in doubt without failures can
+//! only be one that a person sent again; that is how [`before`] knows that a window may be overstepped.
+
+use std::time::Duration;
+
+use super::backoff::RetryPolicy;
+use crate::clock::{Timestamp, from_micros, later};
+use crate::destinations::{AttemptOutcome, CredentialUse, Destination, Guard, Health, Mark, Receipt, Rejection, Wait};
+
+/// UNC-2 leaves the last tenth of a key window alone; the last try comes this much before.
+const WINDOW_MARGIN: Duration = Duration::from_secs(1);
+
+/// What is known of a delivery while an attempt of it is under way.
+#[derive(Clone, Debug)]
+pub struct InFlight {
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its first attempt started; of the first attempt, its own start.
+    pub first_attempt_at: Timestamp,
+    /// Attempts before this one that count (RET-2).
+    pub failures: u32,
+    /// An earlier attempt may have taken effect.
+    pub uncertain: bool,
+}
+
+/// What a destination allows.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// What protects it from doubles.
+    pub guard: Guard,
+    /// RET-1.
+    pub retry: RetryPolicy,
+    /// RET-2.
+    pub age_limit: Duration,
+}
+
+impl Policy {
+    /// Of a configured destination.
+    pub fn of(destination: &Destination) -> Self {
+        Policy {
+            guard: destination.guard(),
+            retry: RetryPolicy::new(destination.retry_delays()),
+            age_limit: destination.age_limit(),
+        }
+    }
+
+    /// For a destination that is no longer configured: nothing is promised, so nothing is sent twice.
+    pub fn unknown() -> Self {
+        Policy { guard: Guard::None, retry: RetryPolicy::new(&[]), age_limit: Duration::from_hours(7 * 24) }
+    }
+}
+
+/// Now, and one draw in 0 to 1.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Wall time.
+    pub now: Timestamp,
+    /// For RET-1.
+    pub jitter: f64,
+}
+
+/// What happened to the attempt.
+#[derive(Debug)]
+pub enum DeliveryEvent {
+    /// It was sent, or could not be.
+    Seen {
+        /// What that means.
+        outcome: AttemptOutcome,
+        /// What it says about the destination.
+        health: Health,
+        /// What it says about our credential, should that have been refused.
+        credential: CredentialUse,
+    },
+    /// The process ended between start and settlement (ATT-1).
+    ProcessDied,
+    /// It was started and then not sent, on purpose.
+    Withheld(Withheld),
+    /// Our own code failed (POI-2).
+    Failed {
+        /// A byte may have left.
+        sent: bool,
+        /// What failed.
+        detail: String,
+    },
+}
+
+/// Why an attempt was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// The destination was paused, held or broken in the meantime.
+    DestinationShut,
+    /// It is in doubt, and the key window is over (UNC-2).
+    WindowClosed,
+    /// It is past the age limit (RET-2).
+    TooOld,
+}
+
+/// Where the delivery goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Applied. Final.
+    Delivered(Receipt),
+    /// To be tried again.
+    Waiting {
+        /// Not before.
+        due_at: Timestamp,
+        /// It may have taken effect.
+        uncertain: bool,
+        /// Whether this attempt counts (RET-2).
+        counts: bool,
+    },
+    /// A person must act.
+    Parked {
+        /// Why.
+        problem: Problem,
+        /// It may have taken effect.
+        uncertain: bool,
+    },
+}
+
+/// Why a delivery is parked; becomes an exception.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// `rejected_by_destination`
+    Rejected(Rejection),
+    /// `outcome_uncertain`
+    OutcomeUncertain {
+        /// What was seen last.
+        detail: String,
+    },
+    /// `retries_exhausted`
+    RetriesExhausted {
+        /// How many attempts counted.
+        attempts: u32,
+        /// What was seen last.
+        detail: String,
+    },
+    /// `too_old`
+    TooOld {
+        /// What was seen last.
+        detail: String,
+    },
+    /// `crashed_worker`
+    Crashed {
+        /// What failed.
+        detail: String,
+    },
+}
+
+/// What follows for the destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Tell the breaker.
+    Health(Health),
+    /// It answered us: earlier refusals no longer count.
+    Answered,
+    /// Nothing goes out until a person acts.
+    Hold {
+        /// Why.
+        reason: String,
+    },
+    /// Nothing goes out for a while.
+    Pause {
+        /// At least this long; `None`: as long as the throttle finds right.
+        floor: Option<Duration>,
+    },
+    /// A refusal that only configuration explains; the third in a row holds.
+    RefusedForConfiguration {
+        /// What was seen.
+        reason: String,
+    },
+    /// Read the credential anew.
+    RefreshCredential,
+    /// Someone should look now.
+    Alarm {
+        /// At what.
+        what: String,
+    },
+}
+
+/// The answer of [`step`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Where the delivery goes.
+    pub next: Next,
+    /// What follows for the destination, in order.
+    pub effects: Vec<Effect>,
+}
+
+/// Where a delivery goes after what happened to its attempt. The table stands at the top of this file.
+pub fn step(delivery: &InFlight, event: DeliveryEvent, policy: &Policy, at: Moment) -> Step {
+    let case = Case { delivery, policy, at };
+    match event {
+        DeliveryEvent::Seen { outcome, health, credential } => case.seen(outcome, health, credential),
+        DeliveryEvent::ProcessDied => {
+            let detail = "the process ended while this attempt was under way".to_owned();
+            Step { next: case.in_doubt(&Wait::default(), detail), effects: Vec::new() }
+        }
+        DeliveryEvent::Withheld(reason) => Step { next: case.withheld(reason), effects: Vec::new() },
+        DeliveryEvent::Failed { sent, detail } => Step {
+            effects: vec![Effect::Alarm { what: detail.clone() }],
+            next: case.parked(Problem::Crashed { detail }, sent),
+        },
+    }
+}
+
+/// What to do with a delivery whose turn it is, before its attempt starts: `None` to go on.
+pub fn before(delivery: &InFlight, attempts: u32, policy: &Policy, now: Timestamp) -> Option<Withheld> {
+    if attempts > 0 && delivery.failures == 0 {
+        // Nothing counted yet although attempts were made: a person sent it again, or none of them was its fault.
+        return None;
+    }
+    if now >= later(delivery.created_at, policy.age_limit) {
+        return Some(Withheld::TooOld);
+    }
+    let limit = resend_limit(delivery, policy.guard)?;
+    (delivery.uncertain && now >= limit).then_some(Withheld::WindowClosed)
+}
+
+/// UNC-2: until when the same key may go out again; `None` without a key guard.
+fn resend_limit(delivery: &InFlight, guard: Guard) -> Option<Timestamp> {
+    match guard {
+        Guard::Key { window } => Some(later(delivery.first_attempt_at, window / 10 * 9)),
+        Guard::Unique | Guard::Find | Guard::None => None,
+    }
+}
+
+struct Case<'a> {
+    delivery: &'a InFlight,
+    policy: &'a Policy,
+    at: Moment,
+}
+
+impl Case<'_> {
+    fn seen(&self, outcome: AttemptOutcome, health: Health, credential: CredentialUse) -> Step {
+        let mut effects = vec![Effect::Health(health)];
+        let next = match outcome {
+            AttemptOutcome::Accepted(receipt) | AttemptOutcome::AlreadyApplied(receipt) => {
+                effects.push(Effect::Answered);
+                Next::Delivered(receipt)
+            }
+            AttemptOutcome::Rejected(rejection) => {
+                effects.extend(after_rejection(&rejection));
+                self.parked(Problem::Rejected(rejection), false)
+            }
+            AttemptOutcome::Credential { detail } => {
+                effects.extend(after_refused_credential(credential, &detail));
+                self.free_of_charge(&detail)
+            }
+            AttemptOutcome::Throttled { detail, wait } => {
+                effects.push(Effect::Pause { floor: wait.floor });
+                self.throttled(&wait, &detail)
+            }
+            AttemptOutcome::Unavailable { detail, wait } => {
+                effects.extend(asked_to_pause(&wait));
+                self.again(&wait, self.delivery.uncertain, detail)
+            }
+            AttemptOutcome::Uncertain { detail, wait } => {
+                effects.extend(asked_to_pause(&wait));
+                self.in_doubt(&wait, detail)
+            }
+        };
+        Step { next, effects }
+    }
+
+    /// May have taken effect: UNC-2 for a key guard, UNC-5 for none. The guards that ask the destination are refused
+    /// by configuration so far; without asking, a person decides.
+    fn in_doubt(&self, wait: &Wait, detail: String) -> Next {
+        match self.policy.guard {
+            Guard::Key { .. } => self.again(wait, true, detail),
+            Guard::Unique | Guard::Find | Guard::None => self.parked(Problem::OutcomeUncertain { detail }, true),
+        }
+    }
+
+    /// The schedule (RET-1), with `Retry-After` as a floor (RET-3), inside the age limit and, in doubt under a key
+    /// guard, inside the window: a pause that would overstep it is shortened to one last try before its end.
+    fn again(&self, wait: &Wait, uncertain: bool, detail: String) -> Next {
+        let failures = self.delivery.failures.saturating_add(1);
+        if self.is_too_old() {
+            return self.parked(Problem::TooOld { detail }, uncertain);
+        }
+        let limit = if uncertain { resend_limit(self.delivery, self.policy.guard) } else { None };
+        if limit.is_some_and(|limit| self.at.now >= limit) {
+            return self.parked(Problem::OutcomeUncertain { detail }, true);
+        }
+        let Some(delay) = self.policy.retry.delay(failures, self.at.jitter) else {
+            return self.parked(Problem::RetriesExhausted { attempts: failures, detail }, uncertain);
+        };
+        let floor = later(self.at.now, wait.floor.unwrap_or_default());
+        let due_at = later(self.at.now, delay).max(floor);
+        let Some(limit) = limit else {
+            return Next::Waiting { due_at, uncertain, counts: true };
+        };
+        let last = from_micros(limit.as_microsecond() - micros(WINDOW_MARGIN));
+        if due_at <= last {
+            Next::Waiting { due_at, uncertain, counts: true }
+        } else if last > self.at.now && last >= floor {
+            Next::Waiting { due_at: last, uncertain, counts: true }
+        } else {
+            self.parked(Problem::OutcomeUncertain { detail }, true)
+        }
+    }
+
+    fn throttled(&self, wait: &Wait, detail: &str) -> Next {
+        match self.free_of_charge(detail) {
+            Next::Waiting { due_at, uncertain, counts } => {
+                Next::Waiting { due_at: later(due_at, wait.floor.unwrap_or_default()), uncertain, counts }
+            }
+            Next::Parked { problem, uncertain } => Next::Parked { problem, uncertain },
+            Next::Delivered(receipt) => Next::Delivered(receipt),
+        }
+    }
+
+    /// As soon as the destination takes anything again (RET-2).
+    fn free_of_charge(&self, detail: &str) -> Next {
+        if self.is_too_old() {
+            return self.parked(Problem::TooOld { detail: detail.to_owned() }, false);
+        }
+        Next::Waiting { due_at: self.at.now, uncertain: self.delivery.uncertain, counts: false }
+    }
+
+    fn withheld(&self, reason: Withheld) -> Next {
+        match reason {
+            Withheld::DestinationShut => self.free_of_charge("not sent: the destination took nothing"),
+            Withheld::WindowClosed => {
+                let detail = "not sent again: the destination no longer remembers the key".to_owned();
+                self.parked(Problem::OutcomeUncertain { detail }, true)
+            }
+            Withheld::TooOld => self.parked(Problem::TooOld { detail: "not sent".to_owned() }, false),
+        }
+    }
+
+    fn parked(&self, problem: Problem, uncertain: bool) -> Next {
+        Next::Parked { problem, uncertain: uncertain || self.delivery.uncertain }
+    }
+
+    fn is_too_old(&self) -> bool {
+        self.at.now >= later(self.delivery.created_at, self.policy.age_limit)
+    }
+}
+
+fn after_rejection(rejection: &Rejection) -> Vec<Effect> {
+    let reason = rejection.detail.clone();
+    match rejection.mark {
+        Mark::Record => vec![Effect::Answered],
+        // Not even sent: that says something about the record's seal, nothing about the destination.
+        Mark::Configuration if rejection.status.is_none() => Vec::new(),
+        Mark::Configuration => vec![Effect::RefusedForConfiguration { reason }],
+        Mark::Gone => vec![
+            Effect::Hold { reason: format!("the destination says that it is gone: {reason}") },
+            Effect::Alarm { what: reason },
+        ],
+        Mark::OurBug => {
+            vec![Effect::Answered, Effect::Alarm { what: format!("a key was used with another payload: {reason}") }]
+        }
+    }
+}
+
+fn after_refused_credential(credential: CredentialUse, detail: &str) -> Option<Effect> {
+    match credential {
+        CredentialUse::Stale => None,
+        CredentialUse::First => Some(Effect::RefreshCredential),
+        CredentialUse::Refreshed => Some(Effect::Hold { reason: format!("our credential is refused: {detail}") }),
+    }
+}
+
+/// RET-3: on 503 `Retry-After` speaks for the whole destination.
+fn asked_to_pause(wait: &Wait) -> Option<Effect> {
+    let floor = wait.floor.filter(|_| wait.whole_destination)?;
+    Some(Effect::Pause { floor: Some(floor) })
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,382 @@
+//! One attempt from start to settlement: send, read, decide, make durable, only then leave the lane.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::events::Finished;
+use super::gate::{Gate, Seat};
+use super::machine::{self, DeliveryEvent, Effect, InFlight, Moment, Next, Policy, Step, Withheld};
+use super::parking::{self, Parked};
+use super::trace;
+use super::worker::Engine;
+use crate::clock::Timestamp;
+use crate::destinations::{AttemptOutcome, CredentialUse, Wire};
+use crate::envelope::ids::{DeliveryId, ExceptionId};
+use crate::store::view::Interrupted;
+use crate::store::write::{AttemptSeen, NewException, NextState, SealedRequest, Settlement, StartedAttempt, Subject};
+use crate::store::{Answer, StoreError};
+
+const DELIVERY_HEADER: HeaderName = HeaderName::from_static("crossdock-delivery");
+const ATTEMPT_HEADER: HeaderName = HeaderName::from_static("crossdock-attempt");
+const TRACE_HEADER: HeaderName = HeaderName::from_static("traceparent");
+
+/// A delivery on its way, with everything that sending and settling need.
+pub(super) struct Errand {
+    pub(super) delivery: DeliveryId,
+    pub(super) subject: Subject,
+    pub(super) purpose: String,
+    pub(super) facts: InFlight,
+    pub(super) request: SealedRequest,
+    pub(super) traceparent: Option<String>,
+    pub(super) plan: Plan,
+}
+
+/// What to do with a started attempt.
+pub(super) enum Plan {
+    /// Send it.
+    Send,
+    /// Do not send it; settle.
+    Withhold(Withheld),
+    /// It cannot be sent: our own code failed on it.
+    Fail(String),
+}
+
+/// What came of the attempt, before it is settled.
+struct Report {
+    event: DeliveryEvent,
+    seen: AttemptSeen,
+    elapsed: Duration,
+}
+
+/// Takes a durable attempt to its settlement. Never fails: what cannot be settled stays started and is uncertain at
+/// the next start.
+pub(super) async fn run(engine: Arc<Engine>, errand: Errand, started: StartedAttempt, mut seat: Seat) {
+    let gate = Arc::clone(seat.gate());
+    let report = attempt(&engine, &gate, &errand, started.number, &mut seat).await;
+    let moment = Moment { now: engine.clock.now(), jitter: engine.entropy.unit() };
+    let step = machine::step(&errand.facts, report.event, &gate.policy, moment);
+    let reports_health = step.effects.iter().any(|effect| matches!(effect, Effect::Health(_)));
+    gate.apply(&step.effects, reports_health && seat.take_probe());
+    raise_alarms(&engine, gate.name(), &step);
+    engine.tell_news(&gate);
+    let settling = Settling {
+        destination: gate.name(),
+        delivery: started.delivery,
+        number: started.number,
+        epoch: started.epoch,
+        subject: &errand.subject,
+        purpose: &errand.purpose,
+        created_at: errand.facts.created_at,
+    };
+    settle(&engine, &settling, &report.seen, report.elapsed, &step.next, moment.now).await;
+    drop(seat);
+    let waits = matches!(step.next, Next::Waiting { .. });
+    if waits || engine.hint.load(Ordering::SeqCst) {
+        engine.wake.notify_one();
+    }
+}
+
+async fn attempt(engine: &Engine, gate: &Gate, errand: &Errand, number: u32, seat: &mut Seat) -> Report {
+    match &errand.plan {
+        Plan::Send => {}
+        Plan::Withhold(reason) => return withheld(*reason),
+        Plan::Fail(detail) => return failed(false, detail.clone(), Duration::ZERO),
+    }
+    // Bounded, so that a hand-off behind a hanging destination does not hold started attempts for minutes.
+    let its_turn = timeout(gate.destination.request_timeout(), seat.step_up()).await.unwrap_or(false);
+    if !its_turn {
+        seat.step_down();
+        return withheld(Withheld::DestinationShut);
+    }
+    engine.events.attempt_started(gate.name(), errand.delivery, number);
+    let begun = Instant::now();
+    let exchanged = caught(exchange(engine, gate, errand, number)).await;
+    seat.step_down();
+    let elapsed = begun.elapsed();
+    match exchanged {
+        Ok((outcome, wire, credential)) => answered(engine, gate, outcome, &wire, credential, elapsed),
+        Err(detail) => failed(true, detail, elapsed),
+    }
+}
+
+async fn exchange(engine: &Engine, gate: &Gate, errand: &Errand, number: u32) -> (AttemptOutcome, Wire, CredentialUse) {
+    let credentials = gate.destination.credentials();
+    let (version, credential) = credentials.presented();
+    let mut extra = HeaderMap::with_capacity(4);
+    extra.extend(credential);
+    extra.insert(DELIVERY_HEADER, visible(&errand.delivery.to_string()));
+    extra.insert(ATTEMPT_HEADER, HeaderValue::from(number));
+    let traceparent = trace::traceparent(errand.traceparent.as_deref(), &errand.delivery, number);
+    extra.insert(TRACE_HEADER, visible(&traceparent));
+    let wire = gate.destination.send(&errand.request, extra).await;
+    let outcome = gate.destination.read(&wire, engine.clock.now());
+    let credential = match &outcome {
+        AttemptOutcome::Credential { .. } => credentials.judge(version),
+        _ => CredentialUse::First,
+    };
+    (outcome, wire, credential)
+}
+
+fn visible(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("ids and well-formed traceparents are visible ASCII")
+}
+
+fn answered(
+    engine: &Engine,
+    gate: &Gate,
+    outcome: AttemptOutcome,
+    wire: &Wire,
+    credential: CredentialUse,
+    elapsed: Duration,
+) -> Report {
+    if outcome.retry_after_ignored() {
+        engine.events.retry_after_ignored(gate.name());
+    }
+    let seen = AttemptSeen {
+        outcome: outcome.as_str().to_owned(),
+        status: wire.status(),
+        detail: outcome.detail(),
+        response: wire.excerpt(),
+        duration_us: Some(micros(elapsed)),
+    };
+    Report { event: DeliveryEvent::Seen { outcome, health: wire.health(), credential }, seen, elapsed }
+}
+
+fn withheld(reason: Withheld) -> Report {
+    let detail = match reason {
+        Withheld::DestinationShut => "not sent: the destination took nothing at the moment",
+        Withheld::WindowClosed => "not sent: the destination no longer remembers the key of an uncertain attempt",
+        Withheld::TooOld => "not sent: past the age limit",
+    };
+    let seen = AttemptSeen { outcome: "unavailable".to_owned(), detail: detail.to_owned(), ..AttemptSeen::default() };
+    Report { event: DeliveryEvent::Withheld(reason), seen, elapsed: Duration::ZERO }
+}
+
+fn failed(sent: bool, detail: String, elapsed: Duration) -> Report {
+    let outcome = if sent { "uncertain" } else { "unavailable" };
+    let seen = AttemptSeen {
+        outcome: outcome.to_owned(),
+        detail: format!("our own code failed: {detail}"),
+        duration_us: sent.then(|| micros(elapsed)),
+        ..AttemptSeen::default()
+    };
+    Report { event: DeliveryEvent::Failed { sent, detail }, seen, elapsed }
+}
+
+/// An attempt that the last process left under way (ATT-1): uncertain, and the machine decides what follows.
+pub(super) async fn settle_interrupted(engine: Arc<Engine>, interrupted: Interrupted) {
+    let delivery = interrupted.delivery;
+    let unknown = Policy::unknown();
+    let policy = engine.gate(&delivery.destination).map_or(&unknown, |gate| &gate.policy);
+    let facts = InFlight {
+        created_at: delivery.created_at,
+        first_attempt_at: delivery.first_attempt_at.unwrap_or(interrupted.started_at),
+        failures: delivery.failures,
+        uncertain: delivery.uncertain,
+    };
+    let moment = Moment { now: engine.clock.now(), jitter: engine.entropy.unit() };
+    let step = machine::step(&facts, DeliveryEvent::ProcessDied, policy, moment);
+    let seen = AttemptSeen {
+        outcome: "uncertain".to_owned(),
+        detail: "the process ended while this attempt was under way".to_owned(),
+        ..AttemptSeen::default()
+    };
+    let settling = Settling {
+        destination: &delivery.destination,
+        delivery: delivery.id,
+        number: interrupted.number,
+        epoch: interrupted.epoch,
+        subject: &delivery.subject,
+        purpose: &delivery.purpose,
+        created_at: delivery.created_at,
+    };
+    settle(&engine, &settling, &seen, Duration::ZERO, &step.next, moment.now).await;
+}
+
+/// Which attempt is settled.
+struct Settling<'a> {
+    destination: &'a str,
+    delivery: DeliveryId,
+    number: u32,
+    epoch: i64,
+    subject: &'a Subject,
+    purpose: &'a str,
+    created_at: Timestamp,
+}
+
+async fn settle(
+    engine: &Engine,
+    settling: &Settling<'_>,
+    seen: &AttemptSeen,
+    elapsed: Duration,
+    next: &Next,
+    at: Timestamp,
+) {
+    let exception = exception(engine, settling, next, at);
+    let settlement = || Settlement {
+        delivery: settling.delivery,
+        number: settling.number,
+        epoch: settling.epoch,
+        seen: seen.clone(),
+        next: next_state(next, exception.as_ref()),
+        at,
+    };
+    let Some(counted) = persist(settling.delivery, || engine.store.settle(settlement())).await else {
+        return;
+    };
+    engine.events.attempt_finished(&Finished {
+        destination: settling.destination,
+        delivery: settling.delivery,
+        number: settling.number,
+        outcome: &seen.outcome,
+        detail: &seen.detail,
+        elapsed,
+    });
+    if !counted {
+        tracing::warn!(delivery.id = %settling.delivery, attempt = settling.number, "an attempt was settled by someone else");
+        return;
+    }
+    if let Some(exception) = &exception {
+        engine.events.exception_opened(exception);
+    }
+    if matches!(next, Next::Delivered(_)) {
+        let age = at.duration_since(settling.created_at).try_into().unwrap_or_default();
+        engine.events.delivery_settled(settling.destination, settling.delivery, age);
+    }
+}
+
+/// Writes the outcome down, however long the store is busy. `None`: it cannot be written; the attempt stays started.
+async fn persist<'a>(delivery: DeliveryId, settle: impl Fn() -> Answer<'a, bool>) -> Option<bool> {
+    let mut pause = Duration::from_millis(10);
+    loop {
+        match settle().await {
+            Ok(counted) => return Some(counted),
+            Err(StoreError::Stopped) => return None,
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(delivery.id = %delivery, reason = %error, "an outcome could not be written yet");
+            }
+            Err(error) => {
+                tracing::error!(delivery.id = %delivery, reason = %error, "an outcome cannot be written");
+                return None;
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+fn exception(engine: &Engine, settling: &Settling<'_>, next: &Next, at: Timestamp) -> Option<NewException> {
+    match next {
+        Next::Parked { problem, uncertain } => {
+            let parked = Parked {
+                delivery: settling.delivery,
+                destination: settling.destination,
+                subject: settling.subject,
+                purpose: settling.purpose,
+                uncertain: *uncertain,
+            };
+            Some(parking::exception(ExceptionId::new(at, engine.entropy.as_ref()), problem, &parked, at))
+        }
+        Next::Delivered(_) | Next::Waiting { .. } => None,
+    }
+}
+
+fn next_state(next: &Next, exception: Option<&NewException>) -> NextState {
+    match next {
+        Next::Delivered(receipt) => NextState::Delivered { receipt: receipt.0.clone() },
+        Next::Waiting { due_at, uncertain, counts } => {
+            NextState::Waiting { due_at: *due_at, uncertain: *uncertain, counts: *counts }
+        }
+        Next::Parked { uncertain, .. } => NextState::Parked {
+            exception: Box::new(exception.expect("a parked delivery has its exception").clone()),
+            uncertain: *uncertain,
+        },
+    }
+}
+
+fn raise_alarms(engine: &Engine, destination: &str, step: &Step) {
+    for effect in &step.effects {
+        if let Effect::Alarm { what } = effect {
+            engine.events.alarm(destination, what);
+        }
+    }
+}
+
+fn micros(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Runs our own code on one record; a panic is that record's alone (POI-2).
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| words(panic.as_ref()))
+}
+
+/// The same for work that waits.
+async fn caught<F: Future>(work: F) -> Result<F::Output, String> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|context| match guarded(|| work.as_mut().poll(context)) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without words").chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::clock::{SeededEntropy, from_micros};
+
+    /// What becomes of an outcome when the store answers like this, in order; and how often it was asked.
+    async fn persisted(answers: Vec<Result<bool, StoreError>>) -> (Option<bool>, usize) {
+        let given = answers.len();
+        let answers = Mutex::new(answers);
+        let id = DeliveryId::new(from_micros(0), &SeededEntropy::new(1));
+        let settle = || {
+            let answer = answers.lock().unwrap().remove(0);
+            Box::pin(async move { answer }) as Answer<'_, bool>
+        };
+        (persist(id, settle).await, given - answers.lock().unwrap().len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outcome_is_written_however_long_the_store_is_busy() {
+        let busy = || Err(StoreError::Busy);
+        let failed = || Err(StoreError::Commit("disk full".into()));
+        assert_eq!(persisted(vec![busy(), failed(), busy(), Ok(true)]).await, (Some(true), 4));
+        assert_eq!(persisted(vec![busy(), Ok(false), Ok(true)]).await, (Some(false), 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outcome_for_a_stopped_store_is_left_to_the_next_start() {
+        assert_eq!(persisted(vec![Err(StoreError::Busy), Err(StoreError::Stopped), Ok(true)]).await, (None, 2));
+        assert_eq!(persisted(vec![Err(StoreError::NotFound("it".into())), Ok(true)]).await, (None, 1));
+    }
+
+    #[tokio::test]
+    async fn poi_2_a_panic_stays_with_its_record() {
+        assert_eq!(guarded(|| 1), Ok(1));
+        assert_eq!(guarded::<()>(|| panic!("no line {}", 7)), Err("no line 7".to_owned()));
+        assert_eq!(caught(async { 1 }).await, Ok(1));
+        let late = async {
+            tokio::task::yield_now().await;
+            panic!("too late");
+        };
+        assert_eq!(caught::<_>(late).await.map(|()| 0), Err("too late".to_owned()));
+    }
+}

@@ -1,0 +1,8 @@
+//! The engine against a real store file and real sockets. Wall time is moved by hand, never waited for.
+
+mod express;
+mod holds;
+mod lanes;
+mod outcomes;
+mod restarts;
+mod rig;

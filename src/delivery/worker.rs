@@ -1,0 +1,254 @@
+//! The engine's handle: start, express lane, status, stop.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use super::dispatcher;
+use super::events::DeliveryEvents;
+use super::gate::{DestinationStatus, Gate, Seat};
+use super::machine::InFlight;
+use super::sending::{self, Errand, Plan};
+use crate::clock::{SharedClock, SharedEntropy, Timestamp};
+use crate::destinations::Destination;
+use crate::envelope::ids::{DeliveryId, DocumentId};
+use crate::envelope::keys::IdempotencyKey;
+use crate::store::SharedStore;
+use crate::store::write::{AttemptStart, StartedAttempt, Subject};
+
+/// What configuration says about the engine itself.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Recorded with every attempt (RUN-6).
+    pub config_version: String,
+    /// Longest sleep of the dispatcher: how late it notices what a verb wrote beside the service.
+    pub poll: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { config_version: String::new(), poll: Duration::from_millis(500) }
+    }
+}
+
+/// A delivery that may take the express lane: not in the store yet.
+#[derive(Clone, Copy, Debug)]
+pub struct ExpressDelivery<'a> {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The key sent along.
+    pub key: &'a IdempotencyKey,
+    /// Configured name.
+    pub destination: &'a str,
+    /// Its document.
+    pub document: DocumentId,
+    /// The document, plain JSON.
+    pub body: &'a Bytes,
+    /// What it is about.
+    pub subject: &'a Subject,
+    /// `order.create`, …
+    pub purpose: &'a str,
+    /// The sender's, if any.
+    pub traceparent: Option<&'a str>,
+    /// When its event arrived.
+    pub created_at: Timestamp,
+}
+
+/// A reserved place in the hand-off with everything needed to send. Dropped unused it frees the place.
+pub struct Place {
+    errand: Errand,
+    seat: Seat,
+}
+
+/// What the parts of the engine share.
+pub(super) struct Engine {
+    pub(super) store: SharedStore,
+    pub(super) clock: SharedClock,
+    pub(super) entropy: SharedEntropy,
+    pub(super) events: Arc<dyn DeliveryEvents>,
+    pub(super) settings: Settings,
+    pub(super) gates: Vec<Arc<Gate>>,
+    by_name: HashMap<String, usize>,
+    /// The dispatcher should look again.
+    pub(super) wake: Notify,
+    /// Something waits that a settlement may set free: look after every one.
+    pub(super) hint: AtomicBool,
+    pub(super) stopping: AtomicBool,
+    pub(super) recovered: watch::Sender<bool>,
+    emptied: Arc<Notify>,
+}
+
+impl Engine {
+    pub(super) fn gate(&self, destination: &str) -> Option<&Arc<Gate>> {
+        self.by_name.get(destination).map(|index| &self.gates[*index])
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Attempts under way, or about to be.
+    pub(super) fn inside(&self) -> u64 {
+        self.gates.iter().map(|gate| u64::from(gate.inside())).sum()
+    }
+
+    /// Tells a changed state once.
+    pub(super) fn tell_news(&self, gate: &Gate) {
+        if let Some(state) = gate.news() {
+            self.events.destination_state_changed(gate.name(), &state);
+        }
+    }
+}
+
+/// The delivery engine.
+pub struct Delivery {
+    engine: Arc<Engine>,
+    dispatcher: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Delivery {
+    /// Starts the engine: first what the last process left behind is settled, then the dispatcher runs. Must be called
+    /// inside a tokio runtime. Destinations have distinct names.
+    pub fn start(
+        store: SharedStore,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+        destinations: Vec<Destination>,
+        settings: Settings,
+        events: Arc<dyn DeliveryEvents>,
+    ) -> Arc<Delivery> {
+        let emptied = Arc::new(Notify::new());
+        let gates: Vec<Arc<Gate>> = destinations
+            .into_iter()
+            .map(|destination| Arc::new(Gate::new(destination, Arc::clone(&clock), Arc::clone(&emptied))))
+            .collect();
+        let by_name = gates.iter().enumerate().map(|(index, gate)| (gate.name().to_owned(), index)).collect();
+        let engine = Arc::new(Engine {
+            store,
+            clock,
+            entropy,
+            events,
+            settings,
+            gates,
+            by_name,
+            wake: Notify::new(),
+            hint: AtomicBool::new(true),
+            stopping: AtomicBool::new(false),
+            recovered: watch::Sender::new(false),
+            emptied,
+        });
+        let dispatcher = tokio::spawn(dispatcher::run(Arc::clone(&engine)));
+        Arc::new(Delivery { engine, dispatcher: Mutex::new(Some(dispatcher)) })
+    }
+
+    /// Returns once everything the last process left under way is settled (RUN-1); readiness waits for it.
+    pub async fn recovered(&self) {
+        let mut recovered = self.engine.recovered.subscribe();
+        // The sender lives in the engine, which we hold.
+        let _ = recovered.wait_for(|done| *done).await;
+    }
+
+    /// A place on the express lane: the first attempt to write down together with the delivery, and the place to hand
+    /// back once that is durable. `None`: leave it to the dispatcher.
+    pub fn express(&self, delivery: &ExpressDelivery<'_>) -> Option<(AttemptStart, Place)> {
+        let engine = &self.engine;
+        if engine.is_stopping() {
+            return None;
+        }
+        let gate = engine.gate(delivery.destination)?;
+        let seat = gate.reserve()?;
+        let request = sending::guarded(|| gate.destination.render(delivery.body, delivery.key)).ok()?;
+        let started_at = engine.clock.now();
+        let start = AttemptStart {
+            delivery: delivery.id,
+            number: 1,
+            document: delivery.document,
+            seal: Some(request.clone()),
+            started_at,
+            deadline: gate.deadline(started_at),
+            config_version: engine.settings.config_version.clone(),
+        };
+        let errand = Errand {
+            delivery: delivery.id,
+            subject: delivery.subject.clone(),
+            purpose: delivery.purpose.to_owned(),
+            facts: InFlight {
+                created_at: delivery.created_at,
+                first_attempt_at: started_at,
+                failures: 0,
+                uncertain: false,
+            },
+            request,
+            traceparent: delivery.traceparent.map(str::to_owned),
+            plan: Plan::Send,
+        };
+        Some((start, Place { errand, seat }))
+    }
+
+    /// Sends from memory what is now durable: one task, no further hop. Must be called inside a tokio runtime.
+    ///
+    /// # Panics
+    /// If the place was reserved for another delivery.
+    pub fn hand_off(&self, started: StartedAttempt, place: Place) {
+        assert_eq!(started.delivery, place.errand.delivery, "a place is handed back for the delivery it was made for");
+        let Place { errand, seat } = place;
+        seat.gate().count_start(false);
+        tokio::spawn(sending::run(Arc::clone(&self.engine), errand, started, seat));
+    }
+
+    /// Something may be due.
+    pub fn wake(&self) {
+        self.engine.hint.store(true, Ordering::SeqCst);
+        self.engine.wake.notify_one();
+    }
+
+    /// Every destination, in the order configured.
+    pub fn status(&self) -> Vec<DestinationStatus> {
+        self.engine.gates.iter().map(|gate| gate.status()).collect()
+    }
+
+    /// A person opens a destination that is held or paused; its credential is read anew. `false`: there is none of
+    /// that name.
+    pub fn release(&self, destination: &str) -> bool {
+        let Some(gate) = self.engine.gate(destination) else {
+            return false;
+        };
+        gate.release();
+        self.engine.tell_news(gate);
+        self.wake();
+        true
+    }
+
+    /// RUN-2: starts nothing more, lets requests finish for at most `grace`. What is still open then stays started and
+    /// is uncertain at the next start. The store must close after this.
+    pub async fn stop(&self, grace: Duration) {
+        let deadline = Instant::now() + grace;
+        self.engine.stopping.store(true, Ordering::SeqCst);
+        self.engine.wake.notify_one();
+        let dispatcher = self.dispatcher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(dispatcher) = dispatcher {
+            // A dispatcher that does not end in time hangs on the store, which is closed next.
+            let _ = timeout_at(deadline, dispatcher).await;
+        }
+        let _ = timeout_at(deadline, self.empty()).await;
+    }
+
+    async fn empty(&self) {
+        loop {
+            let emptied = self.engine.emptied.notified();
+            tokio::pin!(emptied);
+            // Registered before looking, so that the last one out is not missed.
+            emptied.as_mut().enable();
+            if self.engine.inside() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+}

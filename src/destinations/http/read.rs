@@ -1,0 +1,177 @@
+//! Answer → outcome: delivery-semantics section 8 for a write. First matching rule wins.
+
+use ::http::{StatusCode, header};
+
+use super::retry_after::{self, RetryAfter};
+use crate::clock::Timestamp;
+use crate::destinations::Guard;
+use crate::destinations::outcome::{AttemptOutcome, BodyEnd, Mark, Receipt, Rejection, ResponseSeen, Wait};
+use crate::json::{self, Json, Limits};
+
+/// Where destinations usually put the number of what they made.
+const USUAL_RECEIPTS: [&str; 3] = ["/id", "/number", "/reference"];
+/// A receipt is a number, not a document.
+const RECEIPT_CHARS_MAX: usize = 200;
+/// As much of an answer as a sentence can bear.
+const SUMMARY_CHARS_MAX: usize = 300;
+/// Only the start of an answer is searched for words.
+const WORDS_BYTES_MAX: usize = 4_096;
+
+/// What a destination may say about its own answers.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// JSON pointers to the receipt, tried before the usual ones.
+    pub receipt: Vec<String>,
+    /// A 5xx never took effect.
+    pub five_xx_never_applies: bool,
+}
+
+/// What the answer means. Status codes outside 200 to 599 prove nothing, so they are uncertain.
+pub fn read(rules: &Rules, guard: Guard, response: &ResponseSeen, now: Timestamp) -> AttemptOutcome {
+    match response.status {
+        200..=299 => success(rules, response),
+        401 | 403 => AttemptOutcome::Credential { detail: describe(response) },
+        409 => conflict(guard, response, now),
+        // 412 and 423 would have us read again first; a write with a sealed body has nothing to read.
+        408 | 412 | 423 | 425 => AttemptOutcome::Unavailable { detail: describe(response), wait: wait(response, now) },
+        429 => AttemptOutcome::Throttled { detail: describe(response), wait: wait(response, now) },
+        410 => rejected(Mark::Gone, response),
+        300..=399 | 501 | 505 => rejected(Mark::Configuration, response),
+        400 | 422 if is_key_reuse(response) => rejected(Mark::OurBug, response),
+        400..=499 => rejected(Mark::Record, response),
+        500..=599 if rules.five_xx_never_applies => {
+            AttemptOutcome::Unavailable { detail: describe(response), wait: wait(response, now) }
+        }
+        _ => AttemptOutcome::Uncertain { detail: describe(response), wait: wait(response, now) },
+    }
+}
+
+fn success(rules: &Rules, response: &ResponseSeen) -> AttemptOutcome {
+    let bytes = response.body.len();
+    match response.end {
+        BodyEnd::Complete => AttemptOutcome::Accepted(Receipt(receipt(rules, response))),
+        BodyEnd::CutOff => AttemptOutcome::Uncertain {
+            detail: format!("answered {}, but the body broke off after {bytes} bytes", named(response.status)),
+            wait: Wait::default(),
+        },
+        BodyEnd::TooLarge => AttemptOutcome::Uncertain {
+            detail: format!("answered {}, but the body is larger than we read", named(response.status)),
+            wait: Wait::default(),
+        },
+    }
+}
+
+/// Under a key guard the key is still being worked on; else it exists already, and nobody can say that it is ours.
+fn conflict(guard: Guard, response: &ResponseSeen, now: Timestamp) -> AttemptOutcome {
+    match guard {
+        Guard::Key { .. } if is_key_reuse(response) => rejected(Mark::OurBug, response),
+        Guard::Key { .. } => AttemptOutcome::Uncertain { detail: describe(response), wait: wait(response, now) },
+        Guard::Unique | Guard::Find | Guard::None => rejected(Mark::Record, response),
+    }
+}
+
+fn rejected(mark: Mark, response: &ResponseSeen) -> AttemptOutcome {
+    AttemptOutcome::Rejected(Rejection { mark, status: Some(response.status), detail: describe(response) })
+}
+
+fn wait(response: &ResponseSeen, now: Timestamp) -> Wait {
+    let whole_destination = matches!(response.status, 429 | 503);
+    match retry_after::parse(&response.headers, now) {
+        RetryAfter::Absent => Wait { whole_destination, ..Wait::default() },
+        RetryAfter::Ignored => Wait { whole_destination, ignored: true, floor: None },
+        RetryAfter::Floor(floor) => Wait { whole_destination, ignored: false, floor: Some(floor) },
+    }
+}
+
+/// KEY-6: the answer says that our key came with another payload before. Both words are asked for, so that a key that
+/// is missing or too long does not look like it.
+fn is_key_reuse(response: &ResponseSeen) -> bool {
+    let start = &response.body[..response.body.len().min(WORDS_BYTES_MAX)];
+    let text = String::from_utf8_lossy(start).to_lowercase();
+    let says_key = ["idempotency", "idempotent"].iter().any(|word| text.contains(word));
+    let says_reuse = [
+        "reuse",
+        "already used",
+        "already been used",
+        "already in use with",
+        "different",
+        "mismatch",
+        "another payload",
+        "other payload",
+        "does not match",
+    ]
+    .iter()
+    .any(|word| text.contains(word));
+    says_key && says_reuse
+}
+
+fn receipt(rules: &Rules, response: &ResponseSeen) -> Option<String> {
+    let parsed = json::parse(&response.body, &Limits::default()).ok();
+    let from_body = parsed.as_ref().and_then(|body| {
+        let own = rules.receipt.iter().map(String::as_str);
+        own.chain(USUAL_RECEIPTS).find_map(|pointer| body.pointer(pointer).and_then(Json::as_text).and_then(short))
+    });
+    from_body.or_else(|| response.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).and_then(short))
+}
+
+fn short(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.chars().filter(|symbol| !symbol.is_control()).take(RECEIPT_CHARS_MAX).collect())
+}
+
+/// `422 Unprocessable Entity`.
+pub fn named(status: u16) -> String {
+    let reason = StatusCode::from_u16(status).ok().and_then(|known| known.canonical_reason());
+    reason.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
+}
+
+/// The status and, if it says anything, the shortened answer.
+fn describe(response: &ResponseSeen) -> String {
+    let summary = summary(response);
+    let cut = if response.end == BodyEnd::Complete { "" } else { " (body incomplete)" };
+    if summary.is_empty() {
+        format!("answered {}{cut}", named(response.status))
+    } else {
+        format!("answered {}{cut}: {summary}", named(response.status))
+    }
+}
+
+/// The sentence of a problem document or the like; else the start of the text.
+fn summary(response: &ResponseSeen) -> String {
+    let parsed = json::parse(&response.body, &Limits::default()).ok();
+    let sentence = parsed.as_ref().and_then(|body| {
+        [
+            "/detail",
+            "/message",
+            "/error/message",
+            "/error_description",
+            "/error",
+            "/title",
+            "/errors/0/message",
+            "/errors/0",
+        ]
+        .iter()
+        .find_map(|pointer| body.pointer(pointer).and_then(Json::as_str).filter(|text| !text.trim().is_empty()))
+        .map(str::to_owned)
+    });
+    let text = sentence.unwrap_or_else(|| {
+        String::from_utf8_lossy(&response.body[..response.body.len().min(WORDS_BYTES_MAX)]).into_owned()
+    });
+    one_line(&text)
+}
+
+/// One line without control characters (DAT-4), shortened with an ellipsis.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text
+        .split(|symbol: char| symbol.is_whitespace() || symbol.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let line = words.join(" ");
+    if line.chars().count() <= SUMMARY_CHARS_MAX {
+        return line;
+    }
+    line.chars().take(SUMMARY_CHARS_MAX - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests;
