@@ -225,6 +225,18 @@ fn tables_translate_skus_taxes_methods_and_options() {
 }
 
 #[test]
+fn tax_tables_may_be_kept_by_rate_code_or_by_percent() {
+    let dynamic = order(&read(DYNAMIC)).unwrap();
+    for (rows, wanted) in [
+        (vec![(Table::TaxCodes, "20", "STD")], "STD"),
+        (vec![(Table::TaxCodes, "20", "STD"), (Table::TaxCodes, "GB-20", "UK")], "UK"),
+    ] {
+        let document = Shop { mappings: mappings(&rows), ..Shop::default() }.expand(&dynamic).unwrap();
+        assert!(document.lines.iter().all(|line| line.tax_code.as_deref() == Some(wanted)), "{}", table(&document));
+    }
+}
+
+#[test]
 fn what_no_table_knows_parks_warns_or_passes_as_the_policy_says() {
     let rows = [
         (Table::Skus, "DESK", "100"),
