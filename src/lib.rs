@@ -31,6 +31,7 @@ pub mod api;
 
 // composition
 pub mod config;
+pub mod server;
 pub mod shutdown;
 pub mod app;
 pub mod demo;

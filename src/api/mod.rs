@@ -1,1 +1,216 @@
-//! The JSON API under `/api/v1`: one file per noun, described by `openapi.yaml`.
+//! The JSON API of operators and programs: this file is its contents page, `openapi.yaml` its contract.
+//!
+//! Every row of [`routes`] names method, path and the permission its handler asks for; a handler that does not ask for
+//! that very permission does not compile (API-4). Handlers extract, call one function and answer. Errors meet HTTP in
+//! [`error`] alone.
+//!
+//! Deliberately absent: rules and SQL. What arrives from origins is `intake`'s.
+
+pub mod diff;
+pub mod error;
+pub mod expander;
+pub mod extract;
+pub mod idempotency;
+pub mod mapping_csv;
+pub mod page;
+pub mod state;
+pub mod story;
+
+mod about;
+mod deliveries;
+mod destinations;
+mod documents;
+mod events;
+mod exceptions;
+mod expand;
+mod mappings;
+mod orders;
+mod outside;
+mod tokens;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::access::roles::{
+    CanDecide, CanEditMappings, CanExpand, CanManageTokens, CanRead, CanReleaseDestinations, CanReplay, Operator,
+    Permission, Role,
+};
+use error::{ApiError, Kind};
+use idempotency::{Guard, KeyRule};
+pub use state::{Api, Engines, Parts};
+
+/// What every path of the API starts with.
+pub const PREFIX: &str = "/api/v1";
+
+/// Largest body: an order is a few kilobytes, a table of SKUs a few megabytes (POI-3's hard limit).
+const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// One row of the contents page.
+pub struct Route {
+    /// `GET`, …
+    pub method: &'static str,
+    /// Below [`PREFIX`].
+    pub path: &'static str,
+    /// The least role that may call.
+    pub role: Role,
+    /// How it treats `Idempotency-Key`.
+    pub key: KeyRule,
+    handler: MethodRouter<Api>,
+}
+
+/// Every route of the API.
+#[rustfmt::skip]
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/orders", CanRead, orders::list),
+        get("/orders/{increment_id}", CanRead, orders::show),
+        get("/orders/{increment_id}/explain", CanRead, orders::explain),
+        post("/orders/expand", CanExpand, KeyRule::None, expand::expand),
+
+        get("/events", CanRead, events::list),
+        get("/events/{id}", CanRead, events::show),
+        get("/events/{id}/explain", CanRead, events::explain),
+
+        get("/documents/{id}", CanRead, documents::show),
+
+        get("/deliveries", CanRead, deliveries::list),
+        get("/deliveries/{id}", CanRead, deliveries::show),
+        post("/deliveries/{id}/decide", CanDecide, KeyRule::Required, deliveries::decide),
+
+        get("/exceptions", CanRead, exceptions::list),
+        get("/exceptions/groups", CanRead, exceptions::groups),
+        get("/exceptions/{id}", CanRead, exceptions::show),
+        post("/exceptions/{id}/replay", CanReplay, KeyRule::Required, exceptions::replay),
+        post("/exceptions/groups/{fingerprint}/release", CanReplay, KeyRule::Taken, exceptions::release),
+
+        get("/mappings", CanRead, mappings::tables),
+        get("/mappings/{table}", CanRead, mappings::show),
+        put("/mappings/{table}", CanEditMappings, KeyRule::Taken, mappings::replace),
+
+        get("/destinations", CanRead, destinations::list),
+        post("/destinations/{name}/release", CanReleaseDestinations, KeyRule::Taken, destinations::release),
+
+        get("/tokens", CanManageTokens, tokens::list),
+        post("/tokens", CanManageTokens, KeyRule::None, tokens::create),
+        delete("/tokens/{id}", CanManageTokens, KeyRule::Taken, tokens::revoke),
+
+        get("/ledger", CanRead, about::ledger),
+        get("/whoami", CanRead, about::whoami),
+        get("/version", CanRead, about::version),
+    ]
+}
+
+/// Paths of others, for the contract: method, path, who may call.
+pub const OUTSIDE: [(&str, &str, &str); 5] = [
+    ("POST", "/in/{origin}", "origin"),
+    ("POST", "/in/{origin}/{entity}", "origin"),
+    ("GET", "/health/live", "anyone"),
+    ("GET", "/health/ready", "anyone"),
+    ("GET", "/metrics", "anyone"),
+];
+
+/// The API under [`PREFIX`].
+pub fn api_router(api: Api) -> Router {
+    let mut router = Router::new();
+    for route in routes() {
+        let handler = match route.key {
+            KeyRule::None => route.handler,
+            rule => {
+                let guard = Guard { api: api.clone(), role: route.role, rule };
+                route.handler.route_layer(from_fn_with_state(guard, idempotency::once))
+            }
+        };
+        router = router.route(&format!("{PREFIX}{}", route.path), handler);
+    }
+    router
+        .route(PREFIX, any(unknown))
+        .route(&format!("{PREFIX}/"), any(unknown))
+        .route(&format!("{PREFIX}/{{*rest}}"), any(unknown))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn_with_state(api.clone(), error::speak))
+        .with_state(api)
+}
+
+async fn unknown() -> ApiError {
+    ApiError::new(Kind::NotFound, "there is no such path; openapi.yaml lists them")
+}
+
+/// A whole server's router: whatever no room answers is a problem too.
+pub fn finish(router: Router, api: Api) -> Router {
+    let nowhere = Router::new().fallback(unknown).layer(from_fn_with_state(api, error::speak));
+    router.fallback_service(nowhere)
+}
+
+/// `/health/live` and `/health/ready`.
+pub fn health_router(api: Api) -> Router {
+    Router::new()
+        .route("/health/live", get_method(outside::live))
+        .route("/health/ready", get_method(outside::ready))
+        .layer(map_response(uncached))
+        .with_state(api)
+}
+
+/// `/metrics`.
+pub fn metrics_router(api: Api) -> Router {
+    Router::new().route("/metrics", get_method(outside::metrics)).layer(map_response(uncached)).with_state(api)
+}
+
+async fn uncached(mut response: Response) -> Response {
+    response.headers_mut().insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Proof that a handler's first argument is `Operator<P>`: `T` is what axum makes of its arguments.
+pub trait Asks<P> {}
+
+impl<M, P> Asks<P> for (M, Operator<P>) {}
+impl<M, P, A> Asks<P> for (M, Operator<P>, A) {}
+impl<M, P, A, B> Asks<P> for (M, Operator<P>, A, B) {}
+impl<M, P, A, B, C> Asks<P> for (M, Operator<P>, A, B, C) {}
+impl<M, P, A, B, C, D> Asks<P> for (M, Operator<P>, A, B, C, D) {}
+
+fn row<P, H, T>(method: &'static str, filter: MethodFilter, path: &'static str, key: KeyRule, handler: H) -> Route
+where
+    P: Permission,
+    H: Handler<T, Api>,
+    T: Asks<P> + 'static,
+{
+    Route { method, path, role: P::ROLE, key, handler: on(filter, handler) }
+}
+
+fn get<P: Permission, H: Handler<T, Api>, T: Asks<P> + 'static>(path: &'static str, _: P, handler: H) -> Route {
+    row("GET", MethodFilter::GET, path, KeyRule::None, handler)
+}
+
+fn post<P: Permission, H: Handler<T, Api>, T: Asks<P> + 'static>(
+    path: &'static str,
+    _: P,
+    key: KeyRule,
+    handler: H,
+) -> Route {
+    row("POST", MethodFilter::POST, path, key, handler)
+}
+
+fn put<P: Permission, H: Handler<T, Api>, T: Asks<P> + 'static>(
+    path: &'static str,
+    _: P,
+    key: KeyRule,
+    handler: H,
+) -> Route {
+    row("PUT", MethodFilter::PUT, path, key, handler)
+}
+
+fn delete<P: Permission, H: Handler<T, Api>, T: Asks<P> + 'static>(
+    path: &'static str,
+    _: P,
+    key: KeyRule,
+    handler: H,
+) -> Route {
+    row("DELETE", MethodFilter::DELETE, path, key, handler)
+}

@@ -1,1 +1,129 @@
-//! One file per verb.
+//! The command line: one file per verb.
+//!
+//! A verb prints what it was asked for on standard output and everything else on standard error, so that its output can
+//! be piped. Exit codes: 0 done, 1 findings or failure, 2 usage. Short verbs work beside a running service, which
+//! notices what they wrote.
+//!
+//! Deliberately absent: rules. Verbs ask the same rooms as the API does.
+
+mod check;
+mod doctor;
+mod exceptions;
+mod expand;
+mod mappings;
+mod migrate;
+mod open;
+mod orders;
+mod print;
+mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::observe::log;
+
+/// What a verb came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Exit code 0.
+    Done,
+    /// Exit code 1: it ran, and there is something to look at.
+    Findings,
+}
+
+/// Orders from Adobe Commerce to the ERP, and back.
+#[derive(Debug, Parser)]
+#[command(
+    name = "crossdock",
+    version,
+    about = "Takes Adobe Commerce's orders in, turns them into lines an ERP can digest, and delivers each exactly once",
+    after_help = "Examples:\n  crossdock check --config crossdock.toml\n  crossdock serve --config crossdock.toml\n  \
+                  crossdock expand order.json\n\nExit codes: 0 done, 1 findings or failure, 2 usage."
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+/// Flags that every verb takes.
+#[derive(Clone, Debug, Args)]
+pub struct Shared {
+    /// The configuration [default: crossdock.toml in the working directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What is logged to standard error: "info", "crossdock::delivery=debug,warn" [default: CROSSDOCK_LOG, or info for serve and warn for the others]
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Check the whole configuration and show every problem at once
+    Check(check::Check),
+    /// Turn orders into sales orders, without touching anything
+    Expand(expand::Expand),
+    /// Find orders and read where they are
+    Orders(orders::Orders),
+    /// Read what waits for a person
+    Exceptions(exceptions::Exceptions),
+    /// Bring mapping tables in and out
+    Mappings(mappings::Mappings),
+    /// Make, list and revoke API tokens
+    Token(token::Token),
+    /// Look at the store, the configuration, the disk and the clock
+    Doctor(doctor::Doctor),
+    /// Bring the store to this version's layout
+    Migrate(migrate::Migrate),
+}
+
+/// Reads the arguments, runs the verb, says what went wrong.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help) => {
+            // Help and version are asked for (0); everything else is usage (2).
+            let code = if help.use_stderr() { 2 } else { 0 };
+            let _ = help.print();
+            return ExitCode::from(code);
+        }
+    };
+    if let Err(error) = start_log(&cli.shared, &cli.verb) {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
+    match run(cli) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Findings) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The service logs what happens; a short verb only what is wrong.
+fn start_log(shared: &Shared, _verb: &Verb) -> Result<(), log::LogError> {
+    let wanted = shared.log.clone().or_else(|| std::env::var("CROSSDOCK_LOG").ok());
+    log::start(wanted.as_deref().unwrap_or("warn"))
+}
+
+fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    let shared = cli.shared;
+    match cli.verb {
+        Verb::Check(verb) => check::run(&verb, &shared),
+        Verb::Expand(verb) => open::wait(expand::run(verb, &shared)),
+        Verb::Orders(verb) => open::wait(orders::run(verb, &shared)),
+        Verb::Exceptions(verb) => open::wait(exceptions::run(verb, &shared)),
+        Verb::Mappings(verb) => open::wait(mappings::run(verb, &shared)),
+        Verb::Token(verb) => open::wait(token::run(verb, &shared)),
+        Verb::Doctor(verb) => open::wait(doctor::run(verb, &shared)),
+        Verb::Migrate(verb) => open::wait(migrate::run(verb, &shared)),
+    }
+}

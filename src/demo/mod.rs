@@ -1,1 +1,8 @@
-//! The self-contained tour.
+//! The self-contained tour and its pieces: sample orders, the two senders, a stand-in ERP, and the table that shows
+//! what became of an order. Tests, crash rounds and measurements use the pieces as well.
+
+pub mod samples;
+pub mod signing;
+pub mod sender;
+pub mod erp;
+pub mod table;

@@ -1,1 +1,248 @@
-//! The store port: what the business writes down and asks back.
+//! The store port: what the business writes down and asks back, in its own words.
+//!
+//! One trait, [`Store`]; `sqlite` implements it (PostgreSQL follows), and nothing above this room knows which. Every
+//! method is one transaction; a method that returned `Ok` is durable (ACK-1). Methods are named after what the business
+//! does, dedup sits in unique keys rather than in a read before a write (DED-1), and the body of an envelope lives apart
+//! from its state so that a state change never rewrites a payload.
+//!
+//! Deliberately absent: rules. The store does not know when to retry, what a defect is or where a document goes.
+
+pub mod view;
+pub mod write;
+pub mod pack;
+pub mod sqlite;
+#[cfg(test)]
+pub mod contract;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
+use crate::envelope::keys::Digest;
+use view::{
+    DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, EventRow, ExceptionGroup, ExceptionRow, Interrupted, Ledger,
+    MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, StoreFigures, StoreReport, StoredEnvelope,
+    TokenRow,
+};
+use write::{Act, Arrival, AttemptStart, Conclusion, Decision, NewToken, Receipt, Replay, Settlement, StartedAttempt};
+
+/// A store method's eventual answer.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// A shared store.
+pub type SharedStore = Arc<dyn Store>;
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The write queue is full (PRS-1): answer 503 with `Retry-After`.
+    #[error("the store's queue is full")]
+    Busy,
+    /// The commit failed or its outcome is unknown (ACK-5): answer 503, the sender's retry meets the dedup key.
+    #[error("the store could not commit: {0}")]
+    Commit(String),
+    /// The writer stopped; the process is ending or must end (ACK-6).
+    #[error("the store has stopped")]
+    Stopped,
+    /// A stored body does not match its digest (BAK-2), or the file is damaged (BAK-4).
+    #[error("stored data is damaged: {0}")]
+    Corrupt(String),
+    /// A cursor that we did not hand out.
+    #[error("the cursor is not one of ours")]
+    BadCursor,
+    /// The thing acted on does not exist.
+    #[error("{0} does not exist")]
+    NotFound(String),
+    /// The thing acted on is not in a state that allows it.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// The file cannot be used: wrong version, wrong pragma, another process, network disk.
+    #[error("the store cannot be opened: {0}")]
+    Unusable(String),
+    /// A query failed.
+    #[error("the store could not answer: {0}")]
+    Query(String),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed a little later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            StoreError::Busy | StoreError::Commit(_) | StoreError::Query(_) => true,
+            StoreError::Stopped
+            | StoreError::Corrupt(_)
+            | StoreError::BadCursor
+            | StoreError::NotFound(_)
+            | StoreError::NotAllowed(_)
+            | StoreError::Unusable(_) => false,
+        }
+    }
+}
+
+/// Which orders to list.
+#[derive(Clone, Debug, Default)]
+pub struct OrderFilter {
+    /// Exact number.
+    pub increment_id: Option<String>,
+    /// `parked`, `due`, `delivered`, `ignored`.
+    pub state: Option<String>,
+    /// One Commerce instance.
+    pub system: Option<String>,
+}
+
+/// Which events to list.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// One origin.
+    pub origin: Option<String>,
+    /// `received`, `done`, `ignored`, `superseded`, `exception`.
+    pub state: Option<String>,
+    /// About this subject id.
+    pub subject_id: Option<String>,
+}
+
+/// Which deliveries to list.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryFilter {
+    /// One destination.
+    pub destination: Option<String>,
+    /// One state.
+    pub state: Option<String>,
+    /// About this subject id.
+    pub subject_id: Option<String>,
+}
+
+/// Which exceptions to list.
+#[derive(Clone, Debug, Default)]
+pub struct ExceptionFilter {
+    /// `open` (default when empty), `resolved`, `superseded`, `all`.
+    pub state: Option<String>,
+    /// One code.
+    pub code: Option<String>,
+    /// One cause.
+    pub fingerprint: Option<String>,
+    /// About this subject id.
+    pub subject_id: Option<String>,
+}
+
+/// How many attempts a destination can take now.
+#[derive(Clone, Debug)]
+pub struct Slots {
+    /// Configured name.
+    pub destination: String,
+    /// Free places.
+    pub free: u32,
+}
+
+/// The promises every backend keeps; `contract.rs` runs them against each.
+pub trait Store: Send + Sync + 'static {
+    /// Made once, kept in the store and its backups.
+    fn installation_id(&self) -> &str;
+
+    /// What was checked at opening (ACK-2).
+    fn report(&self) -> StoreReport;
+
+    // ---- intake -------------------------------------------------------------------------------------------------
+
+    /// Writes one request down; one receipt a record, in order. Arrivals waiting at the same time share a commit
+    /// (ACK-4); a bad one never fails its neighbours.
+    fn append(&self, arrival: Arrival) -> Answer<'_, Vec<Receipt>>;
+
+    // ---- processor ----------------------------------------------------------------------------------------------
+
+    /// Envelopes not concluded yet, oldest first, marked `begun` so that a payload that kills the process is known
+    /// (POI-1). At most one an order at a time is handed out, so that an order's events are concluded in their order.
+    fn claim_envelopes(&self, limit: u32) -> Answer<'_, Vec<StoredEnvelope>>;
+
+    /// Writes what an envelope came to. Started attempts as in [`Receipt::First`].
+    fn conclude(&self, envelope: EnvelopeId, conclusion: Conclusion, at: Timestamp) -> Answer<'_, Vec<StartedAttempt>>;
+
+    // ---- delivery -----------------------------------------------------------------------------------------------
+
+    /// Heads of lanes whose turn it is: waiting, due, nothing earlier open in their lane; oldest due first, at most
+    /// `free` a destination. Reads only: [`Store::start_attempts`] claims.
+    fn due_deliveries(&self, now: Timestamp, slots: Vec<Slots>) -> Answer<'_, Vec<DueDelivery>>;
+
+    /// The earliest `due_at` of any waiting head, for the worker's timer.
+    fn next_due_at(&self) -> Answer<'_, Option<Timestamp>>;
+
+    /// Makes attempts durable before a byte leaves (ATT-1). An attempt whose delivery is no longer waiting, or whose
+    /// lane is taken, is left out of the answer (LANE-1).
+    fn start_attempts(&self, starts: Vec<AttemptStart>) -> Answer<'_, Vec<StartedAttempt>>;
+
+    /// Writes an outcome and the next state. `false`: the epoch no longer matches, only the evidence was kept.
+    fn settle(&self, settlement: Settlement) -> Answer<'_, bool>;
+
+    /// Attempts started before this process and never settled, oldest first (RUN-1).
+    fn interrupted_attempts(&self) -> Answer<'_, Vec<Interrupted>>;
+
+    // ---- operators' acts ----------------------------------------------------------------------------------------
+
+    /// Processes an envelope anew on a person's word.
+    fn replay(&self, replay: Replay) -> Answer<'_, ()>;
+
+    /// Acts on a parked delivery on a person's word.
+    fn decide(&self, decision: Decision) -> Answer<'_, ()>;
+
+    /// Replaces a mapping table. Returns the new version.
+    fn import_mappings(&self, table: String, rows: Vec<MappingRecord>, act: Act) -> Answer<'_, u64>;
+
+    /// Creates a token; a name in use is [`StoreError::NotAllowed`].
+    fn create_token(&self, token: NewToken, act: Act) -> Answer<'_, ()>;
+
+    /// Revokes a token at once.
+    fn revoke_token(&self, id: TokenId, act: Act) -> Answer<'_, ()>;
+
+    // ---- reading ------------------------------------------------------------------------------------------------
+
+    /// Version of the mappings; cheap, polled so that the service notices what a verb wrote beside it.
+    fn mappings_version(&self) -> Answer<'_, u64>;
+    /// All tables with their heads.
+    fn mapping_tables(&self) -> Answer<'_, Vec<MappingTableRow>>;
+    /// The rows of one table, by key then destination.
+    fn mapping_rows(&self, table: String) -> Answer<'_, Vec<MappingRecord>>;
+
+    /// The token with this secret's digest that is neither revoked nor expired.
+    fn token_by_secret(&self, secret: Digest, now: Timestamp) -> Answer<'_, Option<TokenRow>>;
+    /// All tokens.
+    fn tokens(&self) -> Answer<'_, Vec<TokenRow>>;
+
+    /// Orders, newest first.
+    fn orders(&self, filter: OrderFilter, paging: Paging) -> Answer<'_, Page<OrderRow>>;
+    /// Every order of that number (stores may share one), each with its story.
+    fn order(&self, increment_id: String) -> Answer<'_, Vec<OrderDetail>>;
+    /// Events, newest first.
+    fn events(&self, filter: EventFilter, paging: Paging) -> Answer<'_, Page<EventRow>>;
+    /// One event.
+    fn event(&self, id: EnvelopeId) -> Answer<'_, Option<EventRow>>;
+    /// The plain body and record of one event, for replay, preview and support.
+    fn envelope(&self, id: EnvelopeId) -> Answer<'_, Option<StoredEnvelope>>;
+    /// Deliveries, newest first.
+    fn deliveries(&self, filter: DeliveryFilter, paging: Paging) -> Answer<'_, Page<DeliveryRow>>;
+    /// One delivery with attempts.
+    fn delivery(&self, id: DeliveryId) -> Answer<'_, Option<DeliveryDetail>>;
+    /// The envelope a delivery was made from, and the delivery as the worker sees it; for a person's decision.
+    fn delivery_origin(&self, id: DeliveryId) -> Answer<'_, Option<(EnvelopeId, DueDelivery)>>;
+    /// One document with its body.
+    fn document(&self, id: DocumentId) -> Answer<'_, Option<DocumentRow>>;
+    /// Exceptions, newest first.
+    fn exceptions(&self, filter: ExceptionFilter, paging: Paging) -> Answer<'_, Page<ExceptionRow>>;
+    /// One exception.
+    fn exception(&self, id: ExceptionId) -> Answer<'_, Option<ExceptionRow>>;
+    /// Open exceptions by cause, largest first.
+    fn exception_groups(&self) -> Answer<'_, Vec<ExceptionGroup>>;
+    /// P2.
+    fn ledger(&self) -> Answer<'_, Ledger>;
+    /// For metrics and health.
+    fn figures(&self) -> Answer<'_, StoreFigures>;
+
+    // ---- closing ------------------------------------------------------------------------------------------------
+
+    /// Whether the writer lives and the last commit succeeded; `Err` says why not (RUN-3).
+    fn health(&self) -> Result<(), String>;
+
+    /// Finishes what is queued, checkpoints, closes (RUN-2). Later calls answer [`StoreError::Stopped`].
+    fn close(&self) -> Answer<'_, ()>;
+}

@@ -1,0 +1,49 @@
+//! Who did what: the beginning of every audit row (API-5).
+
+use std::fmt;
+
+use crate::clock::Timestamp;
+use crate::store::write::Act;
+
+/// Who acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// A caller of the API, by the name of its token.
+    Token(String),
+    /// Somebody at the command line, by the name of the account.
+    Cli(String),
+    /// The service itself.
+    System,
+}
+
+impl Actor {
+    /// Whoever runs this command.
+    pub fn at_the_command_line() -> Self {
+        let name = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+        let name: String = name.unwrap_or_default().chars().filter(|letter| !letter.is_control()).take(64).collect();
+        Actor::Cli(if name.is_empty() { "unknown".to_owned() } else { name })
+    }
+
+    /// An act of this actor, without reason, before or after.
+    pub fn act(&self, action: &str, target: impl fmt::Display, at: Timestamp) -> Act {
+        Act {
+            actor: self.to_string(),
+            action: action.to_owned(),
+            target: target.to_string(),
+            before: String::new(),
+            after: String::new(),
+            reason: String::new(),
+            at,
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Actor::Token(name) => write!(formatter, "token:{name}"),
+            Actor::Cli(user) => write!(formatter, "cli:{user}"),
+            Actor::System => formatter.write_str("system"),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Who calls, what answers, and whether the books balance.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use super::error::ApiError;
+use super::state::Api;
+use crate::access::Operator;
+use crate::access::roles::{CanRead, Role};
+use crate::clock::Timestamp;
+use crate::store::view::Ledger;
+
+/// The caller.
+#[derive(Debug, Serialize)]
+pub struct Whoami {
+    name: String,
+    role: Role,
+    expires_at: Option<Timestamp>,
+}
+
+/// The program.
+#[expect(clippy::struct_field_names, reason = "the names of the answer's members")]
+#[derive(Debug, Serialize)]
+pub struct Version {
+    version: &'static str,
+    config_version: String,
+    installation_id: String,
+    store: String,
+    schema_version: u32,
+}
+
+/// P2 with its difference, which is always 0.
+#[derive(Debug, Serialize)]
+pub struct LedgerView {
+    #[serde(flatten)]
+    ledger: Ledger,
+    difference: i128,
+}
+
+/// `GET /whoami`
+pub async fn whoami(operator: Operator<CanRead>) -> Json<Whoami> {
+    let token = operator.token();
+    Json(Whoami { name: token.name.clone(), role: operator.role(), expires_at: token.expires_at })
+}
+
+/// `GET /version`
+pub async fn version(_operator: Operator<CanRead>, State(api): State<Api>) -> Json<Version> {
+    let report = api.store.report();
+    Json(Version {
+        version: env!("CARGO_PKG_VERSION"),
+        config_version: api.config_version.clone(),
+        installation_id: report.installation_id,
+        store: report.engine,
+        schema_version: report.schema_version,
+    })
+}
+
+/// `GET /ledger`
+pub async fn ledger(_operator: Operator<CanRead>, State(api): State<Api>) -> Result<Json<LedgerView>, ApiError> {
+    let ledger = api.store.ledger().await?;
+    Ok(Json(LedgerView { difference: ledger.difference(), ledger }))
+}

@@ -1,0 +1,126 @@
+//! Deliveries: intended effects, their attempts, and a person's decision about a parked one.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+
+use super::error::{ApiError, ProblemLine};
+use super::extract::{FromJson, FromPath, FromQuery};
+use super::page::{one_of, paging};
+use super::state::Api;
+use crate::access::Operator;
+use crate::access::roles::{CanDecide, CanRead};
+use crate::envelope::ids::DeliveryId;
+use crate::observe::Event;
+use crate::store::DeliveryFilter;
+use crate::store::view::{DeliveryDetail, DeliveryRow, Page};
+use crate::store::write::{Decision, Verdict};
+
+/// What a delivery may be.
+pub const STATES: [&str; 6] = ["waiting", "in_flight", "parked", "delivered", "superseded", "abandoned"];
+
+/// Filters of the list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    destination: Option<String>,
+    state: Option<String>,
+    increment_id: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// What a person says about a parked delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Said {
+    /// Send the same bytes with the same key again.
+    Retry,
+    /// The destination has it.
+    Applied,
+    /// It shall not be sent.
+    Abandon,
+}
+
+/// Body of a decision.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecideBody {
+    verdict: Said,
+    #[serde(default)]
+    reason: String,
+    receipt: Option<String>,
+}
+
+/// `GET /deliveries`
+pub async fn list(
+    _operator: Operator<CanRead>,
+    State(api): State<Api>,
+    FromQuery(query): FromQuery<ListQuery>,
+) -> Result<Json<Page<DeliveryRow>>, ApiError> {
+    let filter = DeliveryFilter {
+        destination: query.destination,
+        state: one_of("state", query.state, &STATES)?,
+        subject_id: query.increment_id,
+    };
+    Ok(Json(api.store.deliveries(filter, paging(query.limit, query.cursor)?).await?))
+}
+
+/// `GET /deliveries/{id}`
+pub async fn show(
+    _operator: Operator<CanRead>,
+    State(api): State<Api>,
+    FromPath(id): FromPath<DeliveryId>,
+) -> Result<Json<DeliveryDetail>, ApiError> {
+    found(&api, id).await.map(Json)
+}
+
+async fn found(api: &Api, id: DeliveryId) -> Result<DeliveryDetail, ApiError> {
+    api.store.delivery(id).await?.ok_or_else(|| ApiError::not_found(id.to_string()))
+}
+
+/// `POST /deliveries/{id}/decide`
+pub async fn decide(
+    operator: Operator<CanDecide>,
+    State(api): State<Api>,
+    FromPath(id): FromPath<DeliveryId>,
+    FromJson(body): FromJson<DecideBody>,
+) -> Result<Json<DeliveryDetail>, ApiError> {
+    let before = found(&api, id).await?;
+    let verdict = verdict(&body, api.clock.now())?;
+    let actor = operator.actor();
+    let mut act = actor.act("delivery.decide", id, api.clock.now());
+    act.before = serde_json::json!({ "state": before.delivery.state }).to_string();
+    act.after = serde_json::json!({ "verdict": word(body.verdict), "receipt": body.receipt }).to_string();
+    act.reason = body.reason;
+    api.store.decide(Decision { delivery: id, verdict, act }).await?;
+    let (actor, target) = (actor.to_string(), id.to_string());
+    api.observer.note(&Event::OperatorActed { actor: &actor, action: "delivery.decide", target: &target });
+    api.engines.wake();
+    found(&api, id).await.map(Json)
+}
+
+fn word(said: Said) -> &'static str {
+    match said {
+        Said::Retry => "retry",
+        Said::Applied => "applied",
+        Said::Abandon => "abandon",
+    }
+}
+
+/// A decision that ends a delivery without sending it needs a reason: the timeline shows it for ever.
+fn verdict(body: &DecideBody, now: crate::clock::Timestamp) -> Result<Verdict, ApiError> {
+    let reason = body.reason.trim();
+    let needed = |path: &str, message: &str| {
+        ApiError::unprocessable("the decision is incomplete", vec![ProblemLine::new(path, message)])
+    };
+    if body.receipt.is_some() && body.verdict != Said::Applied {
+        return Err(needed("/receipt", "a receipt belongs to the verdict applied"));
+    }
+    match body.verdict {
+        Said::Retry => Ok(Verdict::Retry { due_at: now }),
+        Said::Applied => Ok(Verdict::Applied { receipt: body.receipt.clone() }),
+        Said::Abandon if reason.is_empty() => Err(needed("/reason", "say why it shall not be sent")),
+        Said::Abandon => Ok(Verdict::Abandon { reason: reason.to_owned() }),
+    }
+}

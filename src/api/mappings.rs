@@ -1,0 +1,180 @@
+//! Mapping tables: read and replace whole, as JSON or CSV.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::error::{ApiError, Kind};
+use super::extract::{self, FromPath, FromQuery};
+use super::mapping_csv::{self, RowIn, RowsIn, TABLES};
+use super::page::paging;
+use super::state::Api;
+use crate::access::Operator;
+use crate::access::roles::{CanEditMappings, CanRead};
+use crate::observe::Event;
+use crate::store::view::{MappingRecord, MappingTableRow, Page};
+
+/// Paging of a table's rows; without a limit the whole table is one page, so that what is read can be put back.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowsQuery {
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// What a replaced table came to.
+#[derive(Debug, Serialize)]
+pub struct Imported {
+    table: String,
+    rows: usize,
+    version: u64,
+}
+
+/// `GET /mappings`
+pub async fn tables(
+    _operator: Operator<CanRead>,
+    State(api): State<Api>,
+) -> Result<Json<Page<MappingTableRow>>, ApiError> {
+    Ok(Json(Page { items: api.store.mapping_tables().await?, next_cursor: None }))
+}
+
+/// `GET /mappings/{table}`
+pub async fn show(
+    _operator: Operator<CanRead>,
+    State(api): State<Api>,
+    FromPath(table): FromPath<String>,
+    FromQuery(query): FromQuery<RowsQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let table = known(&table)?;
+    let tag = tag(&api, table).await?;
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|seen| *seen == tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let rows = api.store.mapping_rows(table.to_owned()).await?;
+    let mut response = match wanted(&headers) {
+        Form::Csv => as_csv(table, &rows),
+        Form::Json => Json(page(rows, query)?).into_response(),
+    };
+    response.headers_mut().insert(header::ETAG, tag);
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(response)
+}
+
+/// `PUT /mappings/{table}`
+pub async fn replace(
+    operator: Operator<CanEditMappings>,
+    State(api): State<Api>,
+    FromPath(table): FromPath<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let table = known(&table)?;
+    let kind = extract::content_type(request.headers());
+    let expected = request.headers().get(header::IF_MATCH).cloned();
+    let body = extract::body(request, &api).await?;
+    let rows = match kind.as_str() {
+        "text/csv" | "application/csv" => mapping_csv::read(&body),
+        kind if kind.is_empty() || extract::is_json(kind) => mapping_csv::checked(json_rows(&body)?),
+        _ => return Err(ApiError::new(Kind::UnsupportedMediaType, "send text/csv or application/json")),
+    };
+    let rows = rows.map_err(|findings| ApiError::unprocessable("the table was not changed", findings))?;
+    if let Some(expected) = expected.filter(|expected| expected != "*")
+        && expected != tag(&api, table).await?
+    {
+        return Err(ApiError::new(Kind::PreconditionFailed, "the table changed since it was read; read it again"));
+    }
+    let imported = import(&api, &operator, table, rows).await?;
+    let tag = etag(imported.version);
+    Ok(([(header::ETAG, tag)], Json(imported)).into_response())
+}
+
+async fn import(
+    api: &Api,
+    operator: &Operator<CanEditMappings>,
+    table: &str,
+    rows: Vec<MappingRecord>,
+) -> Result<Imported, ApiError> {
+    let count = rows.len();
+    let before = head(api, table).await?;
+    let actor = operator.actor();
+    let mut act = actor.act("mappings.import", table, api.clock.now());
+    act.before = serde_json::json!({ "rows": before.as_ref().map_or(0, |head| head.rows) }).to_string();
+    act.after = serde_json::json!({ "rows": count }).to_string();
+    let version = api.store.import_mappings(table.to_owned(), rows, act).await?;
+    let actor = actor.to_string();
+    api.observer.note(&Event::OperatorActed { actor: &actor, action: "mappings.import", target: table });
+    api.engines.mappings_changed().await?;
+    Ok(Imported { table: table.to_owned(), rows: count, version })
+}
+
+fn known(table: &str) -> Result<&'static str, ApiError> {
+    TABLES.into_iter().find(|known| *known == table).ok_or_else(|| {
+        ApiError::new(Kind::NotFound, format!("there is no table of that name; the tables are {}", TABLES.join(", ")))
+    })
+}
+
+async fn head(api: &Api, table: &str) -> Result<Option<MappingTableRow>, ApiError> {
+    Ok(api.store.mapping_tables().await?.into_iter().find(|head| head.table == table))
+}
+
+async fn tag(api: &Api, table: &str) -> Result<HeaderValue, ApiError> {
+    Ok(etag(head(api, table).await?.map_or(0, |head| head.version)))
+}
+
+fn etag(version: u64) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"v{version}\"")).expect("digits are visible ASCII")
+}
+
+enum Form {
+    Json,
+    Csv,
+}
+
+/// The first of `Accept` that we have; JSON where it does not say.
+fn wanted(headers: &HeaderMap) -> Form {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
+    for range in accept.split(',') {
+        match range.split(';').next().unwrap_or_default().trim() {
+            "text/csv" | "text/*" => return Form::Csv,
+            "application/json" | "application/*" | "*/*" | "" => return Form::Json,
+            _ => {}
+        }
+    }
+    Form::Json
+}
+
+fn as_csv(table: &str, rows: &[MappingRecord]) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{table}.csv\"")),
+    ];
+    (headers, mapping_csv::write(rows)).into_response()
+}
+
+/// A page of rows; the cursor is the number of rows before it, in a spelling that invites nobody to build one.
+fn page(rows: Vec<MappingRecord>, query: RowsQuery) -> Result<Page<MappingRecord>, ApiError> {
+    if query.limit.is_none() && query.cursor.is_none() {
+        return Ok(Page { items: rows, next_cursor: None });
+    }
+    let paging = paging(query.limit, query.cursor)?;
+    let start = match paging.cursor {
+        None => 0,
+        Some(cursor) => cursor
+            .strip_prefix("row-")
+            .and_then(|number| number.parse::<usize>().ok())
+            .filter(|start| *start <= rows.len())
+            .ok_or_else(|| ApiError::bad_request("the cursor is not one that this list handed out"))?,
+    };
+    let limit = if paging.limit == 0 { 50 } else { paging.limit as usize };
+    let end = rows.len().min(start + limit);
+    let next_cursor = (end < rows.len()).then(|| format!("row-{end}"));
+    Ok(Page { items: rows.into_iter().skip(start).take(limit).collect(), next_cursor })
+}
+
+/// `{"items": […]}` or the bare array.
+fn json_rows(body: &[u8]) -> Result<Vec<RowIn>, ApiError> {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first == Some(&b'[') { extract::read_json(body) } else { Ok(extract::read_json::<RowsIn>(body)?.items) }
+}

@@ -1,0 +1,178 @@
+//! What the handlers work with, and what they ask of the engines.
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::diff::Change;
+use super::error::ProblemLine;
+use super::idempotency::KeptAnswers;
+use crate::access::Tokens;
+use crate::clock::{SharedClock, SharedEntropy, Timestamp};
+use crate::domain::defect::Warning;
+use crate::domain::sales_order::SalesOrder;
+use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
+use crate::observe::{Health, Observer};
+use crate::store::write::Act;
+use crate::store::{Answer, SharedStore};
+
+/// The state of every handler; cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Parts>);
+
+/// What [`Api`] is made of.
+pub struct Parts {
+    /// Reads and operators' acts.
+    pub store: SharedStore,
+    /// Now.
+    pub clock: SharedClock,
+    /// Ids and secrets.
+    pub entropy: SharedEntropy,
+    /// Who calls.
+    pub tokens: Tokens,
+    /// Work that is not reading.
+    pub engines: Arc<dyn Engines>,
+    /// Logs and counts.
+    pub observer: Arc<Observer>,
+    /// Live and ready.
+    pub health: Arc<Health>,
+    /// Version of the configuration in force.
+    pub config_version: String,
+    /// Where the store's file lies, for the free space of its disk.
+    pub store_path: Option<PathBuf>,
+    /// Answers given under an `Idempotency-Key`.
+    pub kept: KeptAnswers,
+}
+
+impl Api {
+    /// Ready to serve.
+    pub fn new(parts: Parts) -> Self {
+        Api(Arc::new(parts))
+    }
+}
+
+impl Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Api").finish_non_exhaustive()
+    }
+}
+
+/// What the API asks of the rooms that do the work; `app` implements it.
+pub trait Engines: Send + Sync + 'static {
+    /// Orders in, sales orders out; touches nothing. `Err` when the body as a whole cannot be read.
+    fn expand(&self, body: &Bytes, destination: Option<&str>) -> Result<Expansions, ProblemLine>;
+
+    /// Processes the record behind an exception again; with `dry_run` only says what would come of it. Refuses with
+    /// `NotFound` and `NotAllowed`.
+    fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act) -> Answer<'_, Replayed>;
+
+    /// Every configured destination, in the order of the configuration.
+    fn destinations(&self) -> Vec<DestinationView>;
+
+    /// Opens a destination that is held or paused; `false` when there is none of that name.
+    fn release_destination(&self, name: &str) -> bool;
+
+    /// The mapping tables changed: read them now rather than at the next look.
+    fn mappings_changed(&self) -> Answer<'_, ()>;
+
+    /// A delivery may be due.
+    fn wake(&self);
+}
+
+/// What became of the orders of one body.
+#[derive(Clone, Debug)]
+pub struct Expansions {
+    /// The body was a list, even if of one: the answer is a list too.
+    pub list: bool,
+    /// One an order, in the order sent.
+    pub orders: Vec<Expansion>,
+}
+
+/// What became of one order.
+#[derive(Clone, Debug, Serialize)]
+pub struct Expansion {
+    /// The canonical document; `null` when it cannot be made.
+    pub sales_order: Option<Box<SalesOrder>>,
+    /// The document's warnings.
+    pub warnings: Vec<Warning>,
+    /// Why there is no document.
+    pub problems: Vec<ExpansionProblem>,
+}
+
+/// A defect as the caller sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExpansionProblem {
+    /// From the catalogue.
+    pub code: String,
+    /// Where in the body.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// What came, or would come, of a replay.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replayed {
+    /// The exception.
+    pub exception_id: ExceptionId,
+    /// The event behind it.
+    pub envelope_id: Option<EnvelopeId>,
+    /// The delivery behind it, if a destination had refused it.
+    pub delivery_id: Option<DeliveryId>,
+    /// Nothing was written.
+    pub dry_run: bool,
+    /// `released` (on its way), `still_parked` (with `problems`), `ignored` (no route wants it), `retried` (the same
+    /// bytes again), `replaced` (new content under a new key).
+    pub result: String,
+    /// In words.
+    pub explanation: String,
+    /// What still keeps it.
+    pub problems: Vec<ExpansionProblem>,
+    /// What would be sent, on a dry run, and how it differs from what was made before.
+    pub documents: Vec<Preview>,
+}
+
+/// A document as it would be sent.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preview {
+    /// For whom.
+    pub destination: String,
+    /// The canonical document.
+    pub document: Value,
+    /// What differs from the document made before; empty when there was none.
+    pub changes: Vec<Change>,
+}
+
+/// A destination as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DestinationView {
+    /// Configured name.
+    pub name: String,
+    /// `http`, …
+    pub profile: String,
+    /// `open`, `half_open`, `broken`, `paused`, `held`.
+    pub state: String,
+    /// Why it is not open, in words.
+    pub reason: Option<String>,
+    /// When it opens by itself.
+    pub until: Option<Timestamp>,
+    /// Attempts on the wire.
+    pub in_flight: u64,
+    /// Most attempts at a time.
+    pub concurrency: u64,
+}

@@ -1,0 +1,94 @@
+//! API tokens: seen, made and revoked by admins.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::error::{ApiError, ProblemLine};
+use super::extract::{FromJson, FromPath};
+use super::state::Api;
+use crate::access::Operator;
+use crate::access::roles::{CanManageTokens, Role};
+use crate::access::tokens::mint;
+use crate::clock::Timestamp;
+use crate::envelope::ids::TokenId;
+use crate::observe::Event;
+use crate::store::view::{Page, TokenRow};
+
+/// Body of a new token.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewTokenBody {
+    name: String,
+    role: String,
+    expires_at: Option<Timestamp>,
+}
+
+/// A new token with its secret, which is shown this once.
+#[derive(Debug, Serialize)]
+pub struct CreatedToken {
+    id: TokenId,
+    name: String,
+    role: Role,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    secret: String,
+}
+
+/// `GET /tokens`
+pub async fn list(
+    _operator: Operator<CanManageTokens>,
+    State(api): State<Api>,
+) -> Result<Json<Page<TokenRow>>, ApiError> {
+    Ok(Json(Page { items: api.store.tokens().await?, next_cursor: None }))
+}
+
+/// `POST /tokens`
+pub async fn create(
+    operator: Operator<CanManageTokens>,
+    State(api): State<Api>,
+    FromJson(body): FromJson<NewTokenBody>,
+) -> Result<(StatusCode, Json<CreatedToken>), ApiError> {
+    let now = api.clock.now();
+    let refused = |path: &str, message: String| {
+        ApiError::unprocessable("the token was not made", vec![ProblemLine::new(path, message)])
+    };
+    let role: Role = body.role.parse().map_err(|_| refused("/role", "viewer, operator or admin".to_owned()))?;
+    if body.expires_at.is_some_and(|at| at <= now) {
+        return Err(refused("/expires_at", "lies in the past".to_owned()));
+    }
+    let (secret, token) = mint(&body.name, role, body.expires_at, now, &*api.entropy)
+        .map_err(|invalid| refused("/name", invalid.to_string()))?;
+    let created = CreatedToken {
+        id: token.id,
+        name: token.name.clone(),
+        role,
+        created_at: now,
+        expires_at: body.expires_at,
+        secret: secret.reveal().to_owned(),
+    };
+    let mut act = operator.actor().act("token.create", token.id, now);
+    act.after = serde_json::json!({ "name": token.name, "role": role }).to_string();
+    api.store.create_token(token, act).await?;
+    note(&api, &operator, "token.create", created.id);
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+/// `DELETE /tokens/{id}`
+pub async fn revoke(
+    operator: Operator<CanManageTokens>,
+    State(api): State<Api>,
+    FromPath(id): FromPath<TokenId>,
+) -> Result<StatusCode, ApiError> {
+    let act = operator.actor().act("token.revoke", id, api.clock.now());
+    api.store.revoke_token(id, act).await?;
+    api.tokens.forget();
+    note(&api, &operator, "token.revoke", id);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn note(api: &Api, operator: &Operator<CanManageTokens>, action: &'static str, id: TokenId) {
+    let (actor, target) = (operator.actor().to_string(), id.to_string());
+    api.observer.note(&Event::OperatorActed { actor: &actor, action, target: &target });
+}

@@ -1,0 +1,180 @@
+//! `crossdock doctor`: is this installation sound? And, for container health checks, does a running one answer?
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde::Serialize;
+
+use super::open::{self, DEFAULT_CONFIG};
+use super::{Outcome, Shared, print};
+use crate::config::Config;
+use crate::observe::disk::DiskSpace;
+use crate::store::SharedStore;
+
+/// A probe that takes longer has failed; container health checks wait three seconds.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Builds before this instant did not exist: a clock that shows less is wrong (signatures and `due_at` hang on it).
+const BUILT_AFTER: &str = "2026-01-01T00:00:00Z";
+
+/// A check, or a probe.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  crossdock doctor --config crossdock.toml\n  \
+                        crossdock doctor --probe http://127.0.0.1:8080/health/live\n\n\
+                        Exit code 1 when anything is wrong; warnings leave it at 0.")]
+pub struct Doctor {
+    /// Only ask this URL of a running service: exit code 0 if it answers 2xx
+    #[arg(long, value_name = "URL")]
+    probe: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warning,
+    Problem,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    verdict: Verdict,
+    what: String,
+    detail: String,
+}
+
+impl Finding {
+    fn new(verdict: Verdict, what: &str, detail: impl Into<String>) -> Self {
+        Finding { verdict, what: what.to_owned(), detail: detail.into() }
+    }
+}
+
+/// Looks at everything, or at one URL.
+pub async fn run(verb: Doctor, shared: &Shared) -> anyhow::Result<Outcome> {
+    if let Some(url) = verb.probe {
+        return probe(&url).await;
+    }
+    let mut findings = vec![Finding::new(Verdict::Ok, "version", env!("CARGO_PKG_VERSION")), clock()];
+    match open::config_path(shared) {
+        None => {
+            let detail = format!("there is no {DEFAULT_CONFIG} here; name the configuration with --config FILE");
+            findings.push(Finding::new(Verdict::Warning, "configuration", detail));
+        }
+        Some(path) => match open::load(&path) {
+            Ok(loaded) => {
+                let detail = format!("{} is valid (version {})", path.display(), loaded.version);
+                findings.push(Finding::new(Verdict::Ok, "configuration", detail));
+                let warnings = loaded.warnings.iter();
+                findings.extend(
+                    warnings.map(|warning| Finding::new(Verdict::Warning, "configuration", warning.to_string())),
+                );
+                look_at(&loaded.config, &mut findings).await;
+            }
+            Err(problems) => {
+                let problems = problems.iter();
+                findings.extend(
+                    problems.map(|problem| Finding::new(Verdict::Problem, "configuration", problem.to_string())),
+                );
+            }
+        },
+    }
+    report(&findings, shared.json)
+}
+
+fn report(findings: &[Finding], json: bool) -> anyhow::Result<Outcome> {
+    if json {
+        print::json(&findings)?;
+    } else {
+        for Finding { verdict, what, detail } in findings {
+            let mark = match verdict {
+                Verdict::Ok => "ok     ",
+                Verdict::Warning => "warning",
+                Verdict::Problem => "PROBLEM",
+            };
+            print::out(&format!("{mark}  {what:<14} {}\n", print::visible(detail)))?;
+        }
+    }
+    let sound = findings.iter().all(|finding| finding.verdict != Verdict::Problem);
+    Ok(if sound { Outcome::Done } else { Outcome::Findings })
+}
+
+fn clock() -> Finding {
+    let now = open::clock().now();
+    let earliest = BUILT_AFTER.parse().expect("a constant instant");
+    if now < earliest {
+        return Finding::new(
+            Verdict::Problem,
+            "clock",
+            format!("shows {now}; set it, signatures and retries depend on it"),
+        );
+    }
+    Finding::new(Verdict::Ok, "clock", now.to_string())
+}
+
+async fn look_at(config: &Config, findings: &mut Vec<Finding>) {
+    let Ok(path) = open::store_path(config) else { return };
+    findings.push(disk(&path));
+    if !path.exists() {
+        let detail = format!("{} does not exist yet; serve makes it", path.display());
+        findings.push(Finding::new(Verdict::Warning, "store", detail));
+        return;
+    }
+    match open::store(config) {
+        Ok(store) => look_at_store(&store, findings).await,
+        Err(error) => findings.push(Finding::new(Verdict::Problem, "store", format!("{error:#}"))),
+    }
+}
+
+/// RUN-4: warned under 15 %, stock refused under 10 %, everything under 5 % or 512 MiB.
+fn disk(path: &std::path::Path) -> Finding {
+    let Some(space) = DiskSpace::of(path) else {
+        return Finding::new(Verdict::Warning, "disk", "the free space could not be read");
+    };
+    let (free, share) = (space.free_bytes >> 20, space.free_per_mille());
+    let detail = format!("{free} MiB free ({}.{} %)", share / 10, share % 10);
+    if share < 50 || free < 512 {
+        return Finding::new(Verdict::Problem, "disk", format!("{detail}: nothing is taken in; make room"));
+    }
+    let verdict = if share < 150 { Verdict::Warning } else { Verdict::Ok };
+    Finding::new(verdict, "disk", detail)
+}
+
+async fn look_at_store(store: &SharedStore, findings: &mut Vec<Finding>) {
+    let report = store.report();
+    let engine =
+        format!("{}, schema version {}, installation {}", report.engine, report.schema_version, report.installation_id);
+    findings.push(Finding::new(Verdict::Ok, "store", engine));
+    let settings: Vec<String> = report.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    findings.push(Finding::new(Verdict::Ok, "store settings", settings.join(" ")));
+    findings.extend(report.problems.into_iter().map(|problem| Finding::new(Verdict::Problem, "store", problem)));
+    match store.ledger().await {
+        Ok(ledger) if ledger.difference() == 0 => {
+            let detail = format!(
+                "{} accepted = {} done + {} ignored + {} superseded + {} with a person + {} due",
+                ledger.accepted, ledger.done, ledger.ignored, ledger.superseded, ledger.exception, ledger.due
+            );
+            findings.push(Finding::new(Verdict::Ok, "ledger", detail));
+        }
+        Ok(ledger) => {
+            let detail = format!("differs by {}: keep the file and report it", ledger.difference());
+            findings.push(Finding::new(Verdict::Problem, "ledger", detail));
+        }
+        Err(error) => findings.push(Finding::new(Verdict::Problem, "ledger", error.to_string())),
+    }
+    if store.tokens().await.is_ok_and(|tokens| tokens.iter().all(|token| token.revoked_at.is_some())) {
+        let detail = "there is none; `crossdock token create --name NAME --role admin` makes the first";
+        findings.push(Finding::new(Verdict::Warning, "tokens", detail));
+    }
+}
+
+async fn probe(url: &str) -> anyhow::Result<Outcome> {
+    let client = reqwest::Client::builder().timeout(PROBE_TIMEOUT).no_proxy().build().context("no HTTP client")?;
+    let response = client.get(url).send().await.with_context(|| format!("{url} does not answer"))?;
+    let status = response.status();
+    if !status.is_success() {
+        let body: String = response.text().await.unwrap_or_default().chars().take(500).collect();
+        bail!("{url} answers {status}: {}", print::visible(&body));
+    }
+    Ok(Outcome::Done)
+}

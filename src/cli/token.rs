@@ -1,0 +1,98 @@
+//! `crossdock token`: API tokens.
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+
+use super::{Outcome, Shared, open, print};
+use crate::access::tokens::mint;
+use crate::access::{Actor, Role};
+use crate::clock::{SystemEntropy, Timestamp};
+use crate::envelope::ids::TokenId;
+
+/// What to do with tokens.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  crossdock token create --config crossdock.toml --name anna --role operator")]
+pub struct Token {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make a token and print it, alone, this once
+    #[command(
+        after_help = "Example:\n  TOKEN=$(crossdock token create --config crossdock.toml --name anna --role viewer)"
+    )]
+    Create {
+        /// Who it is for; unique among valid tokens
+        #[arg(long)]
+        name: String,
+        /// viewer reads, operator repairs, admin manages tokens
+        #[arg(long, value_parser = str::parse::<Role>)]
+        role: Role,
+        /// No longer valid after, 2027-01-01T00:00:00Z
+        #[arg(long, value_name = "TIME")]
+        expires_at: Option<Timestamp>,
+    },
+    /// Show every token, without secrets
+    #[command(after_help = "Example:\n  crossdock token list --json")]
+    List,
+    /// Make a token invalid at once
+    #[command(after_help = "Example:\n  crossdock token revoke anna")]
+    Revoke {
+        /// Its id (`tok_…`) or name
+        token: String,
+    },
+}
+
+/// Acts on the store's tokens.
+pub async fn run(verb: Token, shared: &Shared) -> anyhow::Result<Outcome> {
+    let config = open::config(shared)?.config;
+    let store = open::store(&config)?;
+    let now = open::clock().now();
+    match verb.action {
+        Action::Create { name, role, expires_at } => {
+            if expires_at.is_some_and(|at| at <= now) {
+                bail!("--expires-at lies in the past");
+            }
+            let (secret, token) = mint(&name, role, expires_at, now, &SystemEntropy)?;
+            let mut act = Actor::at_the_command_line().act("token.create", token.id, now);
+            act.after = serde_json::json!({ "name": name, "role": role }).to_string();
+            store.create_token(token, act).await.context("the token was not made")?;
+            print::out(&format!("{}\n", secret.reveal()))?;
+        }
+        Action::List => {
+            let tokens = store.tokens().await?;
+            if shared.json {
+                print::json(&tokens)?;
+            } else {
+                let rows = tokens.iter().map(|token| {
+                    let ended = token.revoked_at.map(|at| format!("revoked {at}"));
+                    let ends = token.expires_at.map(|at| format!("expires {at}"));
+                    let until = ended.or(ends).unwrap_or_else(|| "valid".to_owned());
+                    vec![
+                        token.id.to_string(),
+                        token.name.clone(),
+                        token.role.clone(),
+                        token.created_at.to_string(),
+                        until,
+                    ]
+                });
+                print::table(&["id", "name", "role", "created", "until"], rows.collect())?;
+            }
+        }
+        Action::Revoke { token } => {
+            let tokens = store.tokens().await?;
+            let known = tokens
+                .iter()
+                .find(|row| row.revoked_at.is_none() && (row.name == token || token.parse::<TokenId>() == Ok(row.id)));
+            let Some(known) = known else {
+                bail!("no valid token has that id or name; `crossdock token list` shows them");
+            };
+            store.revoke_token(known.id, Actor::at_the_command_line().act("token.revoke", known.id, now)).await?;
+            eprintln!("{} ({}) is revoked; a running service refuses it within two seconds", known.id, known.name);
+        }
+    }
+    store.close().await?;
+    Ok(Outcome::Done)
+}

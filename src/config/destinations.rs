@@ -1,0 +1,429 @@
+//! `[destinations.NAME]`: where documents go, and what the other side guarantees.
+
+use std::time::Duration;
+
+use http::HeaderName;
+use reqwest::Url;
+
+use super::auth::{header_name, signing_secrets};
+use super::available;
+use super::commerce::{networks, one_secret};
+use super::net::{Network, PlainHttp, outbound_url};
+use super::policies::{Policies, policies};
+use super::problem::Complaint;
+use super::read::{Field, Place, Report, Section};
+use super::secret::{Secret, Secrets};
+use super::units::{self, Rate};
+use crate::intake::signature::standard_webhooks_key;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+/// RET-1: seconds after failure n.
+const RETRY_SECONDS: [u64; 13] = [2, 10, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400, 86_400];
+
+/// Which adapter speaks to a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// The canonical document, posted.
+    Http,
+    /// Starts a Patchworks flow.
+    Patchworks,
+    /// Writes back into a Commerce instance.
+    Commerce,
+    /// Microsoft Dynamics 365 Business Central.
+    BusinessCentral,
+    /// Oracle `NetSuite`.
+    Netsuite,
+    /// SAP Business One.
+    SapBusinessOne,
+    /// SAP S/4HANA.
+    SapS4hana,
+    /// Odoo.
+    Odoo,
+    /// `ERPNext`.
+    Erpnext,
+    /// Brightpearl.
+    Brightpearl,
+    /// Tryton.
+    Tryton,
+    /// A file for a warehouse.
+    PickList,
+}
+
+const PROFILES: [(&str, Profile); 12] = [
+    ("http", Profile::Http),
+    ("patchworks", Profile::Patchworks),
+    ("commerce", Profile::Commerce),
+    ("business-central", Profile::BusinessCentral),
+    ("netsuite", Profile::Netsuite),
+    ("sap-business-one", Profile::SapBusinessOne),
+    ("sap-s4hana", Profile::SapS4hana),
+    ("odoo", Profile::Odoo),
+    ("erpnext", Profile::Erpnext),
+    ("brightpearl", Profile::Brightpearl),
+    ("tryton", Profile::Tryton),
+    ("pick-list", Profile::PickList),
+];
+
+impl Profile {
+    /// The word in the file.
+    pub fn as_str(self) -> &'static str {
+        let word = PROFILES.iter().find(|(_, profile)| *profile == self).map(|(word, _)| *word);
+        word.expect("every profile stands in the table, a test says so")
+    }
+}
+
+/// What protects a destination from a second effect (delivery-semantics section 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// It stores our idempotency key for that long.
+    Key {
+        /// Its window; never zero (RET-7).
+        window: Duration,
+    },
+    /// It refuses a second record with the same external id.
+    Unique,
+    /// It can be asked by our reference.
+    Find,
+    /// Nothing.
+    None,
+}
+
+/// How an existing record is looked up.
+#[derive(Clone, Debug)]
+pub struct Find {
+    /// `GET` or `POST`.
+    pub method: http::Method,
+    /// A template, `…?ref={{ order.increment_id }}`.
+    pub url: String,
+    /// JSON pointer to our reference in the answer.
+    pub reference: String,
+    /// JSON pointer to the record's own id.
+    pub id: Option<String>,
+    /// How long after an uncertain attempt the first look waits (UNC-4).
+    pub settle_after: Duration,
+}
+
+/// Credentials we present.
+#[derive(Clone, Debug)]
+pub enum OutboundAuth {
+    /// None.
+    None,
+    /// `Authorization: Bearer …`.
+    Bearer {
+        /// The token.
+        token: Secret<String>,
+    },
+    /// `Authorization: Basic …`.
+    Basic {
+        /// The user.
+        user: String,
+        /// The password.
+        password: Secret<String>,
+    },
+    /// A fixed value in a header.
+    Header {
+        /// Its name.
+        name: HeaderName,
+        /// The value.
+        value: Secret<String>,
+    },
+}
+
+/// A signature of ours on every request.
+#[derive(Clone, Debug)]
+pub enum OutboundSignature {
+    /// Standard Webhooks; while secrets rotate one signature per secret is sent.
+    StandardWebhooks {
+        /// The secrets.
+        secrets: Secrets,
+    },
+    /// HMAC-SHA256 of the body in hex, as Patchworks reads it.
+    Hmac {
+        /// Header that carries it.
+        header: HeaderName,
+        /// The secrets; the first one signs.
+        secrets: Secrets,
+    },
+}
+
+/// One receiver.
+#[derive(Clone, Debug)]
+pub struct DestinationSettings {
+    /// The configured name, part of every idempotency key.
+    pub name: String,
+    /// Which adapter.
+    pub profile: Profile,
+    /// Where requests go; absent only for profiles that take it from elsewhere.
+    pub url: Option<Url>,
+    /// The Commerce instance written to (profile commerce).
+    pub commerce: Option<String>,
+    /// What protects from a second effect.
+    pub guard: Guard,
+    /// How to look, for guards `find` and `unique`.
+    pub find: Option<Find>,
+    /// Our credentials.
+    pub auth: OutboundAuth,
+    /// Our signature.
+    pub signature: Option<OutboundSignature>,
+    /// Header of the idempotency key.
+    pub idempotency_header: HeaderName,
+    /// Private networks it may live in. Metadata addresses stay forbidden whatever stands here.
+    pub allow_private: Vec<Network>,
+    /// Requests at once.
+    pub concurrency: u32,
+    /// How fast it may be called.
+    pub rate: Option<Rate>,
+    /// Until connected.
+    pub connect_timeout: Duration,
+    /// Until answered in full.
+    pub request_timeout: Duration,
+    /// Delay after failure n; one more failure than entries exhausts the retries (RET-1).
+    pub retry_schedule: Vec<Duration>,
+    /// Older deliveries are given up (RET-2).
+    pub age_limit: Duration,
+    /// The file's policies with this destination's own laid over them.
+    pub policies: Policies,
+}
+
+pub(super) fn destination(
+    name: String,
+    mut section: Section<'_>,
+    file_policies: &Section<'_>,
+    report: &mut Report<'_>,
+) -> Option<DestinationSettings> {
+    let field = section.required("profile", "write profile = \"http\"", report)?;
+    let profile = field.choice(&PROFILES, report)?;
+    if let Err(complaint) = available::profile(profile) {
+        report.complain(&field.place, complaint);
+    }
+    section.describe(format!("a destination of profile {}", profile.as_str()));
+    let allow_private = networks(&mut section, report);
+    let url = url(&mut section, profile, &allow_private, report);
+    let commerce = commerce(&mut section, profile, report);
+    let timeouts = (SECOND / 10, SECOND * 300);
+    let request_timeout = section.duration_or("request_timeout", SECOND * 30, timeouts, report);
+    let own = section.section("policies", report);
+    let settings = DestinationSettings {
+        name,
+        profile,
+        url,
+        commerce,
+        guard: guard(&mut section, report),
+        find: find(&mut section, &allow_private, request_timeout, report),
+        auth: auth(&mut section, report).unwrap_or(OutboundAuth::None),
+        signature: section.field("signature").and_then(|field| signature(&field, report)),
+        idempotency_header: header_name(&mut section, "idempotency_header", Some("idempotency-key"), report)
+            .unwrap_or(HeaderName::from_static("idempotency-key")),
+        allow_private,
+        concurrency: section.count_or("concurrency", 8, (1, 256), report),
+        rate: section.field("rate").and_then(|field| field.parse(report, units::rate)),
+        connect_timeout: section.duration_or("connect_timeout", SECOND * 5, timeouts, report),
+        request_timeout,
+        retry_schedule: retry_schedule(&mut section, report),
+        age_limit: section.duration_or("age_limit", HOUR * 168, (SECOND, HOUR * 24 * 400), report),
+        policies: policies(file_policies, Some(&own), report),
+    };
+    check_guard(&section.place, &settings, report);
+    section.finish(report);
+    Some(settings)
+}
+
+fn url(section: &mut Section<'_>, profile: Profile, allowed: &[Network], report: &mut Report<'_>) -> Option<Url> {
+    let field = match profile {
+        Profile::Http => section.required("url", "name the address that documents are posted to", report)?,
+        _ => section.field("url")?,
+    };
+    field.parse(report, |text| outbound_url(text, PlainHttp::Named(allowed)))
+}
+
+fn commerce(section: &mut Section<'_>, profile: Profile, report: &mut Report<'_>) -> Option<String> {
+    if profile != Profile::Commerce {
+        return None;
+    }
+    section.required("commerce", "name the Commerce instance", report)?.text(report).map(str::to_owned)
+}
+
+fn guard(section: &mut Section<'_>, report: &mut Report<'_>) -> Guard {
+    let words = [
+        ("key", Guard::Key { window: Duration::ZERO }),
+        ("unique", Guard::Unique),
+        ("find", Guard::Find),
+        ("none", Guard::None),
+    ];
+    let guard = section.field("guard").and_then(|field| field.choice(&words, report)).unwrap_or(Guard::None);
+    let window = section.field("key_window");
+    match (guard, window) {
+        (Guard::Key { .. }, Some(field)) => {
+            let bounds = (SECOND, HOUR * 24 * 400);
+            Guard::Key { window: field.duration(bounds, report).unwrap_or(SECOND) }
+        }
+        (Guard::Key { .. }, None) => {
+            let remedy =
+                "write how long the destination remembers keys, such as \"24h\"; without that use another guard";
+            report.error(&section.place.below("key_window"), "is missing for guard = \"key\"", remedy);
+            Guard::Key { window: SECOND }
+        }
+        (other, Some(field)) => {
+            report.error(&field.place, "is only for guard = \"key\"", "remove it, or write guard = \"key\"");
+            other
+        }
+        (other, None) => other,
+    }
+}
+
+fn check_guard(place: &Place, settings: &DestinationSettings, report: &mut Report<'_>) {
+    let looks = matches!(settings.guard, Guard::Find | Guard::Unique);
+    if looks && settings.find.is_none() && settings.profile == Profile::Http {
+        let remedy = "write find = { method = \"GET\", url = \"https://…?ref={{ order.increment_id }}\", reference = \"/items/0/reference\", id = \"/items/0/id\" }";
+        report.error(&place.below("find"), "is missing: guards find and unique must be able to look", remedy);
+    }
+}
+
+fn find(
+    section: &mut Section<'_>,
+    allowed: &[Network],
+    request_timeout: Duration,
+    report: &mut Report<'_>,
+) -> Option<Find> {
+    let field = section.field("find")?;
+    let mut table = field.section("find", report)?;
+    let methods = [("GET", http::Method::GET), ("POST", http::Method::POST)];
+    let method = table.field("method").and_then(|field| field.choice(&methods, report));
+    let url = table.required("url", "name the address to ask", report);
+    let url = url.and_then(|field| field.parse(report, |text| find_url(text, allowed)));
+    let reference = table.required("reference", "name where our reference stands in the answer", report);
+    let reference = reference.and_then(|field| field.parse(report, json_pointer));
+    let id = table.field("id").and_then(|field| field.parse(report, json_pointer));
+    let settle_after = (request_timeout * 2).max(SECOND * 60);
+    let find = Find {
+        method: method.unwrap_or(http::Method::GET),
+        url: url.unwrap_or_default(),
+        reference: reference.unwrap_or_default(),
+        id,
+        settle_after: table.duration_or("settle_after", settle_after, (SECOND, HOUR * 24), report),
+    };
+    table.finish(report);
+    Some(find)
+}
+
+/// A URL with `{{ … }}` in it: the template must compile, and what surrounds it must be a URL we may call.
+fn find_url(text: &str, allowed: &[Network]) -> Result<String, Complaint> {
+    minijinja::Environment::new().template_from_str(text).map_err(|error| {
+        Complaint::new(format!("is not a template: {error}"), "write {{ order.increment_id }} where the number goes")
+    })?;
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        plain.push_str(before);
+        plain.push('x');
+        rest = after.split_once("}}").map_or("", |(_, after)| after);
+    }
+    plain.push_str(rest);
+    if !text.contains("{{") {
+        return Err(Complaint::new("asks the same for every order", "put {{ order.increment_id }} into it"));
+    }
+    let host_end = text.find("{{").unwrap_or(text.len());
+    // A host or port taken from an order would let a buyer choose whom we call.
+    if text[..host_end].splitn(4, '/').count() < 4 {
+        return Err(Complaint::new("has a template in its host", "templates may stand in path and query only"));
+    }
+    outbound_url(&plain, PlainHttp::Named(allowed)).map(|_| text.to_owned())
+}
+
+fn json_pointer(text: &str) -> Result<String, Complaint> {
+    if text.starts_with('/') {
+        return Ok(text.to_owned());
+    }
+    Err(Complaint::new("is not a JSON pointer", "write it with slashes, such as /items/0/id"))
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Bearer,
+    Basic,
+    Header,
+    None,
+}
+
+fn auth(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<OutboundAuth> {
+    let kinds = [("bearer", Kind::Bearer), ("basic", Kind::Basic), ("header", Kind::Header), ("none", Kind::None)];
+    let mut section = section.field("auth")?.section("the auth of a destination", report)?;
+    let kind = section.required("type", "write bearer, basic, header or none", report)?.choice(&kinds, report)?;
+    let auth = match kind {
+        Kind::None => Some(OutboundAuth::None),
+        Kind::Bearer => one_secret(&mut section, "token", report).map(|token| OutboundAuth::Bearer { token }),
+        Kind::Basic => {
+            let user = section.required("user", "name the user", report);
+            let user = user.and_then(|field| field.text(report)).map(str::to_owned);
+            let password = one_secret(&mut section, "password", report);
+            user.zip(password).map(|(user, password)| OutboundAuth::Basic { user, password })
+        }
+        Kind::Header => {
+            let name = header_name(&mut section, "name", None, report);
+            let value = one_secret(&mut section, "value", report);
+            name.zip(value).map(|(name, value)| OutboundAuth::Header { name, value })
+        }
+    };
+    section.finish(report);
+    auth
+}
+
+fn signature(field: &Field<'_>, report: &mut Report<'_>) -> Option<OutboundSignature> {
+    let kinds = [("standard-webhooks", true), ("hmac", false)];
+    let mut section = field.section("the signature of a destination", report)?;
+    let standard = section.required("type", "write standard-webhooks or hmac", report)?.choice(&kinds, report)?;
+    let secret = section.required("secret", "name the shared secret", report);
+    let signature = if standard {
+        let length = |secret: &str| standard_webhooks_key(secret).map(|key| key.len());
+        let secrets = secret.map(|secret| signing_secrets(&secret, length, report));
+        secrets.map(|secrets| OutboundSignature::StandardWebhooks { secrets })
+    } else {
+        let header = header_name(&mut section, "header", Some("x-hmac-hash"), report);
+        let secrets = secret.map(|secret| signing_secrets(&secret, |secret| Some(secret.len()), report));
+        header.zip(secrets).map(|(header, secrets)| OutboundSignature::Hmac { header, secrets })
+    };
+    section.finish(report);
+    signature
+}
+
+fn retry_schedule(section: &mut Section<'_>, report: &mut Report<'_>) -> Vec<Duration> {
+    let Some(field) = section.field("retry_schedule") else {
+        return RETRY_SECONDS.iter().map(|seconds| Duration::from_secs(*seconds)).collect();
+    };
+    let items = field.list(false, report);
+    if items.len() > 100 {
+        report.error(&field.place, "has more than 100 entries", "shorten it");
+    }
+    items.iter().filter_map(|item| item.duration((SECOND / 100, HOUR * 24), report)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_profile_has_its_word() {
+        for (word, profile) in PROFILES {
+            assert_eq!(profile.as_str(), word);
+        }
+    }
+
+    #[test]
+    fn a_find_url_may_vary_in_path_and_query_only() {
+        for good in ["https://erp.example.com/o?ref={{ order.increment_id }}", "https://e.example/{{ order.id }}/x"] {
+            assert!(find_url(good, &[]).is_ok(), "{good}");
+        }
+        for wrong in [
+            "https://{{ order.host }}/x",
+            "https://erp.example.com:{{ order.port }}/x",
+            "https://erp.example.com{{ order.x }}/x",
+            "https://erp.example.com/x",
+            "https://erp.example.com/{{ order.",
+            "http://erp.example.com/{{ order.increment_id }}",
+        ] {
+            assert!(find_url(wrong, &[]).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `[origins.NAME]`: who may send to us, and how they prove it.
+
+use std::net::IpAddr;
+
+use http::HeaderName;
+use reqwest::Url;
+
+use super::auth::{AUTH_REMEDY, AuthSetting, header_name, inbound};
+use super::available;
+use super::net::{PlainHttp, outbound_url};
+use super::problem::Complaint;
+use super::read::{Report, Section};
+use super::units::{self, Rate};
+
+/// What kind of sender an origin is: decides shapes, answers and direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OriginType {
+    /// Adobe Commerce's blocking webhooks.
+    CommerceWebhook,
+    /// Adobe I/O Events.
+    CommerceEvents,
+    /// A Patchworks flow.
+    Patchworks,
+    /// An ERP or warehouse posting by itself.
+    Backoffice,
+}
+
+impl OriginType {
+    /// The word in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OriginType::CommerceWebhook => "commerce-webhook",
+            OriginType::CommerceEvents => "commerce-events",
+            OriginType::Patchworks => "patchworks",
+            OriginType::Backoffice => "backoffice",
+        }
+    }
+}
+
+/// Where documents of an origin are bound for (DESIGN 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The payload is Commerce's own and goes to the back office.
+    FromCommerce,
+    /// The payload tells Commerce what happened.
+    ToCommerce,
+}
+
+/// What a Commerce hook is answered when its signature fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRefused {
+    /// 401.
+    Unauthorized,
+    /// 200 with `{"op":"exception"}`: stops the shopper's action whatever kind of hook it is.
+    Exception,
+}
+
+/// One sender.
+#[derive(Clone, Debug)]
+pub struct OriginSettings {
+    /// The configured name, `/in/{name}`.
+    pub name: String,
+    /// What kind of sender.
+    pub kind: OriginType,
+    /// The Commerce instance its payloads are about; a key of `Config::commerce`.
+    pub commerce: String,
+    /// Accepted credentials, any one suffices. Empty only for `commerce-events`, which Adobe signs.
+    pub auth: Vec<AuthSetting>,
+    /// Store of payloads that name none.
+    pub default_store_id: Option<u32>,
+    /// Which way its invoices, shipments, credit memos and order changes go.
+    pub direction: Direction,
+    /// Header with the sender's own event id (patchworks, backoffice).
+    pub event_id_header: Option<HeaderName>,
+    /// Answer to a failed signature (commerce-webhook).
+    pub on_refused: OnRefused,
+    /// Whether an unverified payload is answered with success and parked (commerce-webhook, while keys are rotated).
+    pub grace: bool,
+    /// Our client id, which every event must name (commerce-events).
+    pub client_id: Option<String>,
+    /// Where signing keys are read instead of Adobe's host (commerce-events, loopback only, for tests).
+    pub key_base_url: Option<Url>,
+    /// Largest body, instead of the server's.
+    pub body_bytes_max: Option<u64>,
+    /// How fast it may send.
+    pub rate: Option<Rate>,
+}
+
+const KINDS: [(&str, OriginType); 4] = [
+    ("commerce-webhook", OriginType::CommerceWebhook),
+    ("commerce-events", OriginType::CommerceEvents),
+    ("patchworks", OriginType::Patchworks),
+    ("backoffice", OriginType::Backoffice),
+];
+
+pub(super) fn origin(name: String, mut section: Section<'_>, report: &mut Report<'_>) -> Option<OriginSettings> {
+    let field = section.required("type", "name the kind of sender", report)?;
+    let kind = field.choice(&KINDS, report)?;
+    if let Err(complaint) = available::origin(kind) {
+        report.complain(&field.place, complaint);
+    }
+    section.describe(format!("an origin of type {}", kind.as_str()));
+    let commerce = section.required("commerce", "name the Commerce instance its payloads are about", report);
+    let commerce = commerce.and_then(|field| field.text(report)).map(str::to_owned);
+    let mut origin = OriginSettings {
+        name,
+        kind,
+        commerce: commerce.unwrap_or_default(),
+        auth: auth(&mut section, kind, report),
+        default_store_id: section
+            .field("default_store_id")
+            .and_then(|field| field.count((0, u64::from(u32::MAX)), report))
+            .map(|id| u32::try_from(id).expect("bounded above")),
+        direction: direction(&mut section, kind, report),
+        event_id_header: None,
+        on_refused: OnRefused::Unauthorized,
+        grace: false,
+        client_id: None,
+        key_base_url: None,
+        body_bytes_max: section
+            .field("body_bytes_max")
+            .is_some()
+            .then(|| section.bytes_or("body_bytes_max", 1 << 20, (1024, 10 << 20), report)),
+        rate: section.field("rate").and_then(|field| field.parse(report, units::rate)),
+    };
+    match kind {
+        OriginType::CommerceWebhook => hook(&mut origin, &mut section, report),
+        OriginType::CommerceEvents => events(&mut origin, &mut section, report),
+        OriginType::Patchworks | OriginType::Backoffice => {
+            origin.event_id_header = section
+                .field("event_id_header")
+                .is_some()
+                .then(|| header_name(&mut section, "event_id_header", None, report))
+                .flatten();
+        }
+    }
+    section.finish(report);
+    Some(origin)
+}
+
+fn auth(section: &mut Section<'_>, kind: OriginType, report: &mut Report<'_>) -> Vec<AuthSetting> {
+    match section.field("auth") {
+        Some(field) if kind == OriginType::CommerceEvents => {
+            let remedy = "remove it: Adobe's own signature and client_id are what counts";
+            report.error(&field.place, "is not used by an origin of type commerce-events", remedy);
+            Vec::new()
+        }
+        Some(field) => inbound(&field, report),
+        None => {
+            if kind != OriginType::CommerceEvents {
+                report.error(&section.place.below("auth"), "is missing", AUTH_REMEDY);
+            }
+            Vec::new()
+        }
+    }
+}
+
+fn direction(section: &mut Section<'_>, kind: OriginType, report: &mut Report<'_>) -> Direction {
+    let words = [("from-commerce", Direction::FromCommerce), ("to-commerce", Direction::ToCommerce)];
+    let default = match kind {
+        OriginType::Backoffice => Direction::ToCommerce,
+        OriginType::CommerceWebhook | OriginType::CommerceEvents | OriginType::Patchworks => Direction::FromCommerce,
+    };
+    section.field("direction").and_then(|field| field.choice(&words, report)).unwrap_or(default)
+}
+
+fn hook(origin: &mut OriginSettings, section: &mut Section<'_>, report: &mut Report<'_>) {
+    let words = [("401", OnRefused::Unauthorized), ("exception", OnRefused::Exception)];
+    let on_refused = section.field("on_refused").and_then(|field| field.choice(&words, report));
+    origin.on_refused = on_refused.unwrap_or(OnRefused::Unauthorized);
+    origin.grace = section.boolean_or("grace", false, report);
+    if origin.grace {
+        let place = section.place.below("grace");
+        let remedy = "switch it off as soon as the new key stands in public_keys";
+        report.warn(&place, "answers success to unverified payloads and parks them", remedy);
+    }
+}
+
+fn events(origin: &mut OriginSettings, section: &mut Section<'_>, report: &mut Report<'_>) {
+    let remedy =
+        "name the client id of the Adobe Developer Console project: the signing key is shared by all customers";
+    origin.client_id =
+        section.required("client_id", remedy, report).and_then(|field| field.text(report)).map(str::to_owned);
+    origin.key_base_url = section.field("key_base_url").and_then(|field| field.parse(report, key_base_url));
+}
+
+/// SIG-6: the host of the keys is fixed; another one is a test on this machine.
+fn key_base_url(text: &str) -> Result<Url, Complaint> {
+    let url = outbound_url(text, PlainHttp::Loopback)?;
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    if host == "localhost" || address.is_ok_and(|address| address.is_loopback()) {
+        return Ok(url);
+    }
+    Err(Complaint::new("is not on loopback", "remove it: signing keys are read from Adobe's host"))
+}

@@ -1,0 +1,166 @@
+//! `[server]` and `[store]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::available;
+use super::problem::Complaint;
+use super::read::{Report, Section};
+use super::secret::Secret;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MIB: u64 = 1 << 20;
+
+/// Where we listen and what a single client may cost (ACK-8, POI-3, PRS-1, RUN-2).
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Intake, and everything else where `admin_listen` is not set.
+    pub listen: SocketAddr,
+    /// `/api`, `/console` and `/metrics` on an address of their own.
+    pub admin_listen: Option<SocketAddr>,
+    /// All request headers must have arrived by then.
+    pub header_timeout: Duration,
+    /// The whole body must have arrived by then.
+    pub body_timeout: Duration,
+    /// Deadline of an answer.
+    pub handler_timeout: Duration,
+    /// Deadline of an answer to a Commerce hook, which may hold a shopper's checkout.
+    pub hook_timeout: Duration,
+    /// Largest body.
+    pub body_bytes_max: u64,
+    /// Largest body on origins of type `commerce-events`, whose batches reach 2 MB.
+    pub events_body_bytes_max: u64,
+    /// Open connections.
+    pub connections_max: u32,
+    /// Requests being handled.
+    pub requests_max: u32,
+    /// Bytes of bodies in memory.
+    pub bodies_bytes_max: u64,
+    /// Envelopes waiting for their commit.
+    pub commit_queue_max: u32,
+    /// How long intake goes on after SIGTERM while `ready` already says no.
+    pub drain_intake: Duration,
+    /// How long requests to destinations may still run after that.
+    pub drain_requests: Duration,
+}
+
+pub(super) fn server(mut section: Section<'_>, report: &mut Report<'_>) -> ServerSettings {
+    let listen = address(&mut section, "listen", report);
+    let admin_listen = address(&mut section, "admin_listen", report);
+    let timeouts = (SECOND / 10, SECOND * 60);
+    let sizes = (1024, 10 * MIB);
+    let settings = ServerSettings {
+        listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+        admin_listen,
+        header_timeout: section.duration_or("header_timeout", SECOND * 5, timeouts, report),
+        body_timeout: section.duration_or("body_timeout", SECOND * 10, timeouts, report),
+        handler_timeout: section.duration_or("handler_timeout", SECOND * 8, timeouts, report),
+        hook_timeout: section.duration_or("hook_timeout", SECOND * 2, timeouts, report),
+        body_bytes_max: section.bytes_or("body_bytes_max", MIB, sizes, report),
+        events_body_bytes_max: section.bytes_or("events_body_bytes_max", 4 * MIB, sizes, report),
+        connections_max: section.count_or("connections_max", 2048, (1, 65_536), report),
+        requests_max: section.count_or("requests_max", 512, (1, 65_536), report),
+        bodies_bytes_max: section.bytes_or("bodies_bytes_max", 16 * MIB, (MIB, 1024 * MIB), report),
+        commit_queue_max: section.count_or("commit_queue_max", 1024, (1, 65_536), report),
+        drain_intake: section.duration_or("drain_intake", SECOND * 5, (Duration::ZERO, SECOND * 60), report),
+        drain_requests: section.duration_or("drain_requests", SECOND * 15, (Duration::ZERO, SECOND * 120), report),
+    };
+    // Port 0 means "any free one" and may stand twice.
+    if settings.admin_listen.is_some_and(|admin| admin == settings.listen && admin.port() != 0) {
+        let place = section.place.below("admin_listen");
+        report.error(&place, "is the same address as listen", "choose another port, or remove it");
+    }
+    let largest = settings.body_bytes_max.max(settings.events_body_bytes_max);
+    if settings.bodies_bytes_max < largest {
+        let place = section.place.below("bodies_bytes_max");
+        report.error(&place, "is smaller than one body may be", format!("raise it to at least {largest} bytes"));
+    }
+    section.finish(report);
+    settings
+}
+
+fn address(section: &mut Section<'_>, name: &'static str, report: &mut Report<'_>) -> Option<SocketAddr> {
+    section.field(name)?.parse(report, |text| {
+        text.parse().map_err(|_| Complaint::new("is not an address with a port", "write 127.0.0.1:8080 or [::]:8080"))
+    })
+}
+
+/// Where everything durable lives.
+#[derive(Clone, Debug)]
+pub struct StoreSettings {
+    /// Which backend.
+    pub url: StoreUrl,
+    /// Reserved for payloads at rest: 32 bytes. Checked now, not yet used.
+    pub encryption_key: Option<Secret<[u8; 32]>>,
+}
+
+/// The backend and where to find it.
+#[derive(Clone, Debug)]
+pub enum StoreUrl {
+    /// A file on this machine; absolute, or relative to the working directory if the configuration's path was.
+    Sqlite(PathBuf),
+    /// A server; may carry a password, hence secret.
+    Postgres(Secret<String>),
+}
+
+pub(super) fn store(mut section: Section<'_>, report: &mut Report<'_>) -> StoreSettings {
+    let default = || StoreUrl::Sqlite(PathBuf::from("crossdock.db"));
+    let url = match section.field("url") {
+        None => StoreUrl::Sqlite(report.resolve("crossdock.db")),
+        Some(field) => {
+            let text = field.text(report).unwrap_or_default();
+            let url = store_url(text, report);
+            match url.and_then(|url| available::store(&url).map(|()| url)) {
+                Ok(url) => url,
+                Err(complaint) => {
+                    // An empty or mistyped value has been reported already.
+                    if !text.is_empty() {
+                        report.complain(&field.place, complaint);
+                    }
+                    default()
+                }
+            }
+        }
+    };
+    let encryption_key = encryption_key(&mut section, report);
+    section.finish(report);
+    StoreSettings { url, encryption_key }
+}
+
+fn store_url(text: &str, report: &Report<'_>) -> Result<StoreUrl, Complaint> {
+    if let Some(path) = text.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.is_empty() || path.contains(['?', '\0']) || path == ":memory:" {
+            return Err(Complaint::new("names no database file", "write sqlite:crossdock.db"));
+        }
+        return Ok(StoreUrl::Sqlite(report.resolve(path)));
+    }
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return Ok(StoreUrl::Postgres(Secret::new(text.to_owned())));
+    }
+    Err(Complaint::new("is not a store we know", "write sqlite:FILE or postgres://user@host/database"))
+}
+
+fn encryption_key(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Secret<[u8; 32]>> {
+    let Some(field) = section.field("encryption_key") else {
+        let place = section.place.below("encryption_key");
+        let remedy = "keep the file on an encrypted disk";
+        report.warn(&place, "is not set: payloads are stored unencrypted", remedy);
+        return None;
+    };
+    let text = field.secret(report)?;
+    let text = text.expose().trim();
+    let bytes = data_encoding::HEXLOWER_PERMISSIVE
+        .decode(text.as_bytes())
+        .or_else(|_| data_encoding::BASE64.decode(text.as_bytes()))
+        .ok()
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    if bytes.is_none() {
+        report.error(&field.place, "is not 32 bytes", "write 64 hex digits or base64: openssl rand -hex 32");
+    } else {
+        let remedy = "keep the file on an encrypted disk";
+        report.warn(&field.place, "is checked, but this version does not yet encrypt payloads", remedy);
+    }
+    bytes.map(Secret::new)
+}

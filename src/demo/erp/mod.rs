@@ -1,0 +1,220 @@
+//! A stand-in ERP on loopback that keeps the contract a good destination keeps, and breaks it on command.
+//!
+//! `POST /sales-orders` honours `Idempotency-Key`: the same key with the same bytes answers what it answered before
+//! (`Idempotency-Replayed: true`), with other bytes 422, while the first is still being worked on 409. A new key makes
+//! a sales order and answers 201 `{"id":"SO-000001"}`. `GET /sales-orders?ref=…` finds by order number; `GET /log`
+//! shows what came in.
+//!
+//! It counts what matters to a merchant: how often each order exists. [`Counts::doubled`] is not taken from what the
+//! callers say but from what was applied, by key and by order number, so two keys for one order count as well.
+//!
+//! The demo, the tests, the crash rounds and the measurements use it. Deliberately absent: a disk. It forgets everything
+//! when it is dropped.
+
+mod book;
+mod fault;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+use std::hash::RandomState;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+pub use book::{Counts, Effect, LogEntry};
+pub use fault::{Fault, Plan};
+
+use book::Book;
+use fault::Script;
+
+/// How the ERP behaves from its start.
+#[derive(Clone, Debug)]
+pub struct ErpOptions {
+    /// Bearer token that every request must carry; none means anyone may call.
+    pub token: Option<String>,
+    /// How long a new sales order takes; a second request with its key is refused meanwhile.
+    pub latency: Duration,
+    /// Keeps digests and counts only, so that millions of requests fit in memory.
+    pub forgetful: bool,
+    /// Whether it knows idempotency keys at all; without, every request makes a sales order.
+    pub honours_keys: bool,
+    /// Whether it reads order numbers from documents; without, it finds nothing and counts doubled keys only.
+    pub reads_documents: bool,
+}
+
+impl Default for ErpOptions {
+    /// No token, no latency, remembers everything, honours keys, reads documents.
+    fn default() -> Self {
+        ErpOptions { token: None, latency: Duration::ZERO, forgetful: false, honours_keys: true, reads_documents: true }
+    }
+}
+
+/// A running stand-in ERP. Dropping it closes its port and every connection.
+pub struct StandInErp {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    open: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+/// What connections share.
+struct Shared {
+    book: Mutex<Book>,
+    script: Mutex<Script>,
+    finds: Mutex<Script>,
+    applied: Notify,
+    bodies: RandomState,
+    token: Option<String>,
+    latency: Duration,
+    reads_documents: bool,
+}
+
+impl Shared {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // The book is consistent after every call, so a panic elsewhere does not spoil it.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn finds(&self) -> MutexGuard<'_, Script> {
+        self.finds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_fault(&self, number: u64) -> Option<Fault> {
+        let fault = self.script().take(number);
+        if fault.is_some() {
+            self.book().count_fault();
+        }
+        fault
+    }
+
+    fn take_find_fault(&self) -> Option<Fault> {
+        self.finds().take(0)
+    }
+}
+
+impl StandInErp {
+    /// Starts on a free port of loopback with the usual behaviour. Needs a tokio runtime.
+    pub async fn start() -> io::Result<Self> {
+        Self::start_with(ErpOptions::default()).await
+    }
+
+    /// Starts on a free port of loopback.
+    pub async fn start_with(options: ErpOptions) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            book: Mutex::new(Book::new(options.forgetful, options.honours_keys)),
+            script: Mutex::default(),
+            finds: Mutex::default(),
+            applied: Notify::new(),
+            bodies: RandomState::new(),
+            token: options.token,
+            latency: options.latency,
+            reads_documents: options.reads_documents,
+        });
+        let (open, receiver) = watch::channel(true);
+        let accepting = tokio::spawn(serve::accept(listener, Arc::clone(&shared), receiver));
+        Ok(StandInErp { address, shared, open, accepting })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address to send sales orders to.
+    pub fn url(&self) -> String {
+        format!("http://{}/sales-orders", self.address)
+    }
+
+    /// Spends these faults on the next requests, one each.
+    pub fn next(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.shared.script().queue(faults.into_iter().map(Some));
+    }
+
+    /// Lets the next `count` requests through before what was queued after them.
+    pub fn next_good(&self, count: usize) {
+        self.shared.script().queue(std::iter::repeat_n(None, count));
+    }
+
+    /// Spends this fault on every request that has none queued, until told otherwise.
+    pub fn always(&self, fault: Option<Fault>) {
+        self.shared.script().always(fault);
+    }
+
+    /// Asks `plan` for the fault of every request that has none by other means; the argument counts requests from 1.
+    pub fn plan(&self, plan: Option<Plan>) {
+        self.shared.script().plan(plan);
+    }
+
+    /// Spends these faults on the next finds; `Status`, `Hang` and `Garbage` as they are, any other closes the connection.
+    pub fn next_finds(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.shared.finds().queue(faults.into_iter().map(Some));
+    }
+
+    /// Closes the port and every connection: connects are refused until [`StandInErp::come_back`].
+    pub fn go_down(&self) {
+        self.open.send_replace(false);
+    }
+
+    /// Listens again on the same port, with everything remembered.
+    pub async fn come_back(&mut self) -> io::Result<()> {
+        self.go_down();
+        // The port is free only when the old listener is gone.
+        let _ = (&mut self.accepting).await;
+        let listener = TcpListener::bind(self.address).await?;
+        let (open, receiver) = watch::channel(true);
+        self.open = open;
+        self.accepting = tokio::spawn(serve::accept(listener, Arc::clone(&self.shared), receiver));
+        Ok(())
+    }
+
+    /// Everything applied, in order; empty when forgetful.
+    pub fn effects(&self) -> Vec<Effect> {
+        self.shared.book().effects().to_vec()
+    }
+
+    /// What exists for one order number.
+    pub fn find(&self, increment_id: &str) -> Vec<Effect> {
+        self.shared.book().find(increment_id)
+    }
+
+    /// Every request that came to be known, in the order of their outcomes; empty when forgetful.
+    pub fn log(&self) -> Vec<LogEntry> {
+        self.shared.book().log().to_vec()
+    }
+
+    /// Sums over all requests.
+    pub fn counts(&self) -> Counts {
+        self.shared.book().counts()
+    }
+
+    /// Waits until at least `count` applications have happened.
+    pub async fn applied(&self, count: u64) {
+        loop {
+            let notified = self.shared.applied.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if self.counts().applied >= count {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+impl Drop for StandInErp {
+    fn drop(&mut self) {
+        self.go_down();
+    }
+}

@@ -1,0 +1,77 @@
+//! The other side: making each signature, for the tour, measurements and tests.
+
+use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use super::schemes::standard_webhooks_key;
+use crate::config::SignedBytes;
+
+/// Header of Commerce's signature.
+pub const COMMERCE_SIGNATURE: &str = "x-adobe-commerce-webhook-signature";
+
+/// An RSA-2048 key pair that signs as a Commerce instance does.
+pub struct CommerceSigner(KeyPair);
+
+impl CommerceSigner {
+    /// A new pair; takes tens of milliseconds.
+    pub fn generate() -> Self {
+        CommerceSigner(KeyPair::generate(KeySize::Rsa2048).expect("the cryptography library can make a key"))
+    }
+
+    /// The public half as PEM, as Commerce's configuration page shows it.
+    pub fn public_key_pem(&self) -> String {
+        let der = self.0.public_key().as_der().expect("a key just made has an encoding");
+        let encoded = STANDARD.encode(der.as_ref());
+        let mut pem = "-----BEGIN PUBLIC KEY-----\n".to_owned();
+        let mut rest = encoded.as_str();
+        while !rest.is_empty() {
+            let (line, after) = rest.split_at(rest.len().min(64));
+            pem.push_str(line);
+            pem.push('\n');
+            rest = after;
+        }
+        pem.push_str("-----END PUBLIC KEY-----\n");
+        pem
+    }
+
+    /// The header value for a body.
+    pub fn sign(&self, body: &[u8], signed: SignedBytes) -> String {
+        let encoded = STANDARD.encode(body);
+        let message = match signed {
+            SignedBytes::Base64Body => encoded.as_bytes(),
+            SignedBytes::RawBody => body,
+        };
+        let mut signature = vec![0; self.0.public_modulus_len()];
+        self.0
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
+            .expect("the buffer is as long as the modulus");
+        STANDARD.encode(signature)
+    }
+}
+
+/// The value of `X-HMAC-HASH`: lower-case hex.
+pub fn hmac_hex(secret: &str, body: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(&hmac(secret.as_bytes(), &[body]))
+}
+
+/// The value of `webhook-signature` for one secret; `None` if the secret is not base64 after `whsec_`.
+pub fn standard_webhooks(secret: &str, id: &str, seconds: i64, body: &[u8]) -> Option<String> {
+    let key = standard_webhooks_key(secret)?;
+    let seconds = seconds.to_string();
+    let digest = hmac(&key, &[id.as_bytes(), b".", seconds.as_bytes(), b".", body]);
+    Some(format!("v1,{}", STANDARD.encode(digest)))
+}
+
+fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}

@@ -1,0 +1,418 @@
+//! Named events: each is logged and counted at one place.
+
+use std::time::Duration;
+
+use super::metrics::{Metrics, OfAction, OfAttempt, OfCode, OfDestination, OfDestinationState, OfOrigin, OfRefusal};
+use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
+
+/// Why a request was refused at the door; the caller is told less (ANS-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Signature or credential missing or wrong.
+    Unauthenticated,
+    /// The signature could not be checked (key host down).
+    Unverifiable,
+    /// Body over the limit.
+    TooLarge,
+    /// Too fast.
+    TooFast,
+    /// Queue full, store down, disk low.
+    Overload,
+    /// The service is stopping or starting.
+    NotReady,
+    /// The body did not arrive in time.
+    TimedOut,
+    /// No record could be read out of the body.
+    Unreadable,
+    /// No origin of that name, or not that kind of record.
+    Unknown,
+    /// Our bug.
+    Internal,
+}
+
+impl Refusal {
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Refusal::Unauthenticated => "unauthenticated",
+            Refusal::Unverifiable => "unverifiable",
+            Refusal::TooLarge => "too_large",
+            Refusal::TooFast => "too_fast",
+            Refusal::Overload => "overload",
+            Refusal::NotReady => "not_ready",
+            Refusal::TimedOut => "timed_out",
+            Refusal::Unreadable => "unreadable",
+            Refusal::Unknown => "unknown",
+            Refusal::Internal => "internal",
+        }
+    }
+}
+
+/// What happened. Names of origins and destinations are configured names, never text of a request.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// A request reached an origin.
+    RequestReceived {
+        /// Origin.
+        origin: &'a str,
+    },
+    /// A request was written down and acknowledged.
+    RequestStored {
+        /// Origin.
+        origin: &'a str,
+        /// From the first byte to the answer.
+        elapsed: Duration,
+    },
+    /// A request was refused whole.
+    RequestRefused {
+        /// Origin; empty when there is none of that name.
+        origin: &'a str,
+        /// Why.
+        reason: Refusal,
+        /// For the log only.
+        detail: &'a str,
+    },
+    /// A commit was waited for.
+    Committed {
+        /// How long.
+        elapsed: Duration,
+    },
+    /// A record was written down for the first time.
+    EnvelopeAccepted {
+        /// Origin.
+        origin: &'a str,
+        /// Its envelope.
+        envelope: EnvelopeId,
+    },
+    /// A record is known with the same content.
+    DuplicateSeen {
+        /// Origin.
+        origin: &'a str,
+        /// The envelope that stands.
+        first: EnvelopeId,
+    },
+    /// A record is known with other content.
+    ConflictSeen {
+        /// Origin.
+        origin: &'a str,
+        /// The envelope that stands.
+        first: EnvelopeId,
+    },
+    /// A record of a batch could not be taken.
+    RecordRejected {
+        /// Origin.
+        origin: &'a str,
+        /// Where in the body.
+        path: &'a str,
+    },
+    /// An attempt is durable and about to leave.
+    AttemptStarted {
+        /// Destination.
+        destination: &'a str,
+        /// Delivery.
+        delivery: DeliveryId,
+        /// From 1.
+        number: u32,
+    },
+    /// An attempt came to an outcome.
+    AttemptFinished {
+        /// Destination.
+        destination: &'a str,
+        /// Delivery.
+        delivery: DeliveryId,
+        /// From 1.
+        number: u32,
+        /// `accepted`, `already_applied`, `rejected`, …
+        outcome: &'a str,
+        /// One sentence.
+        detail: &'a str,
+        /// Time on the wire.
+        elapsed: Duration,
+    },
+    /// A delivery is applied at its destination.
+    DeliverySettled {
+        /// Destination.
+        destination: &'a str,
+        /// Delivery.
+        delivery: DeliveryId,
+        /// From making the delivery (the event's arrival on the express lane) to its confirmation.
+        age: Duration,
+    },
+    /// A record needs a person.
+    ExceptionOpened {
+        /// Its id.
+        exception: ExceptionId,
+        /// From the catalogue.
+        code: &'a str,
+        /// Of an order, or any other id.
+        increment_id: &'a str,
+        /// In a sentence.
+        message: &'a str,
+    },
+    /// A destination opened, broke, paused or was held.
+    DestinationStateChanged {
+        /// Destination.
+        destination: &'a str,
+        /// `open`, `half_open`, `broken`, `paused`, `held`.
+        state: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
+    /// Mapping tables were read anew.
+    MappingsReloaded {
+        /// Their version.
+        version: u64,
+    },
+    /// A person did something.
+    OperatorActed {
+        /// `token:NAME`, `cli:USER`.
+        actor: &'a str,
+        /// `exception.replay`, …
+        action: &'a str,
+        /// What was acted on.
+        target: &'a str,
+    },
+    /// The wall clock jumped (RUN-5).
+    ClockJumped {
+        /// By how much.
+        by: Duration,
+    },
+}
+
+/// Logs and counts events.
+#[derive(Debug)]
+pub struct Observer {
+    metrics: Metrics,
+}
+
+fn of(origin: &str) -> OfOrigin {
+    OfOrigin { origin: origin.to_owned() }
+}
+
+fn to(destination: &str) -> OfDestination {
+    OfDestination { destination: destination.to_owned() }
+}
+
+impl Observer {
+    /// Counts into `metrics`.
+    pub fn new(metrics: Metrics) -> Self {
+        Observer { metrics }
+    }
+
+    /// The metrics, for rendering.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Logs and counts one event.
+    pub fn note(&self, event: &Event<'_>) {
+        self.count(event);
+        log(event);
+    }
+
+    fn count(&self, event: &Event<'_>) {
+        let counters = &self.metrics.counters;
+        match event {
+            Event::RequestReceived { origin } => count(&counters.requests_received, &of(origin)),
+            Event::RequestStored { origin, elapsed } => {
+                count(&counters.requests_stored, &of(origin));
+                counters.accept_seconds.get_or_create(&of(origin)).observe(elapsed.as_secs_f64());
+            }
+            Event::RequestRefused { origin, reason, .. } => {
+                let label = OfRefusal { origin: (*origin).to_owned(), reason: reason.as_str() };
+                count(&counters.requests_refused, &label);
+            }
+            Event::Committed { elapsed } => counters.commit_seconds.observe(elapsed.as_secs_f64()),
+            Event::EnvelopeAccepted { origin, .. } => self.count_record(&counters.records_accepted, origin),
+            Event::DuplicateSeen { origin, .. } => self.count_record(&counters.records_duplicate, origin),
+            Event::ConflictSeen { origin, .. } => self.count_record(&counters.records_conflict, origin),
+            Event::RecordRejected { origin, .. } => self.count_record(&counters.records_rejected, origin),
+            Event::AttemptStarted { destination, .. } => count(&counters.attempts_started, &to(destination)),
+            Event::AttemptFinished { destination, outcome, elapsed, .. } => {
+                let label = OfAttempt { destination: (*destination).to_owned(), outcome: (*outcome).to_owned() };
+                count(&counters.attempts, &label);
+                counters.attempt_seconds.get_or_create(&to(destination)).observe(elapsed.as_secs_f64());
+            }
+            Event::DeliverySettled { destination, age, .. } => {
+                counters.accept_to_erp_seconds.get_or_create(&to(destination)).observe(age.as_secs_f64());
+            }
+            Event::ExceptionOpened { code, .. } => {
+                count(&counters.exceptions_opened, &OfCode { code: (*code).to_owned() });
+            }
+            Event::DestinationStateChanged { destination, state, .. } => {
+                let label = OfDestinationState { destination: (*destination).to_owned(), state: (*state).to_owned() };
+                count(&counters.destination_changes, &label);
+            }
+            Event::MappingsReloaded { .. } => {
+                counters.mappings_reloads.inc();
+            }
+            Event::OperatorActed { action, .. } => {
+                count(&counters.operator_acts, &OfAction { action: (*action).to_owned() });
+            }
+            Event::ClockJumped { .. } => {
+                counters.clock_jumps.inc();
+            }
+        }
+    }
+
+    /// Received and what became of it rise together, so that they always pair up.
+    fn count_record(
+        &self,
+        became: &prometheus_client::metrics::family::Family<OfOrigin, prometheus_client::metrics::counter::Counter>,
+        origin: &str,
+    ) {
+        count(&self.metrics.counters.records_received, &of(origin));
+        count(became, &of(origin));
+    }
+}
+
+fn count<L>(
+    family: &prometheus_client::metrics::family::Family<L, prometheus_client::metrics::counter::Counter>,
+    label: &L,
+) where
+    L: Clone + std::hash::Hash + Eq,
+{
+    family.get_or_create(label).inc();
+}
+
+/// Info is what an operator should know; a healthy order passes at debug.
+fn log(event: &Event<'_>) {
+    match event {
+        Event::RequestReceived { .. } | Event::Committed { .. } => {}
+        Event::RequestStored { origin, .. } => tracing::debug!(origin.name = origin, "a request was stored"),
+        Event::RequestRefused { origin, reason, detail } => {
+            tracing::warn!(origin.name = origin, reason = reason.as_str(), detail, "a request was refused");
+        }
+        Event::EnvelopeAccepted { origin, envelope } => {
+            tracing::debug!(origin.name = origin, envelope.id = %envelope, "an event was accepted");
+        }
+        Event::DuplicateSeen { origin, first } => {
+            tracing::debug!(origin.name = origin, envelope.id = %first, "an event came again");
+        }
+        Event::ConflictSeen { origin, first } => {
+            tracing::warn!(origin.name = origin, envelope.id = %first, "an event id came again with other content");
+        }
+        Event::RecordRejected { origin, path } => {
+            tracing::warn!(origin.name = origin, path, "a record could not be taken");
+        }
+        Event::AttemptStarted { destination, delivery, number } => {
+            tracing::debug!(destination.name = destination, delivery.id = %delivery, attempt = number, "an attempt starts");
+        }
+        Event::AttemptFinished { destination, delivery, number, outcome, detail, .. } => {
+            log_attempt(destination, *delivery, *number, outcome, detail);
+        }
+        Event::DeliverySettled { destination, delivery, .. } => {
+            tracing::debug!(destination.name = destination, delivery.id = %delivery, "a delivery is confirmed");
+        }
+        Event::ExceptionOpened { exception, code, increment_id, message } => {
+            tracing::error!(
+                exception.id = %exception, code, order.increment_id = increment_id, detail = message,
+                "a record needs a person"
+            );
+        }
+        Event::DestinationStateChanged { destination, state, reason } => match *state {
+            "open" | "half_open" => {
+                tracing::info!(destination.name = destination, state, reason, "a destination changed");
+            }
+            "held" => tracing::error!(destination.name = destination, state, reason, "a destination is held"),
+            _ => tracing::warn!(destination.name = destination, state, reason, "a destination changed"),
+        },
+        Event::MappingsReloaded { version } => tracing::info!(version, "the mapping tables were read anew"),
+        Event::OperatorActed { actor, action, target } => {
+            tracing::info!(actor, action, target, "an operator acted");
+        }
+        Event::ClockJumped { by } => {
+            tracing::warn!(by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX), "the wall clock jumped");
+        }
+    }
+}
+
+fn log_attempt(destination: &str, delivery: DeliveryId, number: u32, outcome: &str, detail: &str) {
+    if matches!(outcome, "accepted" | "already_applied") {
+        tracing::debug!(destination.name = destination, delivery.id = %delivery, attempt = number, outcome, "an attempt ended");
+    } else {
+        tracing::warn!(
+            destination.name = destination, delivery.id = %delivery, attempt = number, outcome, detail,
+            "an attempt ended"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::metrics::{DestinationGauge, Scrape};
+    use super::*;
+    use crate::clock::{SeededEntropy, from_micros};
+    use crate::store::view::{Ledger, StoreFigures};
+
+    fn observer() -> Observer {
+        Observer::new(Metrics::new())
+    }
+
+    #[test]
+    fn records_received_pair_up_with_what_became_of_them() {
+        let observer = observer();
+        let id = EnvelopeId::new(from_micros(0), &SeededEntropy::new(1));
+        observer.note(&Event::EnvelopeAccepted { origin: "hooks", envelope: id });
+        observer.note(&Event::DuplicateSeen { origin: "hooks", first: id });
+        observer.note(&Event::ConflictSeen { origin: "hooks", first: id });
+        observer.note(&Event::RecordRejected { origin: "hooks", path: "/0" });
+        let text = observer.metrics().render(&Scrape::default());
+        assert!(text.contains("intake_records_total{origin=\"hooks\"} 4"), "{text}");
+        for became in ["accepted", "duplicates", "conflicts", "rejected"] {
+            assert!(text.contains(&format!("intake_{became}_total{{origin=\"hooks\"}} 1")), "{became}: {text}");
+        }
+    }
+
+    #[test]
+    fn attempts_carry_destination_and_outcome() {
+        let observer = observer();
+        let delivery = DeliveryId::new(from_micros(0), &SeededEntropy::new(1));
+        observer.note(&Event::AttemptFinished {
+            destination: "erp",
+            delivery,
+            number: 1,
+            outcome: "unavailable",
+            detail: "503",
+            elapsed: Duration::from_millis(3),
+        });
+        observer.note(&Event::RequestRefused { origin: "hooks", reason: Refusal::Unauthenticated, detail: "wrong" });
+        let text = observer.metrics().render(&Scrape::default());
+        assert!(text.contains("delivery_attempts_total{destination=\"erp\",outcome=\"unavailable\"} 1"), "{text}");
+        assert!(text.contains("intake_refused_total{origin=\"hooks\",reason=\"unauthenticated\"} 1"), "{text}");
+        assert!(!text.contains("dlv_"), "ids never become labels");
+    }
+
+    #[test]
+    fn p2_the_ledger_and_its_difference_are_gauges() {
+        let observer = observer();
+        let ledger = Ledger { accepted: 10, done: 5, ignored: 1, superseded: 1, exception: 1, due: 1 };
+        let figures = StoreFigures {
+            backlog: vec![("erp".to_owned(), 2, Some(from_micros(1_000_000)))],
+            open_exceptions: vec![("unmapped_sku".to_owned(), 1)],
+            ..StoreFigures::default()
+        };
+        let scrape = Scrape {
+            ready: true,
+            store: Some((figures, ledger, from_micros(61_000_000))),
+            destinations: vec![DestinationGauge { name: "erp".to_owned(), state: "held".to_owned(), in_flight: 3 }],
+            disk: None,
+        };
+        let text = observer.metrics().render(&scrape);
+        for line in [
+            "ledger{column=\"accepted\"} 10",
+            "ledger_difference 1",
+            "exceptions_open{code=\"unmapped_sku\"} 1",
+            "delivery_backlog{destination=\"erp\"} 2",
+            "delivery_oldest_due_seconds{destination=\"erp\"} 60.0",
+            "destination_held{destination=\"erp\"} 1",
+            "ready 1",
+            "store_up 1",
+        ] {
+            assert!(text.contains(line), "{line} is missing: {text}");
+        }
+        let later = Scrape { store: Some((StoreFigures::default(), ledger, from_micros(0))), ..Scrape::default() };
+        assert!(!observer.metrics().render(&later).contains("unmapped_sku"), "a code that is gone leaves the gauges");
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

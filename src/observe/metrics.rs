@@ -1,0 +1,354 @@
+//! Counters, histograms and gauges, as `OpenMetrics` text.
+//!
+//! Counters are fed by [`super::Observer`]; gauges are computed when somebody asks, from one [`Scrape`]. No label ever
+//! holds an order number, a SKU or anything a buyer typed: label values are configured names and words from our code.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use super::disk::DiskSpace;
+use crate::clock::Timestamp;
+use crate::store::view::{Ledger, StoreFigures};
+
+/// What `/metrics` answers with.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// From a tenth of a millisecond (an idle commit) to the request deadline.
+const SECONDS: [f64; 17] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// From a millisecond to the age limit of a delivery: an outage shows in the upper buckets.
+const ACCEPT_TO_ERP_SECONDS: [f64; 15] =
+    [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0, 3_600.0, 86_400.0, 604_800.0];
+
+/// `{origin=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct OfOrigin {
+    pub origin: String,
+}
+
+/// `{origin=…, reason=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct OfRefusal {
+    pub origin: String,
+    pub reason: &'static str,
+}
+
+/// `{destination=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct OfDestination {
+    pub destination: String,
+}
+
+/// `{destination=…, outcome=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct OfAttempt {
+    pub destination: String,
+    pub outcome: String,
+}
+
+/// `{destination=…, state=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct OfDestinationState {
+    pub destination: String,
+    pub state: String,
+}
+
+/// `{code=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct OfCode {
+    pub code: String,
+}
+
+/// `{action=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct OfAction {
+    pub action: String,
+}
+
+/// `{column=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfColumn {
+    column: &'static str,
+}
+
+type Counts<L> = Family<L, Counter>;
+type Whole<L> = Family<L, Gauge<i64, AtomicI64>>;
+type Real<L> = Family<L, Gauge<f64, AtomicU64>>;
+type Times<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// Every metric of the service.
+pub struct Metrics {
+    registry: Registry,
+    pub(super) counters: Counters,
+    gauges: Gauges,
+}
+
+/// What only rises; fed by events.
+pub(super) struct Counters {
+    pub requests_received: Counts<OfOrigin>,
+    pub requests_stored: Counts<OfOrigin>,
+    pub requests_refused: Counts<OfRefusal>,
+    pub records_received: Counts<OfOrigin>,
+    pub records_accepted: Counts<OfOrigin>,
+    pub records_duplicate: Counts<OfOrigin>,
+    pub records_conflict: Counts<OfOrigin>,
+    pub records_rejected: Counts<OfOrigin>,
+    pub accept_seconds: Times<OfOrigin>,
+    pub commit_seconds: Histogram,
+    pub attempts_started: Counts<OfDestination>,
+    pub attempts: Counts<OfAttempt>,
+    pub attempt_seconds: Times<OfDestination>,
+    pub accept_to_erp_seconds: Times<OfDestination>,
+    pub exceptions_opened: Counts<OfCode>,
+    pub destination_changes: Counts<OfDestinationState>,
+    pub mappings_reloads: Counter,
+    pub operator_acts: Counts<OfAction>,
+    pub clock_jumps: Counter,
+}
+
+/// What is looked up when somebody asks.
+#[derive(Default)]
+struct Gauges {
+    ready: Gauge<i64, AtomicI64>,
+    store_up: Gauge<i64, AtomicI64>,
+    ledger: Whole<OfColumn>,
+    ledger_difference: Gauge<i64, AtomicI64>,
+    exceptions_open: Whole<OfCode>,
+    backlog: Whole<OfDestination>,
+    oldest_due_seconds: Real<OfDestination>,
+    in_flight: Whole<OfDestination>,
+    held: Whole<OfDestination>,
+    state: Whole<OfDestinationState>,
+    unprocessed: Gauge<i64, AtomicI64>,
+    wal_bytes: Gauge<i64, AtomicI64>,
+    store_bytes: Gauge<i64, AtomicI64>,
+    disk_free_ratio: Gauge<f64, AtomicU64>,
+}
+
+/// A destination at the moment of a scrape.
+#[derive(Clone, Debug)]
+pub struct DestinationGauge {
+    /// Configured name.
+    pub name: String,
+    /// `open`, `half_open`, `broken`, `paused`, `held`.
+    pub state: String,
+    /// Attempts on the wire.
+    pub in_flight: u64,
+}
+
+/// What the gauges show; `None` where the store could not be asked.
+#[derive(Clone, Debug, Default)]
+pub struct Scrape {
+    /// Ready to take requests.
+    pub ready: bool,
+    /// Figures and ledger, with the moment they were read.
+    pub store: Option<(StoreFigures, Ledger, Timestamp)>,
+    /// Every configured destination.
+    pub destinations: Vec<DestinationGauge>,
+    /// Room on the store's disk.
+    pub disk: Option<DiskSpace>,
+}
+
+fn times<L: Clone + std::hash::Hash + Eq>(buckets: fn() -> Histogram) -> Times<L> {
+    Family::new_with_constructor(buckets)
+}
+
+fn short_times() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+fn long_times() -> Histogram {
+    Histogram::new(ACCEPT_TO_ERP_SECONDS)
+}
+
+/// Gauges are signed; figures beyond nine quintillion are shown as that.
+fn whole(figure: impl TryInto<i64>) -> i64 {
+    figure.try_into().unwrap_or(i64::MAX)
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let counters = Counters::registered(&mut registry);
+        let gauges = Gauges::registered(&mut registry);
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("crossdock_build", "Version of the program", build);
+        Metrics { registry, counters, gauges }
+    }
+
+    /// `OpenMetrics` text with the gauges of this moment.
+    pub fn render(&self, scrape: &Scrape) -> String {
+        self.gauges.set(scrape);
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry).expect("writing to a string cannot fail");
+        out
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Counters {
+    fn registered(registry: &mut Registry) -> Self {
+        let counters = Counters {
+            requests_received: Family::default(),
+            requests_stored: Family::default(),
+            requests_refused: Family::default(),
+            records_received: Family::default(),
+            records_accepted: Family::default(),
+            records_duplicate: Family::default(),
+            records_conflict: Family::default(),
+            records_rejected: Family::default(),
+            accept_seconds: times(short_times),
+            commit_seconds: short_times(),
+            attempts_started: Family::default(),
+            attempts: Family::default(),
+            attempt_seconds: times(short_times),
+            accept_to_erp_seconds: times(long_times),
+            exceptions_opened: Family::default(),
+            destination_changes: Family::default(),
+            mappings_reloads: Counter::default(),
+            operator_acts: Family::default(),
+            clock_jumps: Counter::default(),
+        };
+        counters.register_intake(registry);
+        counters.register_delivery(registry);
+        counters
+    }
+
+    fn register_intake(&self, registry: &mut Registry) {
+        let mut add = |name: &str, help: &str, family: &Counts<OfOrigin>| registry.register(name, help, family.clone());
+        add("intake_requests", "Requests received: stored + refused", &self.requests_received);
+        add("intake_stored", "Requests written down and acknowledged", &self.requests_stored);
+        let received = "Records received: accepted + duplicate + conflict + rejected";
+        add("intake_records", received, &self.records_received);
+        add("intake_accepted", "Records written down for the first time", &self.records_accepted);
+        add("intake_duplicates", "Records known with the same content", &self.records_duplicate);
+        add("intake_conflicts", "Records known with other content", &self.records_conflict);
+        add("intake_rejected", "Records that could not be taken", &self.records_rejected);
+        registry.register("intake_refused", "Requests refused, with the reason", self.requests_refused.clone());
+        let help = "From the first byte of a request to its answer";
+        registry.register("intake_accept_seconds", help, self.accept_seconds.clone());
+        registry.register("store_commit_seconds", "Waiting for a durable commit", self.commit_seconds.clone());
+    }
+
+    fn register_delivery(&self, registry: &mut Registry) {
+        let help = "Attempts made durable before a byte left";
+        registry.register("delivery_attempts_started", help, self.attempts_started.clone());
+        registry.register("delivery_attempts", "Attempts by outcome", self.attempts.clone());
+        registry.register("delivery_attempt_seconds", "Time of one attempt on the wire", self.attempt_seconds.clone());
+        let help = "From receiving an event to its confirmed delivery";
+        registry.register("accept_to_erp_seconds", help, self.accept_to_erp_seconds.clone());
+        registry.register("exceptions_opened", "Exceptions opened by code", self.exceptions_opened.clone());
+        let help = "Changes of a destination's state";
+        registry.register("destination_state_changes", help, self.destination_changes.clone());
+        registry.register("mappings_reloads", "Mapping tables read anew", self.mappings_reloads.clone());
+        registry.register("operator_acts", "What operators did", self.operator_acts.clone());
+        registry.register("clock_jumps", "Jumps of the wall clock over a second", self.clock_jumps.clone());
+    }
+}
+
+impl Gauges {
+    fn registered(registry: &mut Registry) -> Self {
+        let gauges = Gauges::default();
+        registry.register("ready", "1 when requests may come", gauges.ready.clone());
+        registry.register("store_up", "1 when the store answers", gauges.store_up.clone());
+        registry.register("ledger", "Envelopes by what became of them", gauges.ledger.clone());
+        let help = "accepted − (done + ignored + superseded + exception + due); anything but 0 is an alarm";
+        registry.register("ledger_difference", help, gauges.ledger_difference.clone());
+        registry.register("exceptions_open", "Exceptions waiting for a person", gauges.exceptions_open.clone());
+        registry.register("delivery_backlog", "Deliveries waiting", gauges.backlog.clone());
+        let help = "Age of the oldest delivery that waits";
+        registry.register("delivery_oldest_due_seconds", help, gauges.oldest_due_seconds.clone());
+        registry.register("delivery_in_flight", "Attempts on the wire", gauges.in_flight.clone());
+        let help = "1 when a destination takes nothing until its credential or address is repaired";
+        registry.register("destination_held", help, gauges.held.clone());
+        registry.register("destination_state", "1 for the state a destination is in", gauges.state.clone());
+        let help = "Envelopes the processor has not concluded";
+        registry.register("envelopes_unprocessed", help, gauges.unprocessed.clone());
+        registry.register("store_wal_bytes", "Size of the write-ahead log", gauges.wal_bytes.clone());
+        registry.register("store_bytes", "Size of the store", gauges.store_bytes.clone());
+        registry.register("store_disk_free_ratio", "Free share of the store's disk", gauges.disk_free_ratio.clone());
+        gauges
+    }
+
+    fn set(&self, scrape: &Scrape) {
+        self.ready.set(i64::from(scrape.ready));
+        self.store_up.set(i64::from(scrape.store.is_some()));
+        if let Some((figures, ledger, now)) = &scrape.store {
+            self.set_ledger(ledger);
+            self.set_figures(figures, *now);
+        }
+        self.set_destinations(&scrape.destinations);
+        if let Some(disk) = scrape.disk {
+            let per_mille = u32::try_from(disk.free_per_mille()).unwrap_or(1000);
+            self.disk_free_ratio.set(f64::from(per_mille) / 1000.0);
+        }
+    }
+
+    fn set_ledger(&self, ledger: &Ledger) {
+        let columns = [
+            ("accepted", ledger.accepted),
+            ("done", ledger.done),
+            ("ignored", ledger.ignored),
+            ("superseded", ledger.superseded),
+            ("exception", ledger.exception),
+            ("due", ledger.due),
+        ];
+        for (column, count) in columns {
+            self.ledger.get_or_create(&OfColumn { column }).set(whole(count));
+        }
+        self.ledger_difference.set(whole(ledger.difference()));
+    }
+
+    fn set_figures(&self, figures: &StoreFigures, now: Timestamp) {
+        // A code or destination that is gone from the figures must not keep its last value.
+        self.exceptions_open.clear();
+        for (code, open) in &figures.open_exceptions {
+            self.exceptions_open.get_or_create(&OfCode { code: code.clone() }).set(whole(*open));
+        }
+        self.backlog.clear();
+        self.oldest_due_seconds.clear();
+        for (name, waiting, oldest) in &figures.backlog {
+            let label = OfDestination { destination: name.clone() };
+            self.backlog.get_or_create(&label).set(whole(*waiting));
+            let age = oldest.map_or(Duration::ZERO, |at| now.duration_since(at).try_into().unwrap_or(Duration::ZERO));
+            self.oldest_due_seconds.get_or_create(&label).set(age.as_secs_f64());
+        }
+        self.unprocessed.set(whole(figures.unprocessed));
+        self.wal_bytes.set(whole(figures.wal_bytes));
+        self.store_bytes.set(whole(figures.store_bytes));
+    }
+
+    fn set_destinations(&self, destinations: &[DestinationGauge]) {
+        self.state.clear();
+        for destination in destinations {
+            let label = OfDestination { destination: destination.name.clone() };
+            self.in_flight.get_or_create(&label).set(whole(destination.in_flight));
+            self.held.get_or_create(&label).set(i64::from(destination.state == "held"));
+            let state = OfDestinationState { destination: destination.name.clone(), state: destination.state.clone() };
+            self.state.get_or_create(&state).set(1);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What people do: replays, decisions, mappings, tokens. Each with its audit row in the same transaction (API-5).
+
+use std::collections::HashSet;
+
+use super::audit;
+use super::conclude;
+use super::delivery::{self, Row};
+use super::effects::{self, Packs, Place};
+use super::exceptions::{self, Ending};
+use super::fault::{Fault, Outcome};
+use super::state::{self, Verdict};
+use super::tx::{Tx, int};
+use crate::envelope::ids::TokenId;
+use crate::store::view::MappingRecord;
+use crate::store::write::{Act, Decision, NewDelivery, NewDocument, NewToken, Replay, Verdict as Decided};
+
+/// Processes an envelope anew: its open exceptions close, except those that stop a delivery which stays parked.
+pub(super) fn replay(tx: &mut Tx<'_>, replay: &Replay, packs: &Packs) -> Outcome<()> {
+    let (target, concluded) = conclude::find(tx, replay.envelope)?;
+    if !concluded {
+        return Err(Fault::not_allowed(format!("{} has not been processed yet: nothing to replay", replay.envelope)));
+    }
+    // Those of before: what the new conclusion complains about stays open.
+    let before = exceptions::closable_of_envelope(tx, target.seq)?;
+    let resolution = format!("replayed by {}", replay.act.actor);
+    exceptions::close(tx, &before, Ending { state: "resolved", resolution: &resolution, at: replay.act.at })?;
+    let applied = conclude::apply(tx, target, &replay.conclusion, packs, replay.act.at)?;
+    // A parked delivery that took the new document is no longer stopped; `meet` closed what stopped it.
+    let words = applied.words.as_deref().unwrap_or(&replay.conclusion.explanation);
+    tx.run(
+        "UPDATE envelopes SET verdict = ?2, explanation = ?3 WHERE seq = ?1",
+        (target.seq, applied.verdict.map(Verdict::as_str), words),
+    )?;
+    state::settle_state(tx, target.seq)?;
+    audit::record(tx, &replay.act)
+}
+
+/// Acts on a parked delivery; what stopped it closes.
+pub(super) fn decide(tx: &mut Tx<'_>, decision: &Decision) -> Outcome<()> {
+    let row = delivery::find(tx, decision.delivery)?;
+    if row.state != "parked" {
+        return Err(Fault::not_allowed(format!("{} is {}, not parked", decision.delivery, row.state)));
+    }
+    let (at, actor) = (decision.act.at, &decision.act.actor);
+    let resolution = match &decision.verdict {
+        Decided::Retry { .. } => format!("sent again by {actor}"),
+        Decided::Replace { delivery, .. } => format!("replaced with {} by {actor}", delivery.id),
+        Decided::Applied { .. } => format!("found at the destination by {actor}"),
+        Decided::Abandon { reason } => format!("given up by {actor}: {reason}"),
+    };
+    let stopped_by = exceptions::of_delivery(tx, row.seq)?;
+    exceptions::close(tx, &stopped_by, Ending { state: "resolved", resolution: &resolution, at })?;
+    match &decision.verdict {
+        Decided::Retry { due_at } => retry(tx, &row, due_at.as_microsecond())?,
+        Decided::Replace { document, delivery } => replace(tx, &row, document, delivery, decision)?,
+        Decided::Applied { receipt } => delivery::delivered(tx, &row, receipt.as_deref(), at)?,
+        Decided::Abandon { .. } => {
+            delivery::end(tx, &row, "abandoned", at)?;
+            delivery::next_in_lane(tx, &row)?;
+        }
+    }
+    let state = state::settle_state(tx, row.envelope)?;
+    if state == state::EnvelopeState::Ignored {
+        tx.run(
+            "UPDATE envelopes SET verdict = 'ignored', explanation = ?2 WHERE seq = ?1",
+            (row.envelope, &resolution),
+        )?;
+    }
+    audit::record(tx, &decision.act)
+}
+
+/// The same bytes with the same key again (KEY-4); a person's word starts the retry schedule anew.
+fn retry(tx: &mut Tx<'_>, row: &Row, due_at: i64) -> Outcome<()> {
+    tx.run("UPDATE deliveries SET state = 'waiting', due_at = ?2, failures = 0 WHERE seq = ?1", (row.seq, due_at))?;
+    tx.tally.waiting(&row.destination, 1);
+    Ok(())
+}
+
+/// KEY-3 a: the successor takes the place in the lane.
+fn replace(tx: &mut Tx<'_>, row: &Row, document: &NewDocument, new: &NewDelivery, decision: &Decision) -> Outcome<()> {
+    if row.uncertain {
+        return Err(Fault::not_allowed(format!(
+            "the last attempt of {} may have taken effect: find out first, then replace it",
+            decision.delivery
+        )));
+    }
+    if new.destination != row.destination || new.document != document.id {
+        return Err(Fault::not_allowed(format!("{} does not replace {}", new.id, decision.delivery)));
+    }
+    let taken = tx.row("SELECT 1 FROM deliveries WHERE key = ?1", [new.key.as_str()], |_| Ok(()))?;
+    if taken.is_some() {
+        return Err(Fault::not_allowed(format!("the key {} is in use: a replacement needs a new one", new.key)));
+    }
+    let at = decision.act.at;
+    delivery::end(tx, row, "superseded", at)?;
+    let document = effects::insert_document(tx, row.envelope, document, at)?;
+    let place = Place { envelope: row.envelope, subject: row.subject, document, head: true };
+    effects::insert_delivery(tx, place, new, None, at)?;
+    tx.tally.waiting(&new.destination, 1);
+    Ok(())
+}
+
+/// Replaces a mapping table; the version of all mappings rises.
+pub(super) fn import_mappings(tx: &mut Tx<'_>, table: &str, rows: &[MappingRecord], act: &Act) -> Outcome<u64> {
+    let mut seen = HashSet::with_capacity(rows.len());
+    if let Some(twice) = rows.iter().find(|row| !seen.insert((&row.key, &row.destination))) {
+        let whom = if twice.destination.is_empty() { "all destinations" } else { &twice.destination };
+        return Err(Fault::not_allowed(format!("the key \"{}\" stands twice for {whom}", twice.key)));
+    }
+    let version = mappings_version(tx.conn)? + 1;
+    tx.run(
+        "INSERT INTO meta (name, value) VALUES ('mappings_version', ?1) \
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        [version.to_string()],
+    )?;
+    tx.run(
+        "INSERT INTO mapping_tables (name, rows, version, changed_at, changed_by) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (name) DO UPDATE SET rows = excluded.rows, version = excluded.version, \
+         changed_at = excluded.changed_at, changed_by = excluded.changed_by",
+        (table, int(rows.len()), version, act.at.as_microsecond(), &act.actor),
+    )?;
+    tx.run("DELETE FROM mappings WHERE name = ?1", [table])?;
+    for row in rows {
+        tx.run(
+            "INSERT INTO mappings (name, key, destination, value) VALUES (?1, ?2, ?3, ?4)",
+            (table, &row.key, &row.destination, &row.value),
+        )?;
+    }
+    audit::record(tx, act)?;
+    Ok(super::tx::count(version))
+}
+
+/// Version of the mappings; 0 before the first import.
+pub(super) fn mappings_version(conn: &rusqlite::Connection) -> Outcome<i64> {
+    let text = super::tx::row(conn, "SELECT value FROM meta WHERE name = 'mappings_version'", [], |row| {
+        row.get::<_, String>(0)
+    })?;
+    Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Creates a token.
+pub(super) fn create_token(tx: &mut Tx<'_>, token: &NewToken, act: &Act) -> Outcome<()> {
+    let taken = tx.row("SELECT 1 FROM tokens WHERE name = ?1 AND revoked_at IS NULL", [&token.name], |_| Ok(()))?;
+    if taken.is_some() {
+        return Err(Fault::not_allowed(format!("a token named \"{}\" is in force: revoke it first", token.name)));
+    }
+    tx.run(
+        "INSERT INTO tokens (id, name, role, secret, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (
+            token.id.as_bytes(),
+            &token.name,
+            &token.role,
+            token.secret.0,
+            token.created_at.as_microsecond(),
+            token.expires_at.map(|at| at.as_microsecond()),
+        ),
+    )?;
+    audit::record(tx, act)
+}
+
+/// Revokes a token.
+pub(super) fn revoke_token(tx: &mut Tx<'_>, id: TokenId, act: &Act) -> Outcome<()> {
+    let revoked = tx
+        .row("SELECT revoked_at IS NOT NULL FROM tokens WHERE id = ?1", [id.as_bytes()], |row| row.get::<_, bool>(0))?
+        .ok_or_else(|| Fault::not_found(id.to_string()))?;
+    if revoked {
+        return Err(Fault::not_allowed(format!("{id} is revoked already")));
+    }
+    tx.run("UPDATE tokens SET revoked_at = ?2 WHERE id = ?1", (id.as_bytes(), act.at.as_microsecond()))?;
+    audit::record(tx, act)
+}

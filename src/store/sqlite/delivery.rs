@@ -1,0 +1,256 @@
+//! The attempt protocol inside a transaction: starting attempts, settling them, and whose turn it is in a lane.
+
+use super::claim::Complaint;
+use super::effects::{self, Packs};
+use super::exceptions::{self, Behind, Ending};
+use super::fault::{Fault, Outcome};
+use super::state;
+use super::subjects;
+use super::tx::Tx;
+use crate::clock::{Entropy, Timestamp};
+use crate::envelope::ids::{DeliveryId, DocumentId};
+use crate::store::write::{AttemptStart, NewException, NextState, Settlement, StartedAttempt};
+
+/// A delivery's row as far as acting on it needs.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) seq: i64,
+    pub(super) destination: String,
+    pub(super) subject: i64,
+    pub(super) envelope: i64,
+    pub(super) state: String,
+    pub(super) head: bool,
+    pub(super) sealed: bool,
+    pub(super) uncertain: bool,
+    pub(super) epoch: i64,
+    pub(super) attempts: u32,
+}
+
+/// The delivery's row.
+pub(super) fn find(tx: &Tx<'_>, id: DeliveryId) -> Outcome<Row> {
+    tx.row(
+        "SELECT seq, destination, subject, envelope, state, head, sealed, uncertain, epoch, attempts \
+         FROM deliveries WHERE id = ?1",
+        [id.as_bytes()],
+        |row| {
+            Ok(Row {
+                seq: row.get(0)?,
+                destination: row.get(1)?,
+                subject: row.get(2)?,
+                envelope: row.get(3)?,
+                state: row.get(4)?,
+                head: row.get(5)?,
+                sealed: row.get(6)?,
+                uncertain: row.get(7)?,
+                epoch: row.get(8)?,
+                attempts: row.get(9)?,
+            })
+        },
+    )?
+    .ok_or_else(|| Fault::not_found(id.to_string()))
+}
+
+/// Makes attempts durable. One whose delivery moved on meanwhile is left out.
+pub(super) fn start(tx: &mut Tx<'_>, starts: &[AttemptStart], packs: &Packs) -> Outcome<Vec<StartedAttempt>> {
+    let mut started = Vec::with_capacity(starts.len());
+    for start in starts {
+        started.extend(start_one(tx, start, packs)?);
+    }
+    Ok(started)
+}
+
+fn start_one(tx: &mut Tx<'_>, start: &AttemptStart, packs: &Packs) -> Outcome<Option<StartedAttempt>> {
+    let delivery = find(tx, start.delivery)?;
+    let its_turn = delivery.state == "waiting" && delivery.head && delivery.attempts + 1 == start.number;
+    // Sealed meanwhile, by another start: these bytes are not the ones that must go out (KEY-5).
+    let sealed_otherwise = delivery.sealed && start.seal.is_some();
+    if !its_turn || sealed_otherwise || document(tx, delivery.seq)? != start.document {
+        return Ok(None);
+    }
+    if !delivery.sealed && start.seal.is_none() {
+        return Err(Fault::not_allowed(format!("{} is not sealed and the attempt does not seal it", start.delivery)));
+    }
+    let epoch = delivery.epoch + 1;
+    let started_at = start.started_at.as_microsecond();
+    tx.run(
+        "UPDATE deliveries SET state = 'in_flight', sealed = 1, interrupted = 0, epoch = ?2, attempts = ?3, \
+         first_attempt_at = COALESCE(first_attempt_at, ?4) WHERE seq = ?1",
+        (delivery.seq, epoch, start.number, started_at),
+    )?;
+    tx.tally.waiting(&delivery.destination, -1);
+    effects::record_attempt(tx, delivery.seq, epoch, start, packs)?;
+    Ok(Some(StartedAttempt { delivery: start.delivery, number: start.number, epoch }))
+}
+
+fn document(tx: &Tx<'_>, delivery: i64) -> Outcome<DocumentId> {
+    tx.row(
+        "SELECT o.id FROM deliveries AS d JOIN documents AS o ON o.seq = d.document WHERE d.seq = ?1",
+        [delivery],
+        |row| Ok(DocumentId::from_bytes(row.get(0)?)),
+    )?
+    .ok_or_else(|| Fault::not_found("the delivery's document"))
+}
+
+/// Writes an outcome and the next state. `false`: only the evidence was kept.
+pub(super) fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Outcome<bool> {
+    let delivery = find(tx, settlement.delivery)?;
+    keep_evidence(tx, delivery.seq, settlement)?;
+    if delivery.epoch != settlement.epoch {
+        return Ok(false);
+    }
+    let applied = matches!(settlement.next, NextState::Delivered { .. });
+    // ATT-2: the same attempt may speak twice (time-out, then a late answer). Applied wins while nothing newer started.
+    let late = applied && (delivery.state == "waiting" || delivery.state == "parked");
+    if delivery.state != "in_flight" && !late {
+        return Ok(false);
+    }
+    match &settlement.next {
+        NextState::Delivered { receipt } => {
+            delivered(tx, &delivery, receipt.as_deref(), settlement.at)?;
+        }
+        NextState::Waiting { due_at, uncertain, counts } => match applied_elsewhere(tx, delivery.seq)? {
+            Some(receipt) => delivered(tx, &delivery, receipt.as_deref(), settlement.at)?,
+            None => waiting(tx, &delivery, *due_at, *uncertain, *counts)?,
+        },
+        NextState::Parked { exception, uncertain } => match applied_elsewhere(tx, delivery.seq)? {
+            Some(receipt) => delivered(tx, &delivery, receipt.as_deref(), settlement.at)?,
+            None => park(tx, &delivery, exception, *uncertain)?,
+        },
+    }
+    state::settle_state(tx, delivery.envelope)?;
+    Ok(true)
+}
+
+/// Completes the attempt's row once; whatever is said later about it goes beside it.
+fn keep_evidence(tx: &Tx<'_>, delivery: i64, settlement: &Settlement) -> Outcome<()> {
+    let seen = &settlement.seen;
+    let duration = seen.duration_us.map(|us| i64::try_from(us).unwrap_or(i64::MAX));
+    let at = settlement.at.as_microsecond();
+    let completed = tx.run(
+        "UPDATE attempts SET finished_at = ?4, outcome = ?5, status = ?6, detail = ?7, response = ?8, duration_us = ?9 \
+         WHERE delivery = ?1 AND number = ?2 AND epoch = ?3 AND finished_at IS NULL",
+        rusqlite::params![
+            delivery,
+            settlement.number,
+            settlement.epoch,
+            at,
+            seen.outcome,
+            seen.status,
+            seen.detail,
+            seen.response,
+            duration,
+        ],
+    )?;
+    if completed == 1 {
+        return Ok(());
+    }
+    let receipt = match &settlement.next {
+        NextState::Delivered { receipt } => Some(receipt.as_deref()),
+        NextState::Waiting { .. } | NextState::Parked { .. } => None,
+    };
+    tx.run(
+        "INSERT INTO evidence (delivery, number, epoch, seen_at, applied, receipt, outcome, status, detail, response, \
+         duration_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        rusqlite::params![
+            delivery,
+            settlement.number,
+            settlement.epoch,
+            at,
+            receipt.is_some(),
+            receipt.flatten(),
+            seen.outcome,
+            seen.status,
+            seen.detail,
+            seen.response,
+            duration,
+        ],
+    )?;
+    Ok(())
+}
+
+/// ATT-2: late evidence that an earlier attempt was applied, with its receipt.
+fn applied_elsewhere(tx: &Tx<'_>, delivery: i64) -> Outcome<Option<Option<String>>> {
+    tx.row("SELECT receipt FROM evidence WHERE delivery = ?1 AND applied = 1 ORDER BY seq LIMIT 1", [delivery], |row| {
+        row.get(0)
+    })
+}
+
+/// Applied, final: the lane's next gets its turn. The caller brings the envelope's state up to date.
+pub(super) fn delivered(tx: &mut Tx<'_>, delivery: &Row, receipt: Option<&str>, at: Timestamp) -> Outcome<()> {
+    tx.run(
+        "UPDATE deliveries SET state = 'delivered', head = 0, uncertain = 0, interrupted = 0, receipt = ?2, \
+         settled_at = ?3 WHERE seq = ?1",
+        (delivery.seq, receipt, at.as_microsecond()),
+    )?;
+    match delivery.state.as_str() {
+        "waiting" => tx.tally.waiting(&delivery.destination, -1),
+        "parked" => {
+            let open = exceptions::of_delivery(tx, delivery.seq)?;
+            exceptions::close(tx, &open, Ending { state: "resolved", resolution: "applied after all", at })?;
+        }
+        _ => {}
+    }
+    next_in_lane(tx, delivery)
+}
+
+/// Ends a delivery that is not applied: `superseded` or `abandoned`.
+pub(super) fn end(tx: &mut Tx<'_>, delivery: &Row, state: &str, at: Timestamp) -> Outcome<()> {
+    tx.run(
+        "UPDATE deliveries SET state = ?2, head = 0, interrupted = 0, settled_at = ?3 WHERE seq = ?1",
+        (delivery.seq, state, at.as_microsecond()),
+    )?;
+    Ok(())
+}
+
+/// The oldest of those behind a head that is gone becomes the head.
+pub(super) fn next_in_lane(tx: &Tx<'_>, delivery: &Row) -> Outcome<()> {
+    tx.run(
+        "UPDATE deliveries SET head = 1 WHERE seq = (SELECT seq FROM deliveries \
+         WHERE subject = ?1 AND destination = ?2 AND state = 'waiting' AND head = 0 ORDER BY seq LIMIT 1)",
+        (delivery.subject, &delivery.destination),
+    )?;
+    Ok(())
+}
+
+fn waiting(tx: &mut Tx<'_>, delivery: &Row, due_at: Timestamp, uncertain: bool, counts: bool) -> Outcome<()> {
+    tx.run(
+        "UPDATE deliveries SET state = 'waiting', due_at = ?2, uncertain = ?3, failures = failures + ?4, interrupted = 0 \
+         WHERE seq = ?1",
+        (delivery.seq, due_at.as_microsecond(), uncertain, counts),
+    )?;
+    tx.tally.waiting(&delivery.destination, 1);
+    Ok(())
+}
+
+/// A person must act. The delivery stays the head: its lane is closed (LANE-2).
+pub(super) fn park(tx: &mut Tx<'_>, delivery: &Row, exception: &NewException, uncertain: bool) -> Outcome<()> {
+    tx.run(
+        "UPDATE deliveries SET state = 'parked', uncertain = ?2, interrupted = 0 WHERE seq = ?1",
+        (delivery.seq, uncertain),
+    )?;
+    if delivery.state == "waiting" {
+        tx.tally.waiting(&delivery.destination, -1);
+    }
+    let behind = Behind { envelope: Some(delivery.envelope), delivery: Some(delivery.seq), payload: None };
+    exceptions::open(tx, exception, behind)
+}
+
+/// Parks a waiting head whose stored document cannot be used (BAK-2); one that moved on meanwhile is left alone.
+pub(super) fn park_damaged(
+    tx: &mut Tx<'_>,
+    id: DeliveryId,
+    complaint: &Complaint,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Outcome<()> {
+    let row = find(tx, id)?;
+    if row.state != "waiting" || !row.head {
+        return Ok(());
+    }
+    let subject = subjects::find(tx, row.subject)?;
+    let mut exception = complaint.exception(subject, now, entropy);
+    exception.destination = Some(row.destination.clone());
+    park(tx, &row, &exception, row.uncertain)?;
+    state::settle_state(tx, row.envelope)?;
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! Whose turn it is: heads of lanes that are due, without looking at what waits behind them.
+
+use bytes::Bytes;
+use rusqlite::{Connection, Row};
+
+use super::fault::Outcome;
+use super::tx;
+use crate::clock::{Timestamp, from_micros};
+use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId};
+use crate::envelope::keys::{Digest, IdempotencyKey};
+use crate::store::pack::unpack;
+use crate::store::view::{DueDelivery, Interrupted};
+use crate::store::write::{SealedRequest, Subject};
+use crate::store::{Slots, StoreError};
+
+/// A packed body as it stands in a row.
+#[derive(Debug)]
+struct Body {
+    packed: Vec<u8>,
+    plain_bytes: i64,
+    digest: [u8; 32],
+}
+
+impl Body {
+    fn open(&self) -> Result<Bytes, StoreError> {
+        unpack(&self.packed, usize::try_from(self.plain_bytes).unwrap_or(usize::MAX), &Digest(self.digest))
+    }
+}
+
+/// A delivery as it comes out of the file, its bodies still packed.
+#[derive(Debug)]
+pub(super) struct PackedDelivery {
+    delivery: DueDelivery,
+    envelope: EnvelopeId,
+    due_at: i64,
+    document: Body,
+    sealed: Option<PackedSeal>,
+    number: u32,
+    epoch: i64,
+}
+
+#[derive(Debug)]
+struct PackedSeal {
+    method: String,
+    url: String,
+    headers: String,
+    digest: [u8; 32],
+    body: Option<Body>,
+}
+
+impl PackedDelivery {
+    /// Its id.
+    pub(super) fn id(&self) -> DeliveryId {
+        self.delivery.id
+    }
+
+    /// The envelope it was made from, and the delivery with its plain bodies.
+    pub(super) fn open(self) -> Result<(EnvelopeId, DueDelivery), StoreError> {
+        let document = self.document.open()?;
+        let sealed = self.sealed.map(|seal| seal.open(&document)).transpose()?;
+        Ok((self.envelope, DueDelivery { document, sealed, ..self.delivery }))
+    }
+}
+
+impl PackedSeal {
+    fn open(self, document: &Bytes) -> Result<SealedRequest, StoreError> {
+        let headers = serde_json::from_str(&self.headers)
+            .map_err(|reason| StoreError::Corrupt(format!("sealed headers cannot be read: {reason}")))?;
+        let body = self.body.as_ref().map(Body::open).transpose()?;
+        Ok(SealedRequest {
+            method: self.method,
+            url: self.url,
+            headers,
+            body_is_document: body.is_none(),
+            body: body.unwrap_or_else(|| document.clone()),
+            digest: Digest(self.digest),
+        })
+    }
+}
+
+const COLUMNS: &str = "SELECT d.id, d.key, d.destination, s.kind, s.system, s.scope, s.id, d.purpose, d.attempts, \
+     d.failures, d.created_at, d.first_attempt_at, d.uncertain, o.id, o.kind, p.traceparent, e.id, d.due_at, \
+     o.plain_bytes, o.digest, o.body, r.method, r.url, r.headers, r.digest, r.body_bytes, r.body_digest, r.body, d.epoch \
+     FROM deliveries AS d JOIN subjects AS s ON s.seq = d.subject JOIN documents AS o ON o.seq = d.document \
+     JOIN envelopes AS e ON e.seq = d.envelope JOIN payloads AS p ON p.seq = e.payload \
+     LEFT JOIN sealed_requests AS r ON r.delivery = d.seq";
+
+fn packed(row: &Row<'_>) -> rusqlite::Result<PackedDelivery> {
+    let delivery = DueDelivery {
+        id: DeliveryId::from_bytes(row.get(0)?),
+        key: IdempotencyKey::from_stored(&row.get::<_, String>(1)?),
+        destination: row.get(2)?,
+        subject: Subject { kind: row.get(3)?, system: row.get(4)?, scope: row.get(5)?, id: row.get(6)? },
+        purpose: row.get(7)?,
+        attempts: row.get(8)?,
+        failures: row.get(9)?,
+        created_at: from_micros(row.get(10)?),
+        first_attempt_at: row.get::<_, Option<i64>>(11)?.map(from_micros),
+        uncertain: row.get(12)?,
+        sealed: None,
+        document_id: DocumentId::from_bytes(row.get(13)?),
+        document: Bytes::new(),
+        document_kind: row.get(14)?,
+        traceparent: row.get(15)?,
+    };
+    let document = Body { plain_bytes: row.get(18)?, digest: row.get(19)?, packed: row.get(20)? };
+    Ok(PackedDelivery {
+        number: delivery.attempts,
+        delivery,
+        envelope: EnvelopeId::from_bytes(row.get(16)?),
+        due_at: row.get(17)?,
+        document,
+        sealed: packed_seal(row)?,
+        epoch: row.get(28)?,
+    })
+}
+
+fn packed_seal(row: &Row<'_>) -> rusqlite::Result<Option<PackedSeal>> {
+    let Some(method) = row.get(21)? else { return Ok(None) };
+    let body = match row.get::<_, Option<Vec<u8>>>(27)? {
+        Some(packed) => Some(Body { plain_bytes: row.get(25)?, digest: row.get(26)?, packed }),
+        None => None,
+    };
+    Ok(Some(PackedSeal { method, url: row.get(22)?, headers: row.get(23)?, digest: row.get(24)?, body }))
+}
+
+/// The due heads of one destination, by index: what waits behind them or is not due costs nothing.
+pub(super) const DUE: &str = "WHERE d.destination = ?1 AND d.state = 'waiting' AND d.head = 1 AND d.due_at <= ?2 \
+     ORDER BY d.due_at LIMIT ?3";
+
+/// As [`DUE`], with the columns.
+pub(super) fn due_sql() -> String {
+    format!("{COLUMNS} {DUE}")
+}
+
+/// Due heads, oldest due first, at most as many a destination as it has free places.
+pub(super) fn due(conn: &Connection, now: Timestamp, slots: &[Slots]) -> Outcome<Vec<PackedDelivery>> {
+    let sql = due_sql();
+    let mut due = Vec::new();
+    for slot in slots.iter().filter(|slot| slot.free > 0) {
+        due.extend(tx::rows(conn, &sql, (&slot.destination, now.as_microsecond(), slot.free), packed)?);
+    }
+    due.sort_by_key(|delivery| delivery.due_at);
+    Ok(due)
+}
+
+/// One delivery, whatever its state.
+pub(super) fn one(conn: &Connection, id: DeliveryId) -> Outcome<Option<PackedDelivery>> {
+    tx::row(conn, &format!("{COLUMNS} WHERE d.id = ?1"), [id.as_bytes()], packed)
+}
+
+/// The earliest time of any waiting head: one step of the index a destination.
+pub(super) const NEXT_DUE: &str = "WITH RECURSIVE known (name) AS (\
+     SELECT MIN(destination) FROM deliveries WHERE state = 'waiting' AND head = 1 \
+     UNION ALL SELECT (SELECT MIN(destination) FROM deliveries \
+     WHERE state = 'waiting' AND head = 1 AND destination > known.name) FROM known WHERE known.name IS NOT NULL) \
+     SELECT MIN((SELECT MIN(due_at) FROM deliveries WHERE destination = known.name AND state = 'waiting' AND head = 1)) \
+     FROM known WHERE known.name IS NOT NULL";
+
+/// The earliest time of any waiting head.
+pub(super) fn next_due_at(conn: &Connection) -> Outcome<Option<Timestamp>> {
+    let at = tx::row(conn, NEXT_DUE, [], |row| row.get::<_, Option<i64>>(0))?.flatten();
+    Ok(at.map(from_micros))
+}
+
+/// What was in flight when the process before this one ended.
+pub(super) const INTERRUPTED: &str = "WHERE d.state = 'in_flight' AND d.interrupted = 1";
+
+/// As [`INTERRUPTED`], with the columns.
+pub(super) fn interrupted_sql() -> String {
+    format!("{COLUMNS} {INTERRUPTED}")
+}
+
+/// Attempts without an outcome from before this process, oldest first.
+pub(super) fn interrupted(conn: &Connection) -> Outcome<Vec<(PackedDelivery, Timestamp)>> {
+    let mut found = Vec::new();
+    for delivery in tx::rows(conn, &interrupted_sql(), [], packed)? {
+        let started_at = tx::row(
+            conn,
+            "SELECT a.started_at FROM attempts AS a JOIN deliveries AS d ON d.seq = a.delivery \
+             WHERE d.id = ?1 AND a.number = ?2",
+            (delivery.id().as_bytes(), delivery.number),
+            |row| row.get::<_, i64>(0),
+        )?;
+        found.push((delivery, from_micros(started_at.unwrap_or(0))));
+    }
+    found.sort_by_key(|(_, started_at)| *started_at);
+    Ok(found)
+}
+
+/// With the plain bodies.
+pub(super) fn open_interrupted(found: (PackedDelivery, Timestamp)) -> Result<Interrupted, StoreError> {
+    let (packed, started_at) = found;
+    let (number, epoch) = (packed.number, packed.epoch);
+    let (_, delivery) = packed.open()?;
+    Ok(Interrupted { delivery, number, epoch, started_at })
+}

@@ -1,0 +1,264 @@
+//! Intended effects: a delivery is made once a key (KEY-2), takes its place in its lane (P4), and starts at once when it
+//! is express and the lane is free.
+
+use std::collections::HashMap;
+
+use super::conclude::Target;
+use super::exceptions::{self, Ending};
+use super::fault::{Fault, Outcome};
+use super::state;
+use super::tx::{Tx, int};
+use crate::clock::Timestamp;
+use crate::envelope::ids::DeliveryId;
+use crate::envelope::keys::IdempotencyKey;
+use crate::store::pack::pack;
+use crate::store::write::{AttemptStart, Conclusion, NewDelivery, NewDocument, PackedBody, StartedAttempt};
+
+/// Sealed bodies that are not their document's, packed before the command reached the writer.
+pub(super) type Packs = HashMap<DeliveryId, PackedBody>;
+
+/// Packs what attempts seal beside their document.
+pub(super) fn pack_seals<'a>(starts: impl IntoIterator<Item = &'a AttemptStart>) -> Packs {
+    starts
+        .into_iter()
+        .filter_map(|start| Some((start.delivery, start.seal.as_ref()?)))
+        .filter(|(_, seal)| !seal.body_is_document)
+        .map(|(delivery, seal)| (delivery, pack(&seal.body)))
+        .collect()
+}
+
+/// The express attempts of a conclusion.
+pub(super) fn express(conclusion: &Conclusion) -> impl Iterator<Item = &AttemptStart> {
+    conclusion.deliveries.iter().filter_map(|delivery| delivery.express.as_ref())
+}
+
+/// What became of an intended effect.
+#[derive(Debug)]
+pub(super) enum Intended {
+    /// A new delivery whose first attempt is durable with this transaction.
+    Started(StartedAttempt),
+    /// A delivery, new or known, that is now this envelope's.
+    Taken,
+    /// This envelope's own delivery, sealed or final: nothing changed.
+    Kept,
+    /// Another envelope's delivery, in words.
+    Known(String),
+}
+
+/// Writes an intended effect down.
+pub(super) fn intend(
+    tx: &mut Tx<'_>,
+    target: Target,
+    new: &NewDelivery,
+    documents: &[NewDocument],
+    packs: &Packs,
+    at: Timestamp,
+) -> Outcome<Intended> {
+    let document = documents
+        .iter()
+        .find(|document| document.id == new.document)
+        .ok_or_else(|| Fault::not_allowed(format!("{} names {}, which is not with it", new.id, new.document)))?;
+    match known(tx, &new.key)? {
+        Some(known) => meet(tx, target, new, document, &known, at),
+        None => make(tx, target, new, document, packs, at),
+    }
+}
+
+/// A delivery that has the key already.
+struct Known {
+    seq: i64,
+    id: DeliveryId,
+    envelope: i64,
+    state: String,
+    sealed: bool,
+}
+
+fn known(tx: &Tx<'_>, key: &IdempotencyKey) -> Outcome<Option<Known>> {
+    tx.row("SELECT seq, id, envelope, state, sealed FROM deliveries WHERE key = ?1", [key.as_str()], |row| {
+        Ok(Known {
+            seq: row.get(0)?,
+            id: DeliveryId::from_bytes(row.get(1)?),
+            envelope: row.get(2)?,
+            state: row.get(3)?,
+            sealed: row.get(4)?,
+        })
+    })
+}
+
+fn make(
+    tx: &mut Tx<'_>,
+    target: Target,
+    new: &NewDelivery,
+    document: &NewDocument,
+    packs: &Packs,
+    at: Timestamp,
+) -> Outcome<Intended> {
+    let document = insert_document(tx, target.seq, document, at)?;
+    let head = lane_is_free(tx, target.subject, &new.destination)?;
+    let start = new.express.as_ref().filter(|start| head && start.seal.is_some() && start.document == new.document);
+    let place = Place { envelope: target.seq, subject: target.subject, document, head };
+    let seq = insert_delivery(tx, place, new, start, at)?;
+    let Some(start) = start else {
+        tx.tally.waiting(&new.destination, 1);
+        return Ok(Intended::Taken);
+    };
+    record_attempt(tx, seq, 1, start, packs)?;
+    Ok(Intended::Started(StartedAttempt { delivery: new.id, number: 1, epoch: 1 }))
+}
+
+/// A known delivery takes the newer document while nothing of it was sealed; else the newcomer has nothing to do.
+fn meet(
+    tx: &mut Tx<'_>,
+    target: Target,
+    new: &NewDelivery,
+    document: &NewDocument,
+    known: &Known,
+    at: Timestamp,
+) -> Outcome<Intended> {
+    let open = known.state == "waiting" || known.state == "parked";
+    if known.sealed || !open || known.envelope > target.seq {
+        return Ok(if known.envelope == target.seq { Intended::Kept } else { Intended::Known(in_words(known)) });
+    }
+    let document = insert_document(tx, target.seq, document, at)?;
+    tx.run(
+        "UPDATE deliveries SET document = ?2, envelope = ?3, state = 'waiting', due_at = ?4 WHERE seq = ?1",
+        (known.seq, document, target.seq, new.due_at.as_microsecond()),
+    )?;
+    let words = format!("overtaken by {}", target.id);
+    if known.state == "parked" {
+        tx.tally.waiting(&new.destination, 1);
+        let open = exceptions::of_delivery(tx, known.seq)?;
+        let state = if known.envelope == target.seq { "resolved" } else { "superseded" };
+        exceptions::close(tx, &open, Ending { state, resolution: &words, at })?;
+    }
+    if known.envelope != target.seq {
+        state::overtake(tx, known.envelope, &words)?;
+    }
+    Ok(Intended::Taken)
+}
+
+fn in_words(known: &Known) -> String {
+    let what = match known.state.as_str() {
+        "delivered" => "already delivered as",
+        "parked" => "waits for a person as",
+        "superseded" => "was replaced as",
+        "abandoned" => "was given up as",
+        _ => "under way as",
+    };
+    format!("{what} {}", known.id)
+}
+
+fn lane_is_free(tx: &Tx<'_>, subject: i64, destination: &str) -> Outcome<bool> {
+    let head = tx.row(
+        "SELECT 1 FROM deliveries WHERE subject = ?1 AND destination = ?2 AND head = 1",
+        (subject, destination),
+        |_| Ok(()),
+    )?;
+    Ok(head.is_none())
+}
+
+/// Writes a document down; its row.
+pub(super) fn insert_document(tx: &Tx<'_>, envelope: i64, document: &NewDocument, at: Timestamp) -> Outcome<i64> {
+    tx.insert(
+        "INSERT INTO documents (id, envelope, kind, schema, destination, mappings_version, created_at, plain_bytes, \
+         digest, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        rusqlite::params![
+            document.id.as_bytes(),
+            envelope,
+            document.kind,
+            document.schema,
+            document.destination,
+            i64::try_from(document.mappings_version).unwrap_or(i64::MAX),
+            at.as_microsecond(),
+            int(document.body.plain_bytes),
+            document.body.digest.0,
+            document.body.packed.as_ref(),
+        ],
+    )
+}
+
+/// Where a new delivery belongs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// The envelope it was made from.
+    pub(super) envelope: i64,
+    /// With the destination its lane.
+    pub(super) subject: i64,
+    /// What it sends.
+    pub(super) document: i64,
+    /// It is the lane's turn at once.
+    pub(super) head: bool,
+}
+
+/// Writes a delivery down, in flight if `start` is given, else waiting; its row.
+pub(super) fn insert_delivery(
+    tx: &Tx<'_>,
+    place: Place,
+    new: &NewDelivery,
+    start: Option<&AttemptStart>,
+    at: Timestamp,
+) -> Outcome<i64> {
+    let started = i64::from(start.is_some());
+    tx.insert(
+        "INSERT INTO deliveries (id, key, destination, subject, envelope, document, purpose, revision, generation, state, \
+         head, sealed, epoch, attempts, due_at, created_at, first_attempt_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?12, ?13, ?14, ?15)",
+        rusqlite::params![
+            new.id.as_bytes(),
+            new.key.as_str(),
+            new.destination,
+            place.subject,
+            place.envelope,
+            place.document,
+            new.purpose,
+            new.revision,
+            new.generation,
+            if start.is_some() { "in_flight" } else { "waiting" },
+            place.head,
+            started,
+            new.due_at.as_microsecond(),
+            at.as_microsecond(),
+            start.map(|start| start.started_at.as_microsecond()),
+        ],
+    )
+}
+
+/// Step 2 of the attempt protocol (ATT-1): the attempt's row, and the sealed request if this attempt seals it (KEY-5).
+pub(super) fn record_attempt(
+    tx: &Tx<'_>,
+    delivery: i64,
+    epoch: i64,
+    start: &AttemptStart,
+    packs: &Packs,
+) -> Outcome<()> {
+    tx.run(
+        "INSERT INTO attempts (delivery, number, epoch, started_at, deadline, config_version) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (
+            delivery,
+            start.number,
+            epoch,
+            start.started_at.as_microsecond(),
+            start.deadline.as_microsecond(),
+            &start.config_version,
+        ),
+    )?;
+    let Some(seal) = &start.seal else { return Ok(()) };
+    let body = packs.get(&start.delivery);
+    let headers = serde_json::to_string(&seal.headers).expect("pairs of text are JSON");
+    tx.run(
+        "INSERT INTO sealed_requests (delivery, method, url, headers, digest, body_bytes, body_digest, body) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        rusqlite::params![
+            delivery,
+            seal.method,
+            seal.url,
+            headers,
+            seal.digest.0,
+            int(seal.body.len()),
+            body.map(|body| body.digest.0),
+            body.map(|body| body.packed.as_ref()),
+        ],
+    )?;
+    Ok(())
+}

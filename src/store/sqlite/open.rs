@@ -1,0 +1,232 @@
+//! What is checked before a store is used (ACK-2, RUN-1): the library, the disk, other processes, pragmas, the file
+//! itself, and its schema.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::migrations;
+use crate::clock::Entropy;
+use crate::store::StoreError;
+use crate::store::view::StoreReport;
+
+/// Older libraries can lose committed data when a checkpoint races with a reset of the log.
+const LIBRARY_MIN: i32 = 3_051_003;
+/// Short verbs of other processes write for milliseconds; who waits longer is told.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// A file up to this size is checked whole before it is used; a larger one in the background.
+const CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A checked store file.
+pub(super) struct Opened {
+    pub(super) conn: Connection,
+    pub(super) report: StoreReport,
+    /// Held for life by the one process that serves.
+    pub(super) lock: Option<File>,
+    /// The file is too large to be checked before it is used.
+    pub(super) check_later: bool,
+}
+
+/// Opens and checks the file.
+pub(super) fn open(path: &Path, exclusive: bool, entropy: &dyn Entropy) -> Result<Opened, StoreError> {
+    check_library(rusqlite::version_number())?;
+    check_disk(path)?;
+    let lock = if exclusive { Some(lock(path)?) } else { None };
+    let conn = connect(path)?;
+    let mut problems = Vec::new();
+    let large = std::fs::metadata(path).is_ok_and(|file| file.len() > CHECK_BYTES_MAX);
+    if !large {
+        problems = quick_check(&conn)?;
+    }
+    if exclusive && !problems.is_empty() {
+        return Err(StoreError::Corrupt(format!(
+            "{}; keep the file and restore the latest backup beside it",
+            problems.join("; ")
+        )));
+    }
+    let known = migrations::version(&conn)?;
+    if !exclusive && known > 0 && known < migrations::newest() && is_served(path)? {
+        return Err(StoreError::Unusable(
+            "the running service is older than this command: restart the service first".to_owned(),
+        ));
+    }
+    let schema_version = migrations::migrate(&conn, entropy)?;
+    let report = StoreReport {
+        engine: format!("SQLite {}", rusqlite::version()),
+        settings: settings(&conn)?,
+        schema_version,
+        installation_id: migrations::installation_id(&conn)?,
+        problems,
+    };
+    Ok(Opened { conn, report, lock, check_later: exclusive && large })
+}
+
+pub(super) fn check_library(version: i32) -> Result<(), StoreError> {
+    if version < LIBRARY_MIN {
+        return Err(StoreError::Unusable(format!(
+            "SQLite library {version} is older than {LIBRARY_MIN}, which fixes a loss of committed data"
+        )));
+    }
+    Ok(())
+}
+
+/// A connection that writes, with every setting read back.
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(|reason| unusable(path, &reason))?;
+    conn.busy_timeout(BUSY_TIMEOUT).map_err(|reason| unusable(path, &reason))?;
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0; \
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;",
+    )
+    .map_err(|reason| unusable(path, &reason))?;
+    conn.set_prepared_statement_cache_capacity(256);
+    check_settings(&settings(&conn)?)?;
+    Ok(conn)
+}
+
+/// A connection that only reads.
+pub(super) fn connect_reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(|reason| unusable(path, &reason))?;
+    conn.busy_timeout(BUSY_TIMEOUT).map_err(|reason| unusable(path, &reason))?;
+    conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000;")
+        .map_err(|reason| unusable(path, &reason))?;
+    conn.set_prepared_statement_cache_capacity(128);
+    Ok(conn)
+}
+
+const WANTED: [(&str, &str); 4] =
+    [("journal_mode", "wal"), ("synchronous", "2"), ("foreign_keys", "1"), ("wal_autocheckpoint", "0")];
+
+fn settings(conn: &Connection) -> Result<Vec<(String, String)>, StoreError> {
+    WANTED
+        .iter()
+        .map(|(name, _)| {
+            let value = conn.query_row(&format!("PRAGMA {name}"), [], |row| {
+                Ok(match row.get_ref(0)? {
+                    rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                    other => other.as_i64().map(|number| number.to_string()).unwrap_or_default(),
+                })
+            });
+            Ok(((*name).to_owned(), value.map_err(|reason| StoreError::Unusable(reason.to_string()))?))
+        })
+        .collect()
+}
+
+pub(super) fn check_settings(settings: &[(String, String)]) -> Result<(), StoreError> {
+    for (name, wanted) in WANTED {
+        let value = settings.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);
+        if value != wanted {
+            return Err(StoreError::Unusable(format!("the setting {name} is \"{value}\" and must be \"{wanted}\"")));
+        }
+    }
+    Ok(())
+}
+
+/// What SQLite finds wrong with the file; empty when it is sound.
+pub(super) fn quick_check(conn: &Connection) -> Result<Vec<String>, StoreError> {
+    let check = || -> rusqlite::Result<Vec<String>> {
+        let mut statement = conn.prepare("PRAGMA quick_check(10)")?;
+        statement.query_map([], |row| row.get(0))?.collect()
+    };
+    match check() {
+        Ok(lines) => Ok(lines.into_iter().filter(|line| line != "ok").collect()),
+        Err(error) => Ok(vec![error.to_string()]),
+    }
+}
+
+fn unusable(path: &Path, reason: &rusqlite::Error) -> StoreError {
+    StoreError::Unusable(format!("{}: {reason}", path.display()))
+}
+
+// ---- other processes ---------------------------------------------------------------------------------------------
+
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".serve.lock");
+    name.into()
+}
+
+/// Takes the place of the one process that serves this file. The lock goes with the process, however it ends.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let name = lock_path(path);
+    let failed = |reason: std::io::Error| StoreError::Unusable(format!("{}: {reason}", name.display()));
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&name).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0).map_err(failed)?;
+            file.rewind().map_err(failed)?;
+            write!(file, "{}", std::process::id()).map_err(failed)?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let read = file.read_to_string(&mut holder);
+            let holder = if read.is_ok() && !holder.is_empty() { holder } else { "unknown".to_owned() };
+            Err(StoreError::Unusable(format!(
+                "another `crossdock serve` (process {holder}) serves {}: stop it first",
+                path.display()
+            )))
+        }
+        Err(TryLockError::Error(reason)) => Err(failed(reason)),
+    }
+}
+
+/// Whether some process serves this file now.
+fn is_served(path: &Path) -> Result<bool, StoreError> {
+    let Ok(file) = File::open(lock_path(path)) else { return Ok(false) };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(reason)) => Err(StoreError::Unusable(reason.to_string())),
+    }
+}
+
+// ---- the disk ----------------------------------------------------------------------------------------------------
+
+/// File systems that are served over a network or by another process: their locks and flushes are not what they say.
+#[cfg(target_os = "linux")]
+const REMOTE: [(u32, &str); 9] = [
+    (0x6969, "nfs"),
+    (0x517b, "smb"),
+    (0xfe53_4d42, "smb2"),
+    (0xff53_4d42, "cifs"),
+    (0x6573_5546, "fuse"),
+    (0x0102_1997, "9p"),
+    (0x5346_414f, "afs"),
+    (0x00c3_6400, "ceph"),
+    (0x7375_7245, "coda"),
+];
+
+fn check_disk(path: &Path) -> Result<(), StoreError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if !folder.is_dir() {
+        return Err(StoreError::Unusable(format!("the folder {} does not exist", folder.display())));
+    }
+    #[cfg(target_os = "linux")]
+    {
+        let disk = rustix::fs::statfs(folder)
+            .map_err(|reason| StoreError::Unusable(format!("{}: {reason}", folder.display())))?;
+        check_kind(disk.f_type.cast_unsigned() & 0xffff_ffff, folder)?;
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+pub(super) fn check_kind(magic: u64, folder: &Path) -> Result<(), StoreError> {
+    match REMOTE.iter().find(|(known, _)| u64::from(*known) == magic) {
+        Some((_, name)) => Err(StoreError::Unusable(format!(
+            "{} is on a {name} file system; the store needs a local disk",
+            folder.display()
+        ))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,119 @@
+//! Counts that must be cheap to read at ten million rows: kept beside what they count, in the same transaction.
+//!
+//! A command changes a [`Tally`] in memory; the writer adds the sum of a group to the `tallies` table before its commit,
+//! so a count costs one row a group and never drifts from what was committed. Only differences are written: another
+//! process may change the same counts between two groups.
+
+use rusqlite::Connection;
+
+use super::fault::Outcome;
+use super::state::EnvelopeState;
+use crate::store::view::Ledger;
+
+/// Envelopes ever accepted.
+pub(super) const ACCEPTED: &str = "accepted";
+/// Envelopes not concluded yet.
+pub(super) const UNPROCESSED: &str = "unprocessed";
+/// Prefix: waiting deliveries of a destination.
+pub(super) const WAITING: &str = "waiting:";
+/// Prefix: open exceptions of a code.
+pub(super) const OPEN: &str = "open:";
+
+/// Changes of counts, not written yet.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    accepted: i64,
+    unprocessed: i64,
+    states: [i64; EnvelopeState::ALL.len()],
+    named: Vec<(&'static str, String, i64)>,
+}
+
+impl Tally {
+    /// A new envelope, in this column of the ledger.
+    pub(super) fn accept(&mut self, state: EnvelopeState) {
+        self.accepted += 1;
+        self.states[state as usize] += 1;
+    }
+
+    /// An envelope changes its column.
+    pub(super) fn shift(&mut self, from: EnvelopeState, to: EnvelopeState) {
+        self.states[from as usize] -= 1;
+        self.states[to as usize] += 1;
+    }
+
+    /// Envelopes come to or leave the processor.
+    pub(super) fn unprocessed(&mut self, by: i64) {
+        self.unprocessed += by;
+    }
+
+    /// Deliveries of a destination begin or cease to wait.
+    pub(super) fn waiting(&mut self, destination: &str, by: i64) {
+        self.name(WAITING, destination, by);
+    }
+
+    /// Exceptions of a code open or close.
+    pub(super) fn open(&mut self, code: &str, by: i64) {
+        self.name(OPEN, code, by);
+    }
+
+    fn name(&mut self, prefix: &'static str, name: &str, by: i64) {
+        match self.named.iter_mut().find(|(known_prefix, known, _)| *known_prefix == prefix && known == name) {
+            Some((_, _, n)) => *n += by,
+            None => self.named.push((prefix, name.to_owned(), by)),
+        }
+    }
+
+    /// Takes over what another command of the same group changed.
+    pub(super) fn absorb(&mut self, other: Tally) {
+        self.accepted += other.accepted;
+        self.unprocessed += other.unprocessed;
+        for (sum, by) in self.states.iter_mut().zip(other.states) {
+            *sum += by;
+        }
+        for (prefix, name, by) in other.named {
+            self.name(prefix, &name, by);
+        }
+    }
+
+    /// Adds the changes to the table, inside the transaction they belong to.
+    pub(super) fn write(&self, conn: &Connection) -> Outcome<()> {
+        add(conn, ACCEPTED, self.accepted)?;
+        add(conn, UNPROCESSED, self.unprocessed)?;
+        for state in EnvelopeState::ALL {
+            add(conn, state.as_str(), self.states[state as usize])?;
+        }
+        for (prefix, name, by) in &self.named {
+            add(conn, &format!("{prefix}{name}"), *by)?;
+        }
+        Ok(())
+    }
+}
+
+fn add(conn: &Connection, name: &str, by: i64) -> Outcome<()> {
+    if by != 0 {
+        conn.prepare_cached(
+            "INSERT INTO tallies (name, n) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET n = n + excluded.n",
+        )?
+        .execute((name, by))?;
+    }
+    Ok(())
+}
+
+/// All counts as they stand.
+pub(super) fn all(conn: &Connection) -> Outcome<Vec<(String, i64)>> {
+    super::tx::rows(conn, "SELECT name, n FROM tallies ORDER BY name", [], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// The ledger as it stands: half a dozen rows, whatever the size of the store.
+pub(super) fn ledger(conn: &Connection) -> Outcome<Ledger> {
+    let counts = all(conn)?;
+    let of = |name: &str| counts.iter().find(|(known, _)| known == name).map_or(0, |(_, n)| super::tx::count(*n));
+    Ok(Ledger {
+        accepted: of(ACCEPTED),
+        done: of(EnvelopeState::Done.as_str()),
+        ignored: of(EnvelopeState::Ignored.as_str()),
+        superseded: of(EnvelopeState::Superseded.as_str()),
+        exception: of(EnvelopeState::Exception.as_str()),
+        due: of(EnvelopeState::Received.as_str()),
+    })
+}

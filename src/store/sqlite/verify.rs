@@ -1,0 +1,96 @@
+//! The slow look at everything: what is kept for speed, compared with what it is kept about. For `doctor` and tests.
+
+use rusqlite::Connection;
+
+use super::audit;
+use super::fault::Outcome;
+use super::state;
+use super::tx::{self, Tx};
+
+/// Statements that must find nothing, with what it means if they do.
+const NEVER: &[(&str, &str)] = &[
+    (
+        "a lane has open deliveries and no head",
+        "SELECT DISTINCT id FROM deliveries AS d WHERE state IN ('waiting', 'in_flight', 'parked') AND NOT EXISTS \
+         (SELECT 1 FROM deliveries AS h WHERE h.subject = d.subject AND h.destination = d.destination AND h.head = 1)",
+    ),
+    (
+        "a parked delivery has no open exception (P6)",
+        "SELECT id FROM deliveries AS d WHERE state = 'parked' AND NOT EXISTS \
+         (SELECT 1 FROM exceptions AS x WHERE x.delivery = d.seq AND x.state = 'open')",
+    ),
+    (
+        "a subject has unconcluded envelopes and none has its turn",
+        "SELECT id FROM envelopes AS e WHERE turn IS NOT NULL AND NOT EXISTS \
+         (SELECT 1 FROM envelopes AS h WHERE h.subject = e.subject AND h.turn IN ('ready', 'begun'))",
+    ),
+    (
+        "an envelope has its turn before an earlier one of its subject",
+        "SELECT id FROM envelopes AS e WHERE turn IN ('ready', 'begun') AND EXISTS \
+         (SELECT 1 FROM envelopes AS b WHERE b.subject = e.subject AND b.turn IS NOT NULL AND b.seq < e.seq)",
+    ),
+    (
+        "a sealed delivery has no sealed request",
+        "SELECT id FROM deliveries AS d WHERE (sealed = 1) <> EXISTS \
+         (SELECT 1 FROM sealed_requests AS r WHERE r.delivery = d.seq)",
+    ),
+    (
+        "a delivery in flight has no open attempt of its epoch (ATT-1)",
+        "SELECT id FROM deliveries AS d WHERE state = 'in_flight' AND NOT EXISTS (SELECT 1 FROM attempts AS a \
+         WHERE a.delivery = d.seq AND a.number = d.attempts AND a.epoch = d.epoch AND a.finished_at IS NULL)",
+    ),
+];
+
+/// Counts that are kept, and how they are counted afresh.
+const COUNTED: &str = "SELECT 'accepted', COUNT(*) FROM envelopes \
+     UNION ALL SELECT 'unprocessed', COUNT(*) FROM envelopes WHERE turn IS NOT NULL \
+     UNION ALL SELECT state, COUNT(*) FROM envelopes GROUP BY state \
+     UNION ALL SELECT 'waiting:' || destination, COUNT(*) FROM deliveries WHERE state = 'waiting' GROUP BY destination \
+     UNION ALL SELECT 'open:' || code, COUNT(*) FROM exceptions WHERE state = 'open' GROUP BY code";
+
+/// Everything that does not agree, in words; empty when all does.
+pub(super) fn findings(conn: &Connection) -> Outcome<Vec<String>> {
+    let mut findings = Vec::new();
+    for (meaning, sql) in NEVER {
+        for id in tx::rows(conn, sql, [], |row| row.get::<_, Vec<u8>>(0))? {
+            findings.push(format!("{meaning}: {}", data_encoding::HEXLOWER.encode(&id)));
+        }
+    }
+    compare_counts(conn, &mut findings)?;
+    compare_states(conn, &mut findings)?;
+    if let Some(seq) = audit::first_broken(conn)? {
+        findings.push(format!("the audit chain is broken at row {seq}"));
+    }
+    Ok(findings)
+}
+
+fn compare_counts(conn: &Connection, findings: &mut Vec<String>) -> Outcome<()> {
+    let counted = tx::rows(conn, COUNTED, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+    let kept = super::tally::all(conn)?;
+    let of =
+        |counts: &[(String, i64)], name: &str| counts.iter().find(|(known, _)| known == name).map_or(0, |(_, n)| *n);
+    for (name, n) in &counted {
+        if of(&kept, name) != *n {
+            findings.push(format!("{name} is kept as {} and counts {n}", of(&kept, name)));
+        }
+    }
+    for (name, n) in kept.iter().filter(|(_, n)| *n != 0) {
+        if !counted.iter().any(|(known, _)| known == name) {
+            findings.push(format!("{name} is kept as {n} and counts 0"));
+        }
+    }
+    Ok(())
+}
+
+fn compare_states(conn: &Connection, findings: &mut Vec<String>) -> Outcome<()> {
+    let tx = Tx::new(conn);
+    let envelopes =
+        tx.rows("SELECT seq, state FROM envelopes", [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    for (seq, kept) in envelopes {
+        let derived = state::derive(&tx, seq)?;
+        if derived.as_str() != kept {
+            findings.push(format!("envelope row {seq} is kept as {kept} and is {}", derived.as_str()));
+        }
+    }
+    Ok(())
+}

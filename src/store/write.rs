@@ -1,0 +1,401 @@
+//! What the rooms hand to the store: arrivals, conclusions, attempts, settlements, operators' acts.
+
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId, TokenId};
+use crate::envelope::keys::{Digest, EventKey, IdempotencyKey};
+
+/// What a record is about, and with it the lane it travels in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject {
+    /// `order`, `stock`, …; `unknown` where the payload does not say.
+    pub kind: String,
+    /// The Commerce instance that owns it.
+    pub system: String,
+    /// The decimal store id for orders; empty for subjects without one.
+    pub scope: String,
+    /// `increment_id`, SKU, …, byte for byte.
+    pub id: String,
+}
+
+/// A body as it is kept: compressed, with the digest of the plain bytes (BAK-2).
+#[derive(Clone, Debug)]
+pub struct PackedBody {
+    /// zstd frame.
+    pub packed: Bytes,
+    /// Length of the plain bytes.
+    pub plain_bytes: usize,
+    /// SHA-256 of the plain bytes.
+    pub digest: Digest,
+}
+
+/// One verified request, ready to be written down (ACK-1). All its records become durable together, or none (ACK-7).
+#[derive(Debug)]
+pub struct Arrival {
+    /// Configured name of the origin.
+    pub origin: String,
+    /// The request body, exactly as verified.
+    pub body: PackedBody,
+    /// Allow-listed request headers as a JSON object; never credentials or signatures.
+    pub headers: String,
+    /// Scheme that verified it, e.g. `rsa-signature` or `header+hmac`.
+    pub verification: String,
+    /// Version of the configuration that accepted it.
+    pub config_version: String,
+    /// For correlation.
+    pub request_id: RequestId,
+    /// A well-formed `traceparent` of the sender (ATT-4).
+    pub traceparent: Option<String>,
+    /// When the last byte was read.
+    pub received_at: Timestamp,
+    /// The records of the body, at least one.
+    pub records: Vec<ArrivedRecord>,
+}
+
+/// One record of an [`Arrival`]; becomes an envelope unless it is a duplicate.
+#[derive(Debug)]
+pub struct ArrivedRecord {
+    /// Its id if it is new.
+    pub id: EnvelopeId,
+    /// JSON pointer of the record inside the body; empty for the whole body.
+    pub path: String,
+    /// `order`, `order_change`, …, `unknown`.
+    pub kind: String,
+    /// `eventName` of a webhook, when it names one.
+    pub event_name: Option<String>,
+    /// Identity at the origin (DED-1).
+    pub event_key: EventKey,
+    /// Digest of the canonical content, which tells a duplicate from a conflict.
+    pub content: Digest,
+    /// What it is about.
+    pub subject: Subject,
+    /// What the processor already concluded (express lane, or a record parked at the door); `None` leaves the record
+    /// to the processor.
+    pub conclusion: Option<Conclusion>,
+    /// Opened when the event key is known with other content (answers per origin, section 3).
+    pub on_conflict: Option<NewException>,
+}
+
+/// What became of one record, in the order sent.
+#[derive(Debug)]
+pub enum Receipt {
+    /// Written for the first time.
+    First {
+        /// Express deliveries whose lane was free and whose first attempt is now durably started: send them.
+        started: Vec<StartedAttempt>,
+        /// There is something for the processor or the delivery worker to pick up.
+        work_left: bool,
+    },
+    /// Same key, same content: `first` is the envelope that stands.
+    Duplicate {
+        /// The first envelope.
+        first: EnvelopeId,
+    },
+    /// Same key, other content.
+    Conflict {
+        /// The first envelope.
+        first: EnvelopeId,
+    },
+}
+
+/// What processing one envelope came to; written in one transaction.
+#[derive(Debug, Default)]
+pub struct Conclusion {
+    /// What is worth listing about the subject.
+    pub facts: SubjectFacts,
+    /// Documents made, one a destination.
+    pub documents: Vec<NewDocument>,
+    /// Intended effects. A key that exists already makes no second delivery (KEY-2): if the known one is not sealed yet
+    /// it takes this document, else nothing changes.
+    pub deliveries: Vec<NewDelivery>,
+    /// Exceptions opened.
+    pub exceptions: Vec<NewException>,
+    /// Reason when nothing is to be done; `None` when there are deliveries or exceptions.
+    pub ignored: Option<String>,
+    /// Why each document goes where it goes, in words, for the timeline.
+    pub explanation: String,
+}
+
+/// Facts of an order for lists and timelines; all optional because a parked record may lack any of them.
+#[derive(Clone, Debug, Default)]
+pub struct SubjectFacts {
+    /// Commerce's `entity_id`.
+    pub entity_id: Option<String>,
+    /// Commerce's `state`.
+    pub state: Option<String>,
+    /// Commerce's `status`.
+    pub status: Option<String>,
+    /// `created_at` in Commerce.
+    pub placed_at: Option<Timestamp>,
+    /// `updated_at` in Commerce: with it the store never lets an older report overwrite a newer one.
+    pub updated_at: Option<Timestamp>,
+    /// ISO code of the order currency.
+    pub currency: Option<String>,
+    /// Order currency, digits as sent.
+    pub grand_total: Option<String>,
+}
+
+/// A canonical document.
+#[derive(Clone, Debug)]
+pub struct NewDocument {
+    /// Its id.
+    pub id: DocumentId,
+    /// Document kind of a route, e.g. `order`.
+    pub kind: String,
+    /// `crossdock.sales_order.v1`, …
+    pub schema: String,
+    /// Destination it was made for.
+    pub destination: String,
+    /// JSON text, packed.
+    pub body: PackedBody,
+    /// Version of the mappings it was made with.
+    pub mappings_version: u64,
+}
+
+/// An intended effect at one destination.
+#[derive(Debug)]
+pub struct NewDelivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Unique (KEY-2).
+    pub key: IdempotencyKey,
+    /// Configured name.
+    pub destination: String,
+    /// The document to send: one of [`Conclusion::documents`].
+    pub document: DocumentId,
+    /// `order.create`, …
+    pub purpose: String,
+    /// Empty for create.
+    pub revision: String,
+    /// KEY-3.
+    pub generation: u32,
+    /// Earliest time of the first attempt.
+    pub due_at: Timestamp,
+    /// Present: if the lane is free, start attempt 1 in this very transaction.
+    pub express: Option<AttemptStart>,
+}
+
+/// The request as it will be sent on every attempt (KEY-5): no credentials, no date, no trace.
+#[derive(Clone, Debug)]
+pub struct SealedRequest {
+    /// `POST`, …
+    pub method: String,
+    /// Absolute URL.
+    pub url: String,
+    /// Names in lower case, in sending order.
+    pub headers: Vec<(String, String)>,
+    /// Body bytes.
+    pub body: Bytes,
+    /// SHA-256 over method, URL, headers and body, joined with their lengths.
+    pub digest: Digest,
+    /// The body is byte for byte the document's: the store need not keep it twice.
+    pub body_is_document: bool,
+}
+
+/// Step 2 of the attempt protocol: what is committed before a byte leaves (ATT-1).
+#[derive(Clone, Debug)]
+pub struct AttemptStart {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// From 1.
+    pub number: u32,
+    /// The document that was rendered. A delivery not sealed yet may take a newer one at any moment: an attempt made from
+    /// another document than the present one is not started.
+    pub document: DocumentId,
+    /// Present on the attempt that seals the request; later attempts send what is stored.
+    pub seal: Option<SealedRequest>,
+    /// When it starts.
+    pub started_at: Timestamp,
+    /// When the worker gives up waiting.
+    pub deadline: Timestamp,
+    /// Version of the configuration in force.
+    pub config_version: String,
+}
+
+/// An attempt that is now durable: send it.
+#[derive(Clone, Debug)]
+pub struct StartedAttempt {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// From 1.
+    pub number: u32,
+    /// Fences a later settlement (REP-4).
+    pub epoch: i64,
+}
+
+/// Step 4 of the attempt protocol: what was seen, and what follows. Nothing changes unless the epoch still matches;
+/// evidence is kept all the same (ATT-2), and a delivery that was applied stays applied.
+#[derive(Debug)]
+pub struct Settlement {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The attempt.
+    pub number: u32,
+    /// As handed out with the start.
+    pub epoch: i64,
+    /// What was seen on the wire.
+    pub seen: AttemptSeen,
+    /// What follows.
+    pub next: NextState,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Evidence of one attempt.
+#[derive(Clone, Debug, Default)]
+pub struct AttemptSeen {
+    /// `accepted`, `already_applied`, `rejected`, `credential`, `throttled`, `unavailable`, `uncertain`.
+    pub outcome: String,
+    /// HTTP status, if an answer came.
+    pub status: Option<u16>,
+    /// One sentence.
+    pub detail: String,
+    /// Start of the response body as text, at most 4 KiB; never headers with secrets.
+    pub response: Option<String>,
+    /// From first byte out to last byte in.
+    pub duration_us: Option<u64>,
+}
+
+/// Where a delivery goes after an attempt.
+#[derive(Debug)]
+pub enum NextState {
+    /// Applied. Final.
+    Delivered {
+        /// The destination's own id or number of what it made, if it says.
+        receipt: Option<String>,
+    },
+    /// To be tried again.
+    Waiting {
+        /// Not before.
+        due_at: Timestamp,
+        /// The last attempt may have taken effect: shown to people, and the same sealed bytes go out again.
+        uncertain: bool,
+        /// Whether this attempt counts against the retry schedule (RET-2).
+        counts: bool,
+    },
+    /// A person must act; the lane stays closed (LANE-2).
+    Parked {
+        /// Why.
+        exception: Box<NewException>,
+        /// The last attempt may have taken effect.
+        uncertain: bool,
+    },
+}
+
+/// A business record somebody owns.
+#[derive(Clone, Debug)]
+pub struct NewException {
+    /// Its id.
+    pub id: ExceptionId,
+    /// From the catalogue.
+    pub code: String,
+    /// `warning`, `error`, `critical`.
+    pub severity: String,
+    /// `operations`, `finance`, `integration`.
+    pub owner: String,
+    /// What it is about.
+    pub subject: Subject,
+    /// Destination it concerns, if one.
+    pub destination: Option<String>,
+    /// Delivery it concerns, if one.
+    pub delivery: Option<DeliveryId>,
+    /// Path in the payload.
+    pub path: String,
+    /// Value seen there, shortened.
+    pub value: Option<String>,
+    /// What is wrong, in a sentence.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+    /// Equal for alike causes.
+    pub fingerprint: String,
+    /// When.
+    pub opened_at: Timestamp,
+}
+
+/// Who did something, and from where; written with the effect in one transaction (API-5).
+#[derive(Clone, Debug)]
+pub struct Act {
+    /// `token:NAME`, `cli:USER`, `system`.
+    pub actor: String,
+    /// `exception.replay`, `mappings.import`, `token.create`, …
+    pub action: String,
+    /// What was acted on.
+    pub target: String,
+    /// JSON text, or empty.
+    pub before: String,
+    /// JSON text, or empty.
+    pub after: String,
+    /// Given by the person, or empty.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A person's replay of one envelope: its open exceptions close, what was concluded anew is written (one transaction).
+#[derive(Debug)]
+pub struct Replay {
+    /// The envelope processed again.
+    pub envelope: EnvelopeId,
+    /// The new conclusion.
+    pub conclusion: Conclusion,
+    /// Who asked.
+    pub act: Act,
+}
+
+/// A person's decision about a parked delivery (one transaction; its open exceptions close).
+#[derive(Debug)]
+pub struct Decision {
+    /// The delivery, which must be parked.
+    pub delivery: DeliveryId,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// Who decided.
+    pub act: Act,
+}
+
+/// What a person decided about a parked delivery.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Send the sealed bytes with the same key again (KEY-4).
+    Retry {
+        /// Not before.
+        due_at: Timestamp,
+    },
+    /// The content changed after a definite *not applied* (KEY-3 a): this delivery ends as superseded, the successor
+    /// (next generation) takes its place in the lane.
+    Replace {
+        /// The new document.
+        document: NewDocument,
+        /// The new delivery.
+        delivery: NewDelivery,
+    },
+    /// The person looked: the destination has it.
+    Applied {
+        /// Its number there.
+        receipt: Option<String>,
+    },
+    /// It shall not be sent.
+    Abandon {
+        /// Why, shown in the timeline.
+        reason: String,
+    },
+}
+
+/// A new API token; only the digest of its secret is kept.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// Its id.
+    pub id: TokenId,
+    /// Unique among tokens that are not revoked.
+    pub name: String,
+    /// `viewer`, `operator`, `admin`.
+    pub role: String,
+    /// SHA-256 of the secret.
+    pub secret: Digest,
+    /// When.
+    pub created_at: Timestamp,
+    /// No longer valid after.
+    pub expires_at: Option<Timestamp>,
+}

@@ -1,0 +1,14 @@
+//! The API's routers over a real store: roles, errors, lists, tables, keys. Every answer is checked against
+//! `openapi.yaml` on its way to the test.
+
+#[path = "../contract/mod.rs"]
+mod contract;
+mod support;
+
+mod errors;
+mod expand;
+mod lists;
+mod mappings;
+mod outside;
+mod repairs;
+mod roles;

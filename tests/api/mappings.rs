@@ -1,0 +1,100 @@
+//! Mapping tables in and out.
+
+use axum::http::StatusCode;
+use crossdock::access::roles::Role;
+use serde_json::json;
+
+use crate::support::{Answered, Site};
+
+async fn put(site: &Site, kind: &str, body: &str) -> Answered {
+    site.call(Role::Operator, "PUT", "/mappings/skus", &[("content-type", kind)], body).await
+}
+
+#[tokio::test]
+async fn api_3_a_table_goes_out_as_csv_and_comes_back_the_same() {
+    let site = Site::open().await;
+    let rows = json!({ "items": [
+        { "key": "24-WG085", "value": "10042", "destination": "" },
+        { "key": "=HYPERLINK(\"http://x\")", "value": "-1", "destination": "erp" },
+        { "key": "say \"hi\", you", "value": "Ärmel 🧵", "destination": "" },
+    ] });
+    assert_eq!(put(&site, "application/json", &rows.to_string()).await.status, StatusCode::OK);
+    let csv = site.call(Role::Viewer, "GET", "/mappings/skus", &[("accept", "text/csv")], "").await;
+    assert!(csv.header("content-type").starts_with("text/csv"));
+    assert!(csv.text.contains("\"'=HYPERLINK(\"\"http://x\"\")\",'-1,erp"), "{}", csv.text);
+    let before = site.get("/mappings/skus").await.json();
+    assert_eq!(put(&site, "text/csv; charset=utf-8", &csv.text).await.status, StatusCode::OK);
+    let after = site.get("/mappings/skus").await.json();
+    assert_eq!(before, after);
+    // What was read can be put back as it is.
+    assert_eq!(put(&site, "application/json", &after.to_string()).await.json()["rows"], 3);
+    assert_eq!(*site.engines.reloads.lock().unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_bare_array_will_do_and_destinations_may_be_left_out() {
+    let site = Site::open().await;
+    let answered =
+        put(&site, "application/json", r#"[{"key":"A","value":"1"},{"key":"A","value":"2","destination":"erp"}]"#)
+            .await;
+    assert_eq!((&answered.json()["rows"], &answered.json()["table"]), (&json!(2), &json!("skus")));
+    let heads = site.get("/mappings").await.json();
+    assert!(
+        heads["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|head| head["table"] == "skus" && head["rows"] == 2 && head["changed_by"] == "token:operator")
+    );
+}
+
+#[tokio::test]
+async fn findings_name_lines_and_rows_and_nothing_changes() {
+    let site = Site::open().await;
+    put(&site, "text/csv", "key,value,destination\nA,1,\n").await;
+    let csv = put(&site, "text/csv", "key,value,destination\nA,1,\n,2,\nA,3,\n").await;
+    assert_eq!(csv.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(csv.json()["problems"][0], json!({ "path": "line 3", "message": "the key is empty" }));
+    assert_eq!(csv.json()["problems"][1]["path"], "line 4");
+    let rows = put(&site, "application/json", r#"{"items":[{"key":"A","value":"1"},{"key":"A","value":"2"}]}"#).await;
+    assert_eq!(rows.json()["problems"][0]["path"], "/items/1");
+    let mistyped = put(&site, "application/json", r#"{"items":[{"key":"A","value":10042}]}"#).await;
+    assert_eq!(mistyped.json()["problems"][0], json!({ "path": "/items/0/value", "message": "expected a string" }));
+    assert_eq!(put(&site, "application/xml", "<a/>").await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(site.get("/mappings/skus").await.json()["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn etags_guard_against_overwriting_what_somebody_else_changed() {
+    let site = Site::open().await;
+    let first = put(&site, "text/csv", "key,value\nA,1\n").await;
+    let tag = first.header("etag").to_owned();
+    assert_eq!(site.get("/mappings/skus").await.header("etag"), tag);
+    let unchanged = site.call(Role::Viewer, "GET", "/mappings/skus", &[("if-none-match", &tag)], "").await;
+    assert_eq!((unchanged.status, unchanged.text.as_str()), (StatusCode::NOT_MODIFIED, ""));
+    let guarded = |tag: String| {
+        let site = &site;
+        async move {
+            let headers = [("content-type", "text/csv"), ("if-match", tag.as_str())];
+            site.call(Role::Operator, "PUT", "/mappings/skus", &headers, "key,value\nA,2\n").await.status
+        }
+    };
+    assert_eq!(guarded(tag.clone()).await, StatusCode::OK);
+    assert_eq!(guarded(tag).await, StatusCode::PRECONDITION_FAILED);
+}
+
+#[tokio::test]
+async fn a_long_table_is_paged_only_when_asked() {
+    let site = Site::open().await;
+    let mut csv = "key,value\n".to_owned();
+    for number in 0..260 {
+        csv.push_str(&format!("K{number:03},{number}\n"));
+    }
+    put(&site, "text/csv", &csv).await;
+    assert_eq!(site.get("/mappings/skus").await.json()["items"].as_array().unwrap().len(), 260);
+    let page = site.get("/mappings/skus?limit=200").await.json();
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let rest = site.get(&format!("/mappings/skus?limit=200&cursor={cursor}")).await.json();
+    assert_eq!(rest["items"].as_array().unwrap().len(), 60);
+    assert_eq!(rest["next_cursor"], json!(null));
+}

@@ -1,0 +1,320 @@
+//! The commands, as people and scripts run them.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A directory with a configuration; the store is made by the verbs.
+struct Site {
+    dir: tempfile::TempDir,
+}
+
+const CONFIG: &str = r#"
+[store]
+url = "sqlite:crossdock.db"
+
+[commerce.acme]
+edition = "paas"
+base_url = "http://127.0.0.1:1/rest"
+auth = { type = "none" }
+read_back = "never"
+
+[origins.flows]
+type = "patchworks"
+commerce = "acme"
+auth = [{ type = "header", name = "X-Api-Key", value = "0123456789abcdef0123" }]
+
+[destinations.erp]
+profile = "http"
+url = "http://127.0.0.1:1/sales-orders"
+guard = "key"
+key_window = "24h"
+allow_private = ["127.0.0.0/8"]
+
+[[routes]]
+name = "orders"
+accepts = ["order"]
+to = ["erp"]
+"#;
+
+impl Site {
+    fn new() -> Site {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("crossdock.toml"), CONFIG).unwrap();
+        Site { dir }
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+        name.to_owned()
+    }
+
+    /// Runs a verb in the directory, where the configuration is found without being named.
+    fn run(&self, arguments: &[&str]) -> Ran {
+        run_in(self.dir.path(), arguments, "")
+    }
+}
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}{}", self.out, self.err))
+    }
+
+    #[track_caller]
+    fn done(self) -> Self {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    fn fails(self, says: &str) -> Self {
+        assert_eq!(self.code, 1, "{}{}", self.out, self.err);
+        assert!(self.err.contains(says) || self.out.contains(says), "\"{says}\" is missing: {}{}", self.out, self.err);
+        self
+    }
+}
+
+fn run_in(dir: &Path, arguments: &[&str], input: &str) -> Ran {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_crossdock"))
+        .args(arguments)
+        .current_dir(dir)
+        .env_remove("CROSSDOCK_LOG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A verb that does not read its input may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+}
+
+fn sample(name: &str) -> String {
+    let path = format!("{}/src/demo/orders/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn every_help_has_an_example_and_usage_errors_exit_with_2() {
+    let empty = tempfile::tempdir().unwrap();
+    let verbs = [
+        vec![],
+        vec!["check"],
+        vec!["expand"],
+        vec!["orders"],
+        vec!["orders", "list"],
+        vec!["orders", "show"],
+        vec!["orders", "search"],
+        vec!["exceptions"],
+        vec!["exceptions", "list"],
+        vec!["exceptions", "show"],
+        vec!["exceptions", "groups"],
+        vec!["mappings"],
+        vec!["mappings", "import"],
+        vec!["mappings", "export"],
+        vec!["mappings", "list"],
+        vec!["token"],
+        vec!["token", "create"],
+        vec!["token", "list"],
+        vec!["token", "revoke"],
+        vec!["doctor"],
+        vec!["migrate"],
+    ];
+    for verb in verbs {
+        let help = run_in(empty.path(), &[verb.as_slice(), &["--help"]].concat(), "").done();
+        assert!(help.out.contains("Example"), "{verb:?}: {}", help.out);
+    }
+    assert!(run_in(empty.path(), &["--version"], "").done().out.starts_with("crossdock "));
+    for wrong in [
+        vec![],
+        vec!["ordres"],
+        vec!["expand"],
+        vec!["orders", "--state", "lost"],
+        vec!["mappings", "import", "colours", "x.csv"],
+        vec!["token", "create", "--name", "a", "--role", "root"],
+        vec!["exceptions", "show", "exc_1"],
+        vec!["--log", "crossdock=loud", "doctor"],
+    ] {
+        assert_eq!(run_in(empty.path(), &wrong, "").code, 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn check_shows_every_problem_at_once_and_exits_with_1() {
+    let site = Site::new();
+    let good = site.run(&["check"]).done();
+    assert!(good.out.contains("is valid"), "{}", good.out);
+    site.write("bad.toml", &CONFIG.replace("to = [\"erp\"]", "to = [\"epr\"]").replace("\"24h\"", "\"0s\""));
+    let bad = site.run(&["check", "--config", "bad.toml"]).fails("routes");
+    assert!(bad.out.matches("problem: ").count() >= 2, "{}", bad.out);
+    let report = site.run(&["check", "--config", "bad.toml", "--json"]);
+    assert_eq!((report.code, report.json()["valid"].clone()), (1, Value::Bool(false)));
+    assert!(report.json()["problems"][0]["remedy"].is_string());
+    let empty = tempfile::tempdir().unwrap();
+    run_in(empty.path(), &["check"], "").fails("--config FILE");
+    run_in(empty.path(), &["check", "--config", "none.toml"], "").fails("none.toml");
+}
+
+#[test]
+fn expand_prints_tables_for_people_and_json_for_programs() {
+    let empty = tempfile::tempdir().unwrap();
+    let order = sample("simple");
+    let table = run_in(empty.path(), &["expand", "-"], &order).done();
+    assert!(table.out.contains("FRN-TOWEL-LINEN") && table.out.contains('✓'), "{}", table.out);
+    let one = run_in(empty.path(), &["expand", "--json", "-"], &order).done();
+    assert_eq!(one.json()["schema"], "crossdock.sales_order.v1");
+    assert!(one.out.starts_with("{\n  \"schema\""), "members stand in the order of the contract");
+    let list = run_in(empty.path(), &["expand", "--json", "-"], &format!("[{order}]")).done();
+    assert_eq!(list.json().as_array().unwrap().len(), 1);
+    std::fs::write(empty.path().join("a.json"), &order).unwrap();
+    std::fs::write(empty.path().join("b.json"), sample("grouped")).unwrap();
+    let two = run_in(empty.path(), &["expand", "--json", "a.json", "b.json"], "").done();
+    assert_eq!(two.json().as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn expand_names_the_file_and_the_place_of_what_is_wrong() {
+    let empty = tempfile::tempdir().unwrap();
+    std::fs::write(empty.path().join("bad.json"), "{\"increment_id\":\"9\"}").unwrap();
+    let ran = run_in(empty.path(), &["expand", "bad.json"], "").fails("bad.json: ");
+    assert!(ran.out.is_empty(), "{}", ran.out);
+    run_in(empty.path(), &["expand", "-"], "{").fails("not valid JSON");
+    run_in(empty.path(), &["expand", "none.json"], "").fails("none.json cannot be read");
+    run_in(empty.path(), &["expand", "--destination", "erp", "-"], "{}").fails("--config FILE");
+}
+
+#[test]
+fn expand_applies_the_tables_of_the_store() {
+    let site = Site::new();
+    site.write("order.json", &sample("simple"));
+    site.write("skus.csv", "key,value,destination\nFRN-TOWEL-LINEN,10042,erp\nFRN-BOOK-KNOTS,10043,\n");
+    site.run(&["mappings", "import", "skus", "skus.csv"]).done();
+    let mapped = site.run(&["expand", "--json", "--destination", "erp", "order.json"]).done().json();
+    assert_eq!(mapped["lines"][0]["sku"], "10042");
+    site.run(&["expand", "--destination", "wms", "order.json"]).fails("there are: erp");
+    // For nobody in particular the row of one destination does not count: the order would wait for a person.
+    site.run(&["expand", "--json", "order.json"]).fails("unmapped_sku");
+}
+
+#[test]
+fn mappings_go_in_and_come_out_the_same() {
+    let site = Site::new();
+    let csv = "key,value,destination\r\n\"say \"\"hi\"\"\",'=1+1,\r\nÄ🧵,2,erp\r\n";
+    site.write("skus.csv", csv);
+    let done = site.run(&["mappings", "import", "--config", "crossdock.toml", "skus", "skus.csv"]).done();
+    assert_eq!(done.out, "skus: 2 rows, version 1\n");
+    assert_eq!(site.run(&["mappings", "export", "skus"]).done().out, csv);
+    site.run(&["mappings", "export", "skus", "out.csv"]).done();
+    assert_eq!(std::fs::read_to_string(site.dir.path().join("out.csv")).unwrap(), csv);
+    assert_eq!(site.run(&["mappings", "export", "--json", "skus"]).done().json()[0]["value"], "=1+1");
+    assert!(site.run(&["mappings", "list"]).done().out.contains("skus"));
+    site.write("bad.csv", "key,value\nA,1\nA,2\n");
+    let bad = site.run(&["mappings", "import", "skus", "bad.csv"]).fails("was not changed");
+    assert!(bad.err.contains("line 3"), "{}", bad.err);
+}
+
+#[test]
+fn a_token_is_printed_alone_listed_without_its_secret_and_revoked_by_name() {
+    let site = Site::new();
+    let create = ["token", "create", "--config", "crossdock.toml", "--name", "anna", "--role", "operator"];
+    let made = site.run(&create).done();
+    assert!(made.out.starts_with("cdk_") && made.out.len() == 48 && made.out.ends_with('\n'), "{}", made.out);
+    site.run(&create).fails("anna");
+    let listed = site.run(&["token", "list", "--json"]).done();
+    assert_eq!((&listed.json()[0]["name"], &listed.json()[0]["role"]), (&"anna".into(), &"operator".into()));
+    assert!(!listed.out.contains(made.out.trim()));
+    site.run(&["token", "revoke", "anna"]).done();
+    assert!(site.run(&["token", "list"]).done().out.contains("revoked"));
+    site.run(&["token", "revoke", "anna"]).fails("token list");
+    site.run(&create).done();
+    let past = [&create[..], &["--expires-at", "2020-01-01T00:00:00Z"]].concat();
+    site.run(&past).fails("past");
+}
+
+#[test]
+fn verbs_that_read_do_not_make_an_empty_store() {
+    let site = Site::new();
+    site.run(&["orders"]).fails("does not exist yet");
+    assert!(!site.dir.path().join("crossdock.db").exists());
+    let made = site.run(&["migrate"]).done();
+    assert!(made.out.contains("schema version"), "{}", made.out);
+    assert_eq!(site.run(&["orders", "--json"]).done().json()["items"], Value::Array(Vec::new()));
+    assert_eq!(site.run(&["exceptions", "groups", "--json"]).done().json(), Value::Array(Vec::new()));
+    site.run(&["orders", "show", "000000404"]).fails("orders search");
+    site.run(&["orders", "search", "404"]).fails("no order");
+    let absent = format!("exc_{}", "0".repeat(26));
+    site.run(&["exceptions", "show", &absent]).fails("crossdock exceptions");
+}
+
+#[test]
+fn doctor_looks_at_everything_and_exits_with_1_when_something_is_wrong() {
+    let site = Site::new();
+    site.run(&["migrate"]).done();
+    let report = site.run(&["doctor", "--json"]);
+    let findings = report.json();
+    let verdict = |what: &str| {
+        let found = findings.as_array().unwrap().iter().find(|finding| finding["what"] == what);
+        found.unwrap_or_else(|| panic!("{what} was not looked at: {findings}"))["verdict"].clone()
+    };
+    for what in ["clock", "configuration", "store", "store settings", "ledger"] {
+        assert_eq!(verdict(what), "ok", "{what}");
+    }
+    assert_eq!(verdict("tokens"), "warning");
+    site.write("crossdock.toml", "[server]\nlisten = \"nowhere\"\n");
+    site.run(&["doctor"]).fails("listen");
+    let empty = tempfile::tempdir().unwrap();
+    assert!(run_in(empty.path(), &["doctor"], "").done().out.contains("--config FILE"));
+}
+
+#[test]
+fn doctor_probes_a_health_path_for_containers() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/health/live", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        for answer in
+            ["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "HTTP/1.1 503 No\r\ncontent-length: 8\r\n\r\ndraining"]
+        {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let empty = tempfile::tempdir().unwrap();
+    run_in(empty.path(), &["doctor", "--probe", &url], "").done();
+    run_in(empty.path(), &["doctor", "--probe", &url], "").fails("draining");
+    server.join().unwrap();
+    run_in(empty.path(), &["doctor", "--probe", &url], "").fails("does not answer");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let site = Site::new();
+    let mut csv = "key,value\n".to_owned();
+    for number in 0..20_000 {
+        csv.push_str(&format!("SKU-{number:06},{number}\n"));
+    }
+    site.write("skus.csv", &csv);
+    site.run(&["mappings", "import", "skus", "skus.csv"]).done();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_crossdock"))
+        .args(["mappings", "export", "skus"])
+        .current_dir(site.dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
