@@ -93,3 +93,18 @@ fn an_order_gives_the_same_lines_as_an_event_and_from_rest() {
     }
     assert_eq!(twins, 7);
 }
+
+#[test]
+fn one_order_gives_the_same_lines_in_every_spelling() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/spellings");
+    let essence_of = |story: &str, spelling: &str| {
+        let text = std::fs::read_to_string(root.join(format!("{story}.{spelling}.json"))).unwrap();
+        essence(&expanded(&read(&text)).unwrap())
+    };
+    for story in ["bundle_dynamic_bought_twice", "configurable_with_options", "coupon_tax_inclusive"] {
+        let rest = essence_of(story, "rest");
+        for spelling in ["fresh", "loaded"] {
+            assert_eq!(essence_of(story, spelling), rest, "{story}, {spelling}");
+        }
+    }
+}
