@@ -41,9 +41,7 @@ pub fn positions(order: &Order, catalogue: &dyn Catalogue) -> Result<Vec<Positio
     for (index, parent) in parents.iter().enumerate() {
         if let Some(parent) = *parent {
             children[parent].push(index);
-            if parents[parent].is_some() {
-                defects.push(nested(&items[index]));
-            }
+            defects.extend(unfit_child(&items[index], parents[parent].is_some()));
         }
     }
     let mut positions = Vec::with_capacity(items.len());
@@ -83,6 +81,19 @@ fn parents(items: &[OrderItem], defects: &mut Vec<Defect>) -> Vec<Option<usize>>
             parent
         })
         .collect()
+}
+
+/// A child is a product that can be picked, one level below its parent.
+fn unfit_child(item: &OrderItem, parent_is_child: bool) -> Option<Defect> {
+    match &item.product_type {
+        _ if parent_is_child => Some(nested(item)),
+        ProductType::Other(name) => Some(unsupported(item, format!("the product type \"{name}\" is not known"), name)),
+        kind if has_children(kind) => {
+            let message = format!("{} is a {} inside another product", item.sku, kind_word(kind));
+            Some(unsupported(item, message, kind_word(kind)))
+        }
+        _ => None,
+    }
 }
 
 fn has_children(product_type: &ProductType) -> bool {

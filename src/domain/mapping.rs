@@ -9,7 +9,7 @@ use std::str::FromStr;
 pub enum Table {
     /// Commerce SKU → item number.
     Skus,
-    /// Tax rate code (several joined with `+`), or the percent in plain form → tax code.
+    /// Tax rate code (several joined with `+`), else the percent in plain form (`20`, `8.25`) → tax code.
     TaxCodes,
     /// Custom option id, else title → field.
     Options,

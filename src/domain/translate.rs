@@ -130,19 +130,24 @@ impl<'a> Translator<'a> {
         payload: impl Fn() -> String,
         line: usize,
     ) -> Option<String> {
-        let percent = || match tax.percent {
+        let percent = match tax.percent {
             Some(percent) => decimal::plain(percent),
             None if taxed => "unknown rate".to_owned(),
             None => "0".to_owned(),
         };
-        let key = tax.codes.clone().unwrap_or_else(percent);
-        match self.look_up(Table::TaxCodes, &key) {
+        let key = tax.codes.as_deref().unwrap_or(&percent);
+        // A table may be kept by rate code or by percent: a row for the code wins.
+        let found = match self.look_up(Table::TaxCodes, key) {
+            Mapped::Unmapped => self.look_up(Table::TaxCodes, &percent),
+            found => found,
+        };
+        match found {
             Mapped::To(value) => Some(value.to_owned()),
             Mapped::NotLoaded => tax.codes.clone(),
             Mapped::Unmapped => {
                 let at = Place { payload: payload(), document: format!("lines/{line}/tax_code") };
                 let policy = self.rules.policies.unmapped_tax;
-                self.missed(policy, ExceptionCode::UnmappedTaxCode, at, &key, Table::TaxCodes);
+                self.missed(policy, ExceptionCode::UnmappedTaxCode, at, key, Table::TaxCodes);
                 tax.codes.clone()
             }
         }

@@ -39,14 +39,15 @@ fn orders<'j, 'a>(json: &'j Json<'a>) -> Vec<&'j Json<'a>> {
 #[test]
 fn every_complete_order_of_the_corpus_expands_and_keeps_the_five_laws() {
     let Some(root) = corpus() else { return };
-    let (mut whole, mut refused) = (0, Vec::new());
+    let (mut whole, mut complete, mut refused) = (0, 0, Vec::new());
     for folder in ["orders", "events", "invoices", "credit-memos"] {
         for file in files(&root, folder) {
             let text = std::fs::read_to_string(&file).unwrap();
             let json = read(&text);
             for order in orders(&json) {
                 match (completeness(order), expanded(order)) {
-                    (_, Ok(document)) => {
+                    (found, Ok(document)) => {
+                        complete += usize::from(found == Completeness::Complete);
                         assert!(document.lines.iter().all(|line| line.kind != super::LineKind::Rounding), "{file:?}");
                         assert!(document.totals.base.is_some(), "{file:?}");
                         whole += 1;
@@ -57,7 +58,8 @@ fn every_complete_order_of_the_corpus_expands_and_keeps_the_five_laws() {
             }
         }
     }
-    assert_eq!((whole, refused.len()), (42, 2), "{refused:#?}");
+    // Two orders lack the child line of a configurable: they would be read back where that is allowed.
+    assert_eq!((whole, complete, refused.len()), (42, 40, 2), "{refused:#?}");
 }
 
 /// What must be equal whichever way an order came: everything but ids of other runs and words that REST does not have.
@@ -90,4 +92,19 @@ fn an_order_gives_the_same_lines_as_an_event_and_from_rest() {
         twins += 1;
     }
     assert_eq!(twins, 7);
+}
+
+#[test]
+fn one_order_gives_the_same_lines_in_every_spelling() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/spellings");
+    let essence_of = |story: &str, spelling: &str| {
+        let text = std::fs::read_to_string(root.join(format!("{story}.{spelling}.json"))).unwrap();
+        essence(&expanded(&read(&text)).unwrap())
+    };
+    for story in ["bundle_dynamic_bought_twice", "configurable_with_options", "coupon_tax_inclusive"] {
+        let rest = essence_of(story, "rest");
+        for spelling in ["fresh", "loaded"] {
+            assert_eq!(essence_of(story, spelling), rest, "{story}, {spelling}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod corpus;
 mod generated;
 mod model;
+mod stories;
 
 use crate::commerce::parse::{self, Reading};
 use crate::domain::catalogue::{Catalogue, NoCatalogue};
