@@ -8,7 +8,7 @@ use crate::domain::ids::{OrderItemId, ProductId, Sku};
 use crate::domain::order::{FeeAmount, FixedTax, ItemAmounts, ItemKey, OrderItem, ProductType, Quantities};
 use crate::domain::quantity::Quantity;
 
-use super::parse_options;
+use super::parse_options::{self, Chosen};
 use super::wire::Object;
 
 /// The names of an item's amounts on one side, in the order REST sends them.
@@ -50,19 +50,16 @@ pub(super) fn item(object: &Object<'_, '_, '_>) -> Option<OrderItem> {
     let mut base = amounts(object, &BASE);
     let mut amounts = amounts(object, &ORDER);
     let id = object.id("item_id");
-    let quote_id = object.id("quote_item_id");
-    let key = id.map(ItemKey::Item).or(quote_id.map(ItemKey::Quote));
     let parent = parent(object);
     let fixed_taxes = fixed_taxes(object, &mut amounts, &mut base);
     let stored = object.object("product_options", stored).unwrap_or_default();
-    let chosen = parse_options::chosen(object, parent.is_some());
+    let chosen = if parent.is_some() { Chosen::default() } else { parse_options::chosen(object) };
     let quantities = quantities(object);
     let sku = sku(object);
     Some(OrderItem {
         path: object.path().to_string(),
         id: id.map(OrderItemId),
-        quote_item_id: quote_id,
-        key,
+        quote_item_id: object.id_if_readable("quote_item_id"),
         parent,
         product_id: object.id("product_id").map(ProductId),
         product_type: ProductType::read(object.text("product_type")),
@@ -99,12 +96,10 @@ fn amounts(object: &Object<'_, '_, '_>, names: &Names) -> ItemAmounts {
 
 /// `parent_item_id`, or the id inside the nested copy of the parent.
 fn parent(object: &Object<'_, '_, '_>) -> Option<ItemKey> {
-    let nested = |name: &str| object.object("parent_item", |parent| parent.id(name)).flatten();
-    object
-        .id("parent_item_id")
-        .or_else(|| nested("item_id"))
-        .map(ItemKey::Item)
-        .or_else(|| object.id("quote_parent_item_id").or_else(|| nested("quote_item_id")).map(ItemKey::Quote))
+    let nested = |name: &str| object.object("parent_item", |parent| parent.id_if_readable(name)).flatten();
+    object.id("parent_item_id").or_else(|| nested("item_id")).map(ItemKey::Item).or_else(|| {
+        object.id_if_readable("quote_parent_item_id").or_else(|| nested("quote_item_id")).map(ItemKey::Quote)
+    })
 }
 
 fn sku(object: &Object<'_, '_, '_>) -> Option<Sku> {

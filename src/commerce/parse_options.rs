@@ -1,7 +1,7 @@
 //! What was chosen on an item: custom options, download links, gift card details, attributes of a configurable.
 //!
-//! REST has ids only (`product_option`), stored orders have readable words too (`product_options`). Of a child's
-//! request nothing is read: it repeats its parent's.
+//! REST has ids only (`product_option`), stored orders have readable words too (`product_options`). Nothing is read from
+//! a child: what stands there repeats its parent's.
 
 use crate::domain::options::{CustomOption, OptionSource, Raw};
 use crate::domain::order::ConfiguredAttribute;
@@ -16,9 +16,10 @@ pub(super) struct Chosen {
     pub(super) configuration: Vec<ConfiguredAttribute>,
 }
 
-pub(super) fn chosen(item: &Object<'_, '_, '_>, is_child: bool) -> Chosen {
+/// What was chosen on an item that is nobody's child.
+pub(super) fn chosen(item: &Object<'_, '_, '_>) -> Chosen {
     let mut chosen = Chosen::default();
-    item.object("product_options", |stored| stored_options(stored, is_child, &mut chosen));
+    item.object("product_options", |stored| stored_options(stored, &mut chosen));
     item.object("product_option", |option| {
         option.object("extension_attributes", |extension| rest_options(extension, &mut chosen))
     });
@@ -36,7 +37,7 @@ const GIFT_CARD: [(&str, &str); 7] = [
     ("giftcard_message", "Gift card message"),
 ];
 
-fn stored_options(stored: &Object<'_, '_, '_>, is_child: bool, chosen: &mut Chosen) {
+fn stored_options(stored: &Object<'_, '_, '_>, chosen: &mut Chosen) {
     stored.each_object("options", |option| chosen.options.extend(stored_option(option)));
     stored.each_object("attributes_info", |attribute| {
         if let Some(id) = attribute.string("option_id").or_else(|| attribute.string("label")) {
@@ -50,9 +51,7 @@ fn stored_options(stored: &Object<'_, '_, '_>, is_child: bool, chosen: &mut Chos
     });
     links(stored, "links", chosen);
     gift_card(stored, chosen);
-    if !is_child {
-        stored.object("info_buyRequest", |request| requested(request, chosen));
-    }
+    stored.object("info_buyRequest", |request| requested(request, chosen));
 }
 
 /// Option ids of the request, where nothing readable was stored beside it.

@@ -5,7 +5,7 @@ use crate::domain::order::{Address, Customer};
 use super::wire::Object;
 
 pub(super) fn customer(order: &Object<'_, '_, '_>) -> Customer {
-    let id = order.id("customer_id");
+    let id = order.id_if_readable("customer_id");
     Customer {
         id,
         email: order.string("customer_email"),

@@ -207,6 +207,11 @@ impl<'p, 'j, 'a> Object<'p, 'j, 'a> {
         whole.filter(|id| *id > 0)
     }
 
+    /// An id that nothing hangs on: what cannot be read is missing.
+    pub fn id_if_readable(&self, name: &str) -> Option<u64> {
+        self.text(name)?.parse().ok().filter(|id| *id > 0)
+    }
+
     /// `true`, `1`, `"1"`.
     pub fn flag(&self, name: &str) -> Option<bool> {
         match self.get(name)? {

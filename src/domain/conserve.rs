@@ -119,7 +119,8 @@ fn columns_agree(
         Side::Order => Some(settlement.amount),
         Side::Base => settlement.base_amount,
     });
-    let due = minor(header.grand_total)?.checked_add(settled.map(Money::minor).sum()).ok_or("a total is too large")?;
+    let settled: i64 = settled.map(Money::minor).fold(0, i64::saturating_add);
+    let due = minor(header.grand_total)?.checked_add(settled).ok_or("a total is too large")?;
     let totals = stated_totals(document, side).ok_or("the totals lack a side")?;
     let shown = |minor: i64| Money::from_minor(minor, currency);
     let equal = |what: &str, one: i64, other: i64| {
@@ -129,6 +130,10 @@ fn columns_agree(
     equal("discount on lines and in the header", discount, minor(discount_sent)?)?;
     equal("tax on lines and in the header", tax, minor(tax_sent)?)?;
     equal("grand total", totals.1.minor(), minor(header.grand_total)?)?;
+    let sent = settlements_sent(order, side, header);
+    if (beside(settled) - sent).abs() > beside(i64::try_from(document.settlements.len()).unwrap_or(i64::MAX)) {
+        return Err(format!("settlements: {} and {sent}", shown(settled)));
+    }
     for (what, stated, summed) in [
         ("stated net", totals.0.net, net),
         ("stated discount", totals.0.discount, discount),
@@ -147,6 +152,14 @@ fn columns_agree(
     }
 }
 
+fn settlements_sent(order: &Order, side: Side, header: &HeaderAmounts) -> Decimal {
+    let of_cards = || match side {
+        Side::Order => order.gift_cards.iter().map(|card| card.amount).sum(),
+        Side::Base => order.gift_cards.iter().filter_map(|card| card.base_amount).sum(),
+    };
+    header.gift_cards.unwrap_or_else(of_cards) + header.store_credit + header.reward_points
+}
+
 fn stated_totals(document: &SalesOrder, side: Side) -> Option<(Amounts, Money)> {
     match side {
         Side::Order => Some((document.totals.sums, document.totals.grand_total)),
@@ -160,7 +173,11 @@ fn compensation_of_rows(order: &Order, side: Side) -> Decimal {
         return Decimal::ZERO;
     }
     let family = Family::of(order);
-    family.roots().map(|root| family.column(root, |item| item.amounts(side).compensation).1).sum()
+    let of_root = |root| {
+        let (parent, children) = family.column(root, |item| item.amounts(side).compensation);
+        if children.is_zero() { parent } else { children }
+    };
+    family.roots().map(of_root).sum()
 }
 
 /// Parents and children as the payload links them.
@@ -174,7 +191,7 @@ impl<'a> Family<'a> {
     fn of(order: &'a Order) -> Self {
         let linked = order.items.iter().any(|item| item.parent.is_some());
         let by_key: HashMap<_, usize> = if linked {
-            order.items.iter().enumerate().filter_map(|(index, item)| Some((item.key?, index))).collect()
+            order.items.iter().enumerate().flat_map(|(index, item)| item.keys().map(move |key| (key, index))).collect()
         } else {
             HashMap::new()
         };
@@ -197,11 +214,11 @@ impl<'a> Family<'a> {
         self.children.get(&root).map_or(&[], Vec::as_slice)
     }
 
-    /// A column as the parent has it, and as its children have it (the parent's where they have nothing).
+    /// A column as the parent has it, and as its children have it (the parent's where there is no child).
     fn column(&self, root: usize, of: impl Fn(&OrderItem) -> Decimal) -> (Decimal, Decimal) {
         let parent = of(&self.order.items[root]);
         let children: Decimal = self.children(root).iter().map(|child| of(&self.order.items[*child])).sum();
-        (parent, if children.is_zero() { parent } else { children })
+        (parent, if self.children(root).is_empty() { parent } else { children })
     }
 }
 

@@ -59,14 +59,15 @@ pub fn positions(order: &Order, catalogue: &dyn Catalogue) -> Result<Vec<Positio
 
 /// The parent of every item by index.
 fn parents(items: &[OrderItem], defects: &mut Vec<Defect>) -> Vec<Option<usize>> {
-    let mut known: Vec<(ItemKey, usize)> =
-        items.iter().enumerate().filter_map(|(index, item)| Some((item.key?, index))).collect();
+    let mut known: Vec<(ItemKey, usize)> = Vec::with_capacity(items.len() * 2);
+    known.extend(items.iter().enumerate().flat_map(|(index, item)| item.keys().map(move |key| (key, index))));
     known.sort_unstable();
-    for pair in known.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+    let doubled_id = |pair: &&[(ItemKey, usize)]| pair[0].0 == pair[1].0 && matches!(pair[0].0, ItemKey::Item(_));
+    for pair in known.windows(2).filter(doubled_id) {
         defects.push(doubled(&items[pair[1].1]));
     }
-    if known.len() < items.len() && items.iter().any(|item| has_children(&item.product_type)) {
-        for item in items.iter().filter(|item| item.key.is_none()) {
+    if items.iter().any(|item| has_children(&item.product_type)) {
+        for item in items.iter().filter(|item| item.keys().next().is_none()) {
             let message = format!("{} has no id, so parents and children cannot be told apart", item.sku);
             defects.push(Defect::new(ExceptionCode::UnreadablePayload, item.at("item_id"), message));
         }

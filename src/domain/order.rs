@@ -315,8 +315,6 @@ pub struct OrderItem {
     pub id: Option<OrderItemId>,
     /// `quote_item_id`.
     pub quote_item_id: Option<u64>,
-    /// What children call it: its id, or before the order is saved its quote item's.
-    pub key: Option<ItemKey>,
     /// Whose child it is.
     pub parent: Option<ItemKey>,
     /// The product of this line: of a configurable's parent line the configurable.
@@ -362,6 +360,12 @@ impl OrderItem {
             Side::Order => &self.amounts,
             Side::Base => &self.base,
         }
+    }
+
+    /// What children may call it: by its id, or before the order is saved by its quote item's.
+    pub fn keys(&self) -> impl Iterator<Item = ItemKey> {
+        let own = self.id.map(|id| ItemKey::Item(id.0));
+        own.into_iter().chain(self.quote_item_id.map(ItemKey::Quote))
     }
 
     /// The path of one of its members.

@@ -109,7 +109,20 @@ pub fn read(
             }
         }
     }
-    nearest.map(|(_, rows)| rows).ok_or_else(|| Box::new(mismatch(side, header.subtotal, &sums)))
+    nearest.map(|(_, rows)| rows).ok_or_else(|| {
+        let silent =
+            money_lines.iter().map(|line| &order.items[*line]).find(|item| Reading::Stored.of(item, side).is_none());
+        Box::new(silent.map_or_else(|| mismatch(side, header.subtotal, &sums), |item| without_amounts(item, side)))
+    })
+}
+
+fn without_amounts(item: &OrderItem, side: Side) -> Defect {
+    let (code, member) = match side {
+        Side::Order => (ExceptionCode::UnreadablePayload, "row_total"),
+        Side::Base => (ExceptionCode::MissingBaseAmounts, "base_row_total"),
+    };
+    Defect::new(code, item.at(member), format!("{} has neither a row total nor a price", item.sku))
+        .with_remedy("Read the order back from Commerce, or send the whole order, then replay.")
 }
 
 fn mismatch(side: Side, subtotal: Decimal, sums: &[(Reading, Decimal)]) -> Defect {
@@ -124,10 +137,6 @@ fn mismatch(side: Side, subtotal: Decimal, sums: &[(Reading, Decimal)]) -> Defec
             shown.push(text);
         }
     }
-    let message = if shown.is_empty() {
-        "no line has a row total or a price to compare with the subtotal".to_owned()
-    } else {
-        format!("{path} is {}, but the rows sum to {}", decimal::padded(subtotal, 2), shown.join(", or "))
-    };
+    let message = format!("{path} is {}, but the rows sum to {}", decimal::padded(subtotal, 2), shown.join(", or "));
     Defect::new(ExceptionCode::TotalsMismatch, path, message).with_value(&decimal::plain(subtotal))
 }

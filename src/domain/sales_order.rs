@@ -266,7 +266,6 @@ impl SalesLine {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 fn zero(quantity: &Quantity) -> bool {
     quantity.is_zero()
 }

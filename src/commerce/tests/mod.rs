@@ -1,6 +1,8 @@
 //! Orders from Commerce's text to a sales order, through one door each.
 
 mod corpus;
+mod generated;
+mod model;
 
 use crate::commerce::parse::{self, Reading};
 use crate::domain::catalogue::{Catalogue, NoCatalogue};

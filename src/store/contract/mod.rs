@@ -1,1 +1,89 @@
-//! The promises every backend keeps.
+//! The promises every backend keeps, as functions over the port. A backend's tests run each of them on a fresh store:
+//! [`contract!`] makes one test a promise. A name that starts with a rule's id proves that rule of delivery-semantics.
+
+#![expect(missing_docs, reason = "a promise says in its name what it proves")]
+
+pub mod build;
+pub mod delivery;
+pub mod intake;
+pub mod people;
+pub mod processing;
+pub mod random;
+pub mod reading;
+
+/// Makes one test a promise; `$store` is an async function that gives a fresh store and whatever must outlive it.
+macro_rules! contract {
+    ($store:path) => {
+        $crate::store::contract::contract!($store, intake {
+            ack_1_what_was_answered_can_be_read_back,
+            ack_1_a_request_without_records_is_refused,
+            ack_4_one_bad_envelope_never_fails_its_neighbours,
+            ack_7_a_batch_is_taken_record_by_record_in_order,
+            ded_1_first_then_duplicate_then_conflict,
+            ded_1_identical_records_of_one_request_are_one,
+            ded_1_of_32_concurrent_submitters_of_one_key_one_is_first,
+            a_conflict_opens_its_exception_once_and_keeps_the_ledger,
+            key_2_two_envelopes_that_imply_one_key_make_one_delivery,
+            an_express_delivery_starts_with_its_envelope,
+            p4_effects_never_overtake_an_earlier_event_of_their_order,
+        });
+        $crate::store::contract::contract!($store, processing {
+            claims_hand_out_an_orders_events_one_at_a_time,
+            concluding_twice_is_refused,
+            a_later_document_replaces_one_that_was_not_sealed,
+            a_sealed_delivery_makes_later_reports_superseded,
+            a_newer_report_closes_older_complaints_about_the_same_effect,
+            a_complaint_about_a_numbered_effect_is_never_closed_by_another,
+            older_reports_never_overwrite_newer_facts,
+            an_ignored_event_says_why,
+        });
+        $crate::store::contract::contract!($store, delivery {
+            lane_1_one_attempt_in_flight_a_lane,
+            p4_a_lane_keeps_its_order_and_others_do_not_wait,
+            lane_2_a_parked_head_blocks_its_own_lane_only,
+            att_1_an_attempt_is_durable_before_it_is_handed_out,
+            att_2_applied_wins_over_whatever_comes_later,
+            att_2_evidence_of_a_stale_attempt_is_kept_and_changes_nothing,
+            key_5_every_attempt_sends_the_sealed_bytes,
+            a_start_with_an_outdated_document_is_left_out,
+            due_heads_come_oldest_first_within_their_slots,
+            settling_moves_the_envelope_through_the_ledger,
+        });
+        $crate::store::contract::contract!($store, people {
+            replay_closes_what_was_open_and_writes_what_is_new,
+            replay_leaves_a_parked_sealed_delivery_to_a_decision,
+            key_4_retry_sends_the_same_bytes_with_the_same_key,
+            key_3_a_replacement_takes_the_place_in_the_lane,
+            key_5_an_uncertain_delivery_is_not_replaced,
+            an_abandoned_delivery_frees_its_lane,
+            a_person_can_say_that_it_was_applied,
+            only_a_parked_delivery_is_decided_about,
+            mappings_are_replaced_whole_and_versioned,
+            a_mapping_key_twice_is_refused_by_name,
+            tokens_live_until_revoked_or_expired,
+        });
+        $crate::store::contract::contract!($store, reading {
+            api_3_cursors_show_every_row_once_newest_first,
+            api_3_foreign_cursors_are_refused,
+            orders_are_found_by_what_they_wait_for,
+            events_and_deliveries_are_found_by_state,
+            exceptions_are_grouped_by_cause,
+            an_order_tells_its_whole_story,
+            figures_count_the_backlog,
+            what_does_not_exist_is_not_found,
+            after_closing_everything_is_stopped,
+        });
+    };
+    ($store:path, $room:ident { $($promise:ident),+ $(,)? }) => {
+        mod $room {
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    let (store, _keep) = $store().await;
+                    $crate::store::contract::$room::$promise(&store).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use contract;

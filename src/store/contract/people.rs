@@ -1,0 +1,173 @@
+//! Promises about what people do.
+
+use super::build::{
+    Maker, act, again, at, create_key, delivered, delivery_state, due, key, ledger, settle, start, state,
+};
+use crate::envelope::keys::Digest;
+use crate::store::view::{Ledger, MappingRecord, Paging};
+use crate::store::write::{Conclusion, Decision, NextState, Replay, Verdict};
+use crate::store::{ExceptionFilter, SharedStore, StoreError};
+
+async fn open(store: &SharedStore) -> usize {
+    store.exceptions(ExceptionFilter::default(), Paging::default()).await.unwrap().items.len()
+}
+
+pub async fn replay_closes_what_was_open_and_writes_what_is_new(store: &SharedStore) {
+    let maker = Maker::default();
+    let envelope = maker.arrive(store, "42", "e1").await;
+    let early = Replay { envelope, conclusion: Conclusion::default(), act: act("exception.replay") };
+    assert!(matches!(store.replay(early).await, Err(StoreError::NotAllowed(_))));
+    store.conclude(envelope, maker.complain("42", Some("erp"), "one"), at(1)).await.unwrap();
+    let conclusion = maker.complain("42", Some("erp"), "two");
+    store.replay(Replay { envelope, conclusion, act: act("exception.replay") }).await.unwrap();
+    let left = store.exceptions(ExceptionFilter::default(), Paging::default()).await.unwrap().items;
+    assert_eq!(left.iter().map(|exception| exception.fingerprint.as_str()).collect::<Vec<_>>(), ["two"]);
+    assert_eq!(state(store, envelope).await, "exception");
+    let conclusion = maker.create("42", &["erp"]);
+    store.replay(Replay { envelope, conclusion, act: act("exception.replay") }).await.unwrap();
+    assert_eq!((open(store).await, due(store).await.len()), (0, 1));
+    assert_eq!(ledger(store).await, Ledger { accepted: 1, due: 1, ..Ledger::default() });
+}
+
+pub async fn replay_leaves_a_parked_sealed_delivery_to_a_decision(store: &SharedStore) {
+    let maker = Maker::default();
+    let (envelope, delivery) = maker.parked(store, "42").await;
+    let conclusion = maker.create("42", &["erp"]);
+    store.replay(Replay { envelope, conclusion, act: act("exception.replay") }).await.unwrap();
+    assert_eq!(delivery_state(store, delivery).await, "parked");
+    assert_eq!((open(store).await, state(store, envelope).await.as_str()), (1, "exception"));
+}
+
+async fn decide(
+    store: &SharedStore,
+    delivery: crate::envelope::ids::DeliveryId,
+    verdict: Verdict,
+) -> Result<(), StoreError> {
+    store.decide(Decision { delivery, verdict, act: act("delivery.decide") }).await
+}
+
+pub async fn key_4_retry_sends_the_same_bytes_with_the_same_key(store: &SharedStore) {
+    let maker = Maker::default();
+    let (envelope, delivery) = maker.parked(store, "42").await;
+    decide(store, delivery, Verdict::Retry { due_at: at(70) }).await.unwrap();
+    let head = due(store).await.remove(0);
+    assert_eq!((head.id, head.key.clone(), head.failures), (delivery, create_key("42", "erp", 0), 0));
+    assert_eq!(head.sealed.unwrap().body.as_ref(), b"order 42");
+    assert_eq!((open(store).await, state(store, envelope).await.as_str()), (0, "received"));
+    let started = start(store, delivery).await.unwrap();
+    assert_eq!(started.number, 2);
+    settle(store, started, delivered()).await;
+    assert_eq!(ledger(store).await.done, 1);
+}
+
+pub async fn key_3_a_replacement_takes_the_place_in_the_lane(store: &SharedStore) {
+    let maker = Maker::default();
+    let (envelope, old) = maker.parked(store, "42").await;
+    let change = maker.arrive(store, "42", "change").await;
+    let mut behind = Conclusion::default();
+    maker.intend(&mut behind, "erp", key("42", "erp", "order.change", "r1", 0), "order.change", "r1");
+    store.conclude(change, behind, at(2)).await.unwrap();
+    let document = maker.document("erp");
+    let taken = maker.delivery(&document, create_key("42", "erp", 0), "order.create", "");
+    let refused = decide(store, old, Verdict::Replace { document: document.clone(), delivery: taken }).await;
+    assert!(matches!(refused, Err(StoreError::NotAllowed(_))));
+    assert_eq!((delivery_state(store, old).await.as_str(), open(store).await), ("parked", 1));
+    let delivery = maker.delivery(&document, create_key("42", "erp", 1), "order.create", "");
+    let new = delivery.id;
+    decide(store, old, Verdict::Replace { document, delivery }).await.unwrap();
+    assert_eq!(due(store).await.iter().map(|head| head.id).collect::<Vec<_>>(), [new]);
+    assert_eq!(delivery_state(store, old).await, "superseded");
+    let started = start(store, new).await.unwrap();
+    settle(store, started, delivered()).await;
+    assert_eq!((state(store, envelope).await.as_str(), due(store).await.len()), ("done", 1));
+}
+
+pub async fn key_5_an_uncertain_delivery_is_not_replaced(store: &SharedStore) {
+    let maker = Maker::default();
+    let (_, delivery) = maker.waiting(store, "42").await;
+    let started = start(store, delivery).await.unwrap();
+    let exception = Box::new(maker.exception("42", Some("erp"), "uncertain"));
+    settle(store, started, NextState::Parked { exception, uncertain: true }).await;
+    let document = maker.document("erp");
+    let successor = maker.delivery(&document, create_key("42", "erp", 1), "order.create", "");
+    let refused = decide(store, delivery, Verdict::Replace { document, delivery: successor }).await;
+    assert!(matches!(refused, Err(StoreError::NotAllowed(_))));
+    assert_eq!(open(store).await, 1);
+}
+
+pub async fn an_abandoned_delivery_frees_its_lane(store: &SharedStore) {
+    let maker = Maker::default();
+    let (envelope, delivery) = maker.parked(store, "42").await;
+    let change = maker.arrive(store, "42", "change").await;
+    let mut behind = Conclusion::default();
+    maker.intend(&mut behind, "erp", key("42", "erp", "order.change", "r1", 0), "order.change", "r1");
+    store.conclude(change, behind, at(2)).await.unwrap();
+    decide(store, delivery, Verdict::Abandon { reason: "test order".into() }).await.unwrap();
+    assert_eq!(due(store).await.len(), 1);
+    let event = store.event(envelope).await.unwrap().unwrap();
+    assert_eq!((event.state.as_str(), event.explanation.as_str()), ("ignored", "given up by token:anna: test order"));
+    assert_eq!(ledger(store).await, Ledger { accepted: 2, ignored: 1, due: 1, ..Ledger::default() });
+}
+
+pub async fn a_person_can_say_that_it_was_applied(store: &SharedStore) {
+    let maker = Maker::default();
+    let (envelope, delivery) = maker.parked(store, "42").await;
+    decide(store, delivery, Verdict::Applied { receipt: Some("SO-9".into()) }).await.unwrap();
+    let row = store.delivery(delivery).await.unwrap().unwrap().delivery;
+    assert_eq!((row.state.as_str(), row.receipt.as_deref(), row.settled_at), ("delivered", Some("SO-9"), Some(at(60))));
+    assert_eq!((state(store, envelope).await.as_str(), open(store).await), ("done", 0));
+}
+
+pub async fn only_a_parked_delivery_is_decided_about(store: &SharedStore) {
+    let maker = Maker::default();
+    let (_, delivery) = maker.waiting(store, "42").await;
+    let refused = decide(store, delivery, Verdict::Applied { receipt: None }).await;
+    assert!(matches!(refused, Err(StoreError::NotAllowed(_))));
+    let started = start(store, delivery).await.unwrap();
+    assert!(decide(store, delivery, Verdict::Retry { due_at: at(1) }).await.is_err());
+    settle(store, started, again()).await;
+    assert_eq!(delivery_state(store, delivery).await, "waiting");
+}
+
+fn row(key: &str, value: &str, destination: &str) -> MappingRecord {
+    MappingRecord { key: key.into(), value: value.into(), destination: destination.into() }
+}
+
+pub async fn mappings_are_replaced_whole_and_versioned(store: &SharedStore) {
+    assert_eq!(store.mappings_version().await.unwrap(), 0);
+    let rows = vec![row("b", "2", ""), row("a", "1", ""), row("a", "9", "erp")];
+    assert_eq!(store.import_mappings("skus".into(), rows, act("mappings.import")).await.unwrap(), 1);
+    let rows = vec![row("c", "3", "")];
+    assert_eq!(store.import_mappings("skus".into(), rows.clone(), act("mappings.import")).await.unwrap(), 2);
+    assert_eq!(store.import_mappings("stores".into(), Vec::new(), act("mappings.import")).await.unwrap(), 3);
+    assert_eq!(store.mapping_rows("skus".into()).await.unwrap(), rows);
+    let heads = store.mapping_tables().await.unwrap();
+    let heads: Vec<_> = heads.iter().map(|head| (head.table.as_str(), head.rows, head.version)).collect();
+    assert_eq!(heads, [("skus", 1, 2), ("stores", 0, 3)]);
+    assert_eq!(store.mappings_version().await.unwrap(), 3);
+}
+
+pub async fn a_mapping_key_twice_is_refused_by_name(store: &SharedStore) {
+    let rows = vec![row("24-WG085", "1", ""), row("24-WG085", "2", "erp"), row("24-WG085", "3", "")];
+    let refused = store.import_mappings("skus".into(), rows, act("mappings.import")).await;
+    let Err(StoreError::NotAllowed(reason)) = refused else { panic!("{refused:?}") };
+    assert!(reason.contains("24-WG085"), "{reason}");
+    assert_eq!(store.mappings_version().await.unwrap(), 0);
+}
+
+pub async fn tokens_live_until_revoked_or_expired(store: &SharedStore) {
+    let maker = Maker::default();
+    let token = maker.token("ci", "s1", Some(at(100)));
+    store.create_token(token.clone(), act("token.create")).await.unwrap();
+    let again = store.create_token(maker.token("ci", "s2", None), act("token.create")).await;
+    assert!(matches!(again, Err(StoreError::NotAllowed(_))));
+    let secret = Digest::of(b"s1");
+    assert_eq!(store.token_by_secret(secret, at(99)).await.unwrap().unwrap().name, "ci");
+    assert!(store.token_by_secret(secret, at(100)).await.unwrap().is_none());
+    store.revoke_token(token.id, act("token.revoke")).await.unwrap();
+    assert!(store.token_by_secret(secret, at(1)).await.unwrap().is_none());
+    store.create_token(maker.token("ci", "s2", None), act("token.create")).await.unwrap();
+    assert_eq!(store.tokens().await.unwrap().len(), 2);
+    let unknown = store.revoke_token(maker.token("x", "x", None).id, act("token.revoke")).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound(_))));
+}

@@ -1,0 +1,52 @@
+//! Every promise of the contract, each on a fresh file.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::{folder, open};
+use crate::store::SharedStore;
+use crate::store::contract::random::{History, Step};
+
+#[expect(clippy::unused_async, reason = "other backends wait for their server")]
+async fn fresh() -> (SharedStore, TempDir) {
+    let folder = folder();
+    let store = open(&folder.path().join("crossdock.db"));
+    (Arc::new(store), folder)
+}
+
+mod on_a_file {
+    crate::store::contract::contract!(super::super::fresh);
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (any::<u8>(), any::<u8>()).prop_map(|(number, way)| Step::Arrive(number, way)),
+        2 => any::<u8>().prop_map(Step::Process),
+        3 => Just(Step::Start),
+        4 => (any::<u8>(), any::<u8>()).prop_map(|(which, way)| Step::Settle(which, way)),
+        2 => (any::<u8>(), any::<u8>()).prop_map(|(which, way)| Step::Decide(which, way)),
+        2 => (any::<u8>(), any::<u8>()).prop_map(|(which, way)| Step::Replay(which, way)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn p2_the_ledger_adds_up_after_every_step_of_any_history(steps in prop::collection::vec(step(), 1..60)) {
+        let folder = folder();
+        let store = Arc::new(open(&folder.path().join("crossdock.db")));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let shared: SharedStore = store.clone();
+            let mut history = History::new(&shared);
+            for step in steps {
+                history.step(step).await;
+                assert_eq!(store.verify().await.unwrap(), Vec::<String>::new(), "after {step:?}");
+            }
+            shared.close().await.unwrap();
+        });
+    }
+}
