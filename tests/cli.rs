@@ -1,5 +1,7 @@
 //! The commands, as people and scripts run them.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "test code: a panic is the report")]
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
@@ -301,11 +303,9 @@ fn doctor_probes_a_health_path_for_containers() {
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let site = Site::new();
-    let mut csv = "key,value\n".to_owned();
-    for number in 0..20_000 {
-        csv.push_str(&format!("SKU-{number:06},{number}\n"));
-    }
-    site.write("skus.csv", &csv);
+    let rows = (0..20_000).map(|number| format!("SKU-{number:06},{number}"));
+    let csv: Vec<String> = std::iter::once("key,value".to_owned()).chain(rows).collect();
+    site.write("skus.csv", &csv.join("\n"));
     site.run(&["mappings", "import", "skus", "skus.csv"]).done();
     let mut child = Command::new(env!("CARGO_BIN_EXE_crossdock"))
         .args(["mappings", "export", "skus"])

@@ -54,7 +54,7 @@ pub async fn run(verb: Expand, shared: &Shared) -> anyhow::Result<Outcome> {
                 list |= expansions.list;
                 for order in expansions.orders {
                     problems += complain(file, &order.problems);
-                    documents.extend(order.sales_order);
+                    documents.extend(order.sales_order.map(|document| *document));
                 }
             }
             Err(finding) => {
@@ -75,7 +75,7 @@ fn complain(file: &Path, problems: &[ExpansionProblem]) -> usize {
     problems.len()
 }
 
-fn show(mut all: Vec<Box<SalesOrder>>, list: bool, json: bool) -> anyhow::Result<()> {
+fn show(mut all: Vec<SalesOrder>, list: bool, json: bool) -> anyhow::Result<()> {
     if !json {
         let tables: Result<Vec<String>, serde_json::Error> =
             all.iter().map(|document| Ok(table::render(&serde_json::to_value(document)?))).collect();
@@ -83,8 +83,8 @@ fn show(mut all: Vec<Box<SalesOrder>>, list: bool, json: bool) -> anyhow::Result
     }
     match all.pop() {
         Some(only) if !list => print::json(&only),
-        Some(last) => {
-            all.push(last);
+        Some(newest) => {
+            all.push(newest);
             print::json(&all)
         }
         None => Ok(()),

@@ -58,7 +58,7 @@ pub struct Shared {
     /// Print JSON
     #[arg(long, global = true)]
     pub json: bool,
-    /// What is logged to standard error: "info", "crossdock::delivery=debug,warn" [default: CROSSDOCK_LOG, or info for serve and warn for the others]
+    /// What is logged to standard error: a level, or target=level pairs [default: the variable `CROSSDOCK_LOG`]
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
 }

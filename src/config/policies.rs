@@ -5,8 +5,7 @@ use toml::{Spanned, Table};
 
 use super::problem::nearest;
 use super::read::{Field, Report, Section};
-
-pub use crate::domain::policy::{BundlePolicy, OnUnmapped, Policies};
+pub use crate::domain::policy::Policies;
 
 /// Policies of the file, with `over` (a destination's own) laid over `under` (the file's), key by key.
 ///

@@ -86,11 +86,9 @@ async fn etags_guard_against_overwriting_what_somebody_else_changed() {
 #[tokio::test]
 async fn a_long_table_is_paged_only_when_asked() {
     let site = Site::open().await;
-    let mut csv = "key,value\n".to_owned();
-    for number in 0..260 {
-        csv.push_str(&format!("K{number:03},{number}\n"));
-    }
-    put(&site, "text/csv", &csv).await;
+    let rows = (0..260).map(|number| format!("K{number:03},{number}"));
+    let csv: Vec<String> = std::iter::once("key,value".to_owned()).chain(rows).collect();
+    put(&site, "text/csv", &csv.join("\n")).await;
     assert_eq!(site.get("/mappings/skus").await.json()["items"].as_array().unwrap().len(), 260);
     let page = site.get("/mappings/skus?limit=200").await.json();
     let cursor = page["next_cursor"].as_str().unwrap();

@@ -229,7 +229,7 @@ impl Site {
         self.call(Role::Operator, "POST", path, &headers, body).await
     }
 
-    fn subject(&self, increment_id: &str) -> Subject {
+    fn subject(increment_id: &str) -> Subject {
         Subject { kind: "order".into(), system: "acme".into(), scope: "1".into(), id: increment_id.into() }
     }
 
@@ -245,7 +245,7 @@ impl Site {
             event_name: Some("sales_order_save_commit_after".into()),
             event_key: EventKey::explicit("hooks", &id.to_string()),
             content: Digest::of(body.as_bytes()),
-            subject: self.subject(increment_id),
+            subject: Self::subject(increment_id),
             conclusion: Some(conclusion),
             on_conflict: None,
         };
@@ -292,7 +292,7 @@ impl Site {
             code: code.into(),
             severity: "error".into(),
             owner: "operations".into(),
-            subject: self.subject(increment_id),
+            subject: Self::subject(increment_id),
             destination: Some("erp".into()),
             delivery: None,
             path: "items/0/sku".into(),

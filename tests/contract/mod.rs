@@ -54,7 +54,7 @@ impl Contract {
         let mut wrong = |what: String| findings.push(format!("{at}: {what}"));
         match (rule, value) {
             ("type", _) if !words(demand).iter().any(|kind| is(kind, value)) => {
-                wrong(format!("{value} is not {demand}"))
+                wrong(format!("{value} is not {demand}"));
             }
             ("const", _) if demand != value => wrong(format!("{value} is not {demand}")),
             ("enum", _) if !demand.as_array().unwrap().contains(value) => wrong(format!("{value} is none of {demand}")),
