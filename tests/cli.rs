@@ -112,6 +112,8 @@ fn every_help_has_an_example_and_usage_errors_exit_with_2() {
     let empty = tempfile::tempdir().unwrap();
     let verbs = [
         vec![],
+        vec!["serve"],
+        vec!["replay"],
         vec!["check"],
         vec!["expand"],
         vec!["orders"],
@@ -146,6 +148,7 @@ fn every_help_has_an_example_and_usage_errors_exit_with_2() {
         vec!["mappings", "import", "colours", "x.csv"],
         vec!["token", "create", "--name", "a", "--role", "root"],
         vec!["exceptions", "show", "exc_1"],
+        vec!["replay"],
         vec!["--log", "crossdock=loud", "doctor"],
     ] {
         assert_eq!(run_in(empty.path(), &wrong, "").code, 2, "{wrong:?}");

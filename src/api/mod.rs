@@ -13,6 +13,8 @@ pub mod extract;
 pub mod idempotency;
 pub mod mapping_csv;
 pub mod page;
+pub mod replaying;
+pub mod rooms;
 pub mod state;
 pub mod story;
 

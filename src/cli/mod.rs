@@ -15,6 +15,8 @@ mod migrate;
 mod open;
 mod orders;
 mod print;
+mod replay;
+mod serve;
 mod token;
 
 use std::path::PathBuf;
@@ -65,6 +67,8 @@ pub struct Shared {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Run the service
+    Serve(serve::Serve),
     /// Check the whole configuration and show every problem at once
     Check(check::Check),
     /// Turn orders into sales orders, without touching anything
@@ -73,6 +77,8 @@ enum Verb {
     Orders(orders::Orders),
     /// Read what waits for a person
     Exceptions(exceptions::Exceptions),
+    /// Process records again, alone or all of one cause
+    Replay(replay::Replay),
     /// Bring mapping tables in and out
     Mappings(mappings::Mappings),
     /// Make, list and revoke API tokens
@@ -109,18 +115,21 @@ pub fn main() -> ExitCode {
 }
 
 /// The service logs what happens; a short verb only what is wrong.
-fn start_log(shared: &Shared, _verb: &Verb) -> Result<(), log::LogError> {
+fn start_log(shared: &Shared, verb: &Verb) -> Result<(), log::LogError> {
     let wanted = shared.log.clone().or_else(|| std::env::var("CROSSDOCK_LOG").ok());
-    log::start(wanted.as_deref().unwrap_or("warn"))
+    let usual = if matches!(verb, Verb::Serve(_)) { log::DEFAULT_FILTER } else { "warn" };
+    log::start(wanted.as_deref().unwrap_or(usual))
 }
 
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let shared = cli.shared;
     match cli.verb {
+        Verb::Serve(verb) => serve::run(&verb, &shared),
         Verb::Check(verb) => check::run(&verb, &shared),
         Verb::Expand(verb) => open::wait(expand::run(verb, &shared)),
         Verb::Orders(verb) => open::wait(orders::run(verb, &shared)),
         Verb::Exceptions(verb) => open::wait(exceptions::run(verb, &shared)),
+        Verb::Replay(verb) => open::wait(replay::run(verb, &shared)),
         Verb::Mappings(verb) => open::wait(mappings::run(verb, &shared)),
         Verb::Token(verb) => open::wait(token::run(verb, &shared)),
         Verb::Doctor(verb) => open::wait(doctor::run(verb, &shared)),

@@ -337,6 +337,7 @@ mod tests {
     fn due(sealed: Option<SealedRequest>) -> DueDelivery {
         let (now, entropy) = (from_micros(0), SeededEntropy::new(1));
         DueDelivery {
+            generation: 0,
             id: DeliveryId::new(now, &entropy),
             key: IdempotencyKey::from_stored("ek1-key"),
             destination: "erp".into(),

@@ -3,7 +3,7 @@
 //! Positions are found ([`super::item_tree`]), both currencies are balanced ([`super::ledger`]), lines are written, and
 //! the five laws are checked before anything is returned. Every defect is collected, not the first.
 
-use super::catalogue::{Catalogue, PriceType};
+use super::catalogue::{Catalogue, NoCatalogue, PriceType};
 use super::conserve;
 use super::defect::{Defect, ExceptionCode, Warning};
 use super::fees::{self, Fee, Payment};
@@ -107,6 +107,13 @@ fn base_ledger(basket: &Basket<'_>, translator: &mut Translator<'_>) -> Result<O
             Ok(None)
         }
     }
+}
+
+/// The head of an order that could not be expanded, nothing translated: what a route's condition may still look at.
+pub fn head_only(order: &Order) -> OrderHead {
+    let (mappings, policies) = (Mappings::default(), Policies::default());
+    let rules = Rules { mappings: &mappings, policies: &policies, destination: "", catalogue: &NoCatalogue };
+    head(order, &mut Translator::new(order, &rules))
 }
 
 fn head(order: &Order, translator: &mut Translator<'_>) -> OrderHead {

@@ -1,5 +1,111 @@
 //! The path of a request: bound, verify, decode, dedup, append, answer.
+//!
+//! Cast: [`receive`] bounds and reads a request, `signature` turns bytes into [`signature::Verified`] ones, `decode`
+//! finds the records in them, [`take`] gives each record its identity, runs the express lane where it may, and appends
+//! all of them in one transaction; `answer` says so in the words the sender understands. Nothing is answered before the
+//! append is durable (ACK-1), and the append is a task of its own: a client that hangs up between the commit and the
+//! hand-over cannot take the hand-over with it.
+//!
+//! Deliberately absent: what an order is (that is the processor's) and what happens at a destination.
 
 pub mod answer;
 pub mod decode;
+pub mod pressure;
+pub mod receive;
 pub mod signature;
+pub mod take;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::post;
+use http::HeaderName;
+
+use crate::clock::{SharedClock, SharedEntropy, Timestamp, later};
+use crate::delivery::Delivery;
+use crate::observe::Observer;
+use crate::processor::Processor;
+use crate::store::SharedStore;
+
+use answer::Dialect;
+use pressure::{Pace, Room};
+use signature::Verifier;
+
+/// PRS-1: requests in handlers.
+pub const REQUESTS_MAX: usize = 512;
+/// PRS-1: bytes of bodies in handlers. One body of the hard limit always fits.
+pub const BODY_BYTES_IN_HAND_MAX: usize = 16 * 1024 * 1024;
+
+/// One configured sender.
+#[derive(Debug)]
+pub struct Origin {
+    /// `/in/{name}`.
+    pub name: String,
+    /// How it is spoken to, and which shapes it sends.
+    pub dialect: Dialect,
+    /// Who may claim to be it.
+    pub verifier: Verifier,
+    /// Header with the sender's own event id, if it has one.
+    pub event_id_header: Option<HeaderName>,
+    /// A failed signature is answered `{"op":"exception"}` instead of 401 (Commerce hooks that must block).
+    pub refuse_with_exception: bool,
+    /// While keys are rotated: an unverified payload is answered with success and parked unread.
+    pub grace: bool,
+    /// Largest body.
+    pub body_bytes_max: usize,
+    /// From the last byte of the body to the answer (ACK-8).
+    pub handler_timeout: Duration,
+    /// How fast it may send.
+    pub pace: Option<Pace>,
+}
+
+/// Everything a request needs; shared by all handlers.
+pub struct Intake {
+    /// By name.
+    pub origins: BTreeMap<String, Origin>,
+    /// Where envelopes go.
+    pub store: SharedStore,
+    /// Now.
+    pub clock: SharedClock,
+    /// Ids.
+    pub entropy: SharedEntropy,
+    /// Rules, and the loop for what does not take the express lane.
+    pub processor: Arc<Processor>,
+    /// Takes express deliveries from memory.
+    pub delivery: Arc<Delivery>,
+    /// Counts and logs.
+    pub observer: Arc<Observer>,
+    /// Requests and bytes in hand.
+    pub room: Room,
+    /// Whole body (ACK-8).
+    pub body_timeout: Duration,
+    /// Cleared when the service stops taking requests (RUN-2).
+    pub open: AtomicBool,
+    /// Version of the configuration in force, for every envelope.
+    pub config_version: String,
+    /// Microseconds of the instant from which the express lane is open (POI-1).
+    pub express_from: AtomicI64,
+}
+
+impl Intake {
+    /// POI-1: after an unclean end the express lane stays off for a minute, so that a payload that kills the process is
+    /// met under its `begun` row.
+    pub fn close_express_lane_for(&self, time: Duration) {
+        self.express_from.store(later(self.clock.now(), time).as_microsecond(), Ordering::Relaxed);
+    }
+
+    fn express_open(&self, now: Timestamp) -> bool {
+        now.as_microsecond() >= self.express_from.load(Ordering::Relaxed)
+    }
+}
+
+/// `POST /in/{origin}` and `POST /in/{origin}/{entity}`.
+pub fn router(intake: Arc<Intake>) -> Router {
+    Router::new()
+        .route("/in/{origin}", post(receive::whole))
+        .route("/in/{origin}/{entity}", post(receive::entity))
+        .with_state(intake)
+}

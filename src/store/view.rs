@@ -62,6 +62,8 @@ pub struct DueDelivery {
     pub subject: Subject,
     /// `order.create`, …
     pub purpose: String,
+    /// KEY-3.
+    pub generation: u32,
     /// Attempts already started.
     pub attempts: u32,
     /// Attempts that count against the retry schedule (RET-2).

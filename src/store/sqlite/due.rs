@@ -80,7 +80,7 @@ impl PackedSeal {
 
 const COLUMNS: &str = "SELECT d.id, d.key, d.destination, s.kind, s.system, s.scope, s.id, d.purpose, d.attempts, \
      d.failures, d.created_at, d.first_attempt_at, d.uncertain, o.id, o.kind, p.traceparent, e.id, d.due_at, \
-     o.plain_bytes, o.digest, o.body, r.method, r.url, r.headers, r.digest, r.body_bytes, r.body_digest, r.body, d.epoch \
+     o.plain_bytes, o.digest, o.body, r.method, r.url, r.headers, r.digest, r.body_bytes, r.body_digest, r.body, d.epoch, d.generation \
      FROM deliveries AS d JOIN subjects AS s ON s.seq = d.subject JOIN documents AS o ON o.seq = d.document \
      JOIN envelopes AS e ON e.seq = d.envelope JOIN payloads AS p ON p.seq = e.payload \
      LEFT JOIN sealed_requests AS r ON r.delivery = d.seq";
@@ -92,6 +92,7 @@ fn packed(row: &Row<'_>) -> rusqlite::Result<PackedDelivery> {
         destination: row.get(2)?,
         subject: Subject { kind: row.get(3)?, system: row.get(4)?, scope: row.get(5)?, id: row.get(6)? },
         purpose: row.get(7)?,
+        generation: row.get(29)?,
         attempts: row.get(8)?,
         failures: row.get(9)?,
         created_at: from_micros(row.get(10)?),

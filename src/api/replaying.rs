@@ -1,0 +1,66 @@
+//! A replay as the API and the command show it: what came of it or, on a dry run, what would change.
+
+use serde_json::Value;
+
+use super::diff::changes;
+use super::state::{ExpansionProblem, Preview, Replayed};
+use crate::envelope::ids::ExceptionId;
+use crate::exceptions::replay::{self, Asked, Desk, ReplayError};
+use crate::store::StoreError;
+use crate::store::write::Act;
+
+/// Replays the record behind an exception, or shows what that would come to.
+///
+/// # Errors
+/// [`StoreError::NotFound`] and [`StoreError::NotAllowed`] say why this record cannot be replayed.
+pub async fn replay(desk: &Desk, id: ExceptionId, dry_run: bool, act: Act) -> Result<Replayed, StoreError> {
+    let asked = Asked { actor: act.actor, reason: act.reason };
+    let replayed =
+        if dry_run { replay::preview(desk, id).await } else { replay::one(desk, &asked, id).await }.map_err(refused)?;
+    let mut documents = Vec::with_capacity(replayed.documents.len());
+    for preview in replayed.documents {
+        let before = document_before(desk, id, &preview.destination).await?;
+        documents.push(Preview {
+            changes: before.map(|before| changes(&before, &preview.document)).unwrap_or_default(),
+            destination: preview.destination,
+            document: preview.document,
+        });
+    }
+    Ok(Replayed {
+        exception_id: replayed.exception_id,
+        envelope_id: replayed.envelope_id,
+        delivery_id: replayed.delivery_id,
+        dry_run,
+        result: replayed.result.to_owned(),
+        explanation: replayed.explanation,
+        problems: replayed.problems.into_iter().map(problem).collect(),
+        documents,
+    })
+}
+
+fn problem(problem: replay::Problem) -> ExpansionProblem {
+    ExpansionProblem { code: problem.code, path: problem.path, message: problem.message, remedy: problem.remedy }
+}
+
+fn refused(error: ReplayError) -> StoreError {
+    match error {
+        ReplayError::NotFound(id) => StoreError::NotFound(id.to_string()),
+        ReplayError::Store(error) => error,
+        ReplayError::Closed { .. } | ReplayError::Undecided(_) | ReplayError::Nothing(_) => {
+            StoreError::NotAllowed(error.to_string())
+        }
+    }
+}
+
+/// The newest document that was made for this destination of the order behind the exception.
+async fn document_before(desk: &Desk, id: ExceptionId, destination: &str) -> Result<Option<Value>, StoreError> {
+    let Some(exception) = desk.store.exception(id).await? else { return Ok(None) };
+    let subject = exception.subject;
+    let orders = desk.store.order(subject.increment_id).await?;
+    let order = orders
+        .into_iter()
+        .find(|detail| detail.order.system == subject.system && detail.order.store_id == subject.store_id);
+    let made = order.into_iter().flat_map(|order| order.documents).rfind(|made| made.destination == destination);
+    let Some(made) = made else { return Ok(None) };
+    Ok(desk.store.document(made.id).await?.and_then(|document| document.body))
+}

@@ -1,0 +1,86 @@
+//! The engines behind the API: replay desk, delivery worker, processor's rules.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::error::ProblemLine;
+use super::expander::Expander;
+use super::replaying;
+use super::state::{DestinationView, Engines, Expansions, Replayed};
+use crate::delivery::{Delivery, DestinationState, DestinationStatus};
+use crate::envelope::ids::ExceptionId;
+use crate::exceptions::replay::Desk;
+use crate::observe::{Event, Observer};
+use crate::store::Answer;
+use crate::store::write::Act;
+
+/// The rooms of a running service.
+pub struct Rooms {
+    /// Replays; its processor holds the rules in force.
+    pub desk: Desk,
+    /// Sends.
+    pub delivery: Arc<Delivery>,
+    /// Is told when the mapping tables were read anew.
+    pub observer: Arc<Observer>,
+    /// Profile of every configured destination.
+    pub profiles: BTreeMap<String, String>,
+}
+
+impl Rooms {
+    fn view(&self, status: DestinationStatus) -> DestinationView {
+        let (reason, until) = match &status.state {
+            DestinationState::Open | DestinationState::HalfOpen => (None, None),
+            DestinationState::Broken { until } => (Some("it failed too often".to_owned()), Some(*until)),
+            DestinationState::Paused { until } => (Some("it asked for a pause".to_owned()), Some(*until)),
+            DestinationState::Held { reason } => (Some(reason.clone()), None),
+        };
+        DestinationView {
+            profile: self.profiles.get(&status.name).cloned().unwrap_or_default(),
+            state: status.state.as_str().to_owned(),
+            reason,
+            until,
+            in_flight: status.in_flight.into(),
+            concurrency: status.concurrency.into(),
+            name: status.name,
+        }
+    }
+}
+
+impl Engines for Rooms {
+    fn expand(&self, body: &Bytes, destination: Option<&str>) -> Result<Expansions, ProblemLine> {
+        let rules = self.desk.processor.rules();
+        // A document names its Commerce instance; a body that came by no origin is taken as the first one's.
+        let system = rules.origins.values().next().map_or("commerce", |origin| origin.system.as_str());
+        let destination = destination.unwrap_or_default();
+        let policies = rules.policies_for(destination);
+        Expander { system, mappings: &rules.mappings, policies, destination }.expand(body)
+    }
+
+    fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act) -> Answer<'_, Replayed> {
+        Box::pin(replaying::replay(&self.desk, exception, dry_run, act))
+    }
+
+    fn destinations(&self) -> Vec<DestinationView> {
+        self.delivery.status().into_iter().map(|status| self.view(status)).collect()
+    }
+
+    fn release_destination(&self, name: &str) -> bool {
+        self.delivery.release(name)
+    }
+
+    fn mappings_changed(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            if self.desk.processor.reload_mappings().await? {
+                let version = self.desk.processor.rules().mappings.version();
+                self.observer.note(&Event::MappingsReloaded { version });
+            }
+            Ok(())
+        })
+    }
+
+    fn wake(&self) {
+        self.delivery.wake();
+    }
+}

@@ -1,0 +1,129 @@
+//! `crossdock replay`: a record, or all of one cause, once more.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use clap::Args;
+
+use super::{Outcome, Shared, open, print};
+use crate::access::Actor;
+use crate::api::replaying;
+use crate::api::state::Replayed;
+use crate::app;
+use crate::clock::SystemEntropy;
+use crate::envelope::ids::ExceptionId;
+use crate::exceptions::replay::Desk;
+use crate::processor::Processor;
+use crate::store::view::Paging;
+use crate::store::{ExceptionFilter, StoreError};
+
+/// Which records.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  crossdock replay --dry-run exc_…\n  crossdock replay exc_… --reason \"SKU mapped\"\n  \
+                        crossdock replay --group a1b2c3d4e5f60718\n\n\
+                        `crossdock exceptions groups` shows the groups. A running service sends what was released.\n\
+                        Exit code 1 when a record still waits for a person."
+)]
+pub struct Replay {
+    /// The exception whose record is processed again
+    #[arg(value_name = "EXC_ID", required_unless_present = "group", conflicts_with = "group")]
+    exception: Option<ExceptionId>,
+    /// Every open exception of this cause
+    #[arg(long, value_name = "FINGERPRINT")]
+    group: Option<String>,
+    /// Write nothing; show what would change
+    #[arg(long)]
+    dry_run: bool,
+    /// Kept in the audit
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+/// Replays under the configuration and the tables in force.
+pub async fn run(verb: Replay, shared: &Shared) -> anyhow::Result<Outcome> {
+    let loaded = open::config(shared)?;
+    let store = open::existing_store(&loaded.config)?;
+    let rules = app::rules(&loaded.config, &loaded.version);
+    let processor = Arc::new(Processor::new(store.clone(), open::clock(), Arc::new(SystemEntropy), rules));
+    processor.reload_mappings().await?;
+    // Nobody to wake: a running service looks for what is due by itself.
+    let desk = Desk { store: store.clone(), processor, clock: open::clock(), wake: Arc::new(|| {}) };
+    let ids = match (verb.exception, &verb.group) {
+        (Some(id), _) => vec![id],
+        (None, Some(fingerprint)) => members(&desk, fingerprint).await?,
+        (None, None) => bail!("name an exception or a group"),
+    };
+    let mut replayed = Vec::new();
+    let mut waiting = false;
+    for id in ids {
+        let mut act = Actor::at_the_command_line().act("exception.replay", id, desk.clock.now());
+        act.reason.clone_from(&verb.reason);
+        match replaying::replay(&desk, id, verb.dry_run, act).await {
+            Ok(one) => {
+                waiting |= one.result == "still_parked";
+                replayed.push(one);
+            }
+            // One that cannot be replayed does not stop its neighbours; alone it is the failure.
+            Err(StoreError::NotAllowed(_)) if verb.group.is_some() && is_closed(&desk, id).await? => {}
+            Err(StoreError::NotAllowed(why)) if verb.group.is_some() => {
+                waiting = true;
+                eprintln!("{}", print::visible(&why));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    show(&replayed, verb.group.is_some(), shared.json)?;
+    store.close().await?;
+    Ok(if waiting { Outcome::Findings } else { Outcome::Done })
+}
+
+/// A neighbour's replay closes the exceptions of the same record.
+async fn is_closed(desk: &Desk, id: ExceptionId) -> Result<bool, StoreError> {
+    Ok(desk.store.exception(id).await?.is_none_or(|exception| exception.state != "open"))
+}
+
+/// Open exceptions of a cause, oldest first, so that orders keep their order.
+async fn members(desk: &Desk, fingerprint: &str) -> anyhow::Result<Vec<ExceptionId>> {
+    let mut ids = Vec::new();
+    let mut cursor = None;
+    loop {
+        let filter = ExceptionFilter { fingerprint: Some(fingerprint.to_owned()), ..ExceptionFilter::default() };
+        let page = desk.store.exceptions(filter, Paging { limit: 200, cursor }).await?;
+        ids.extend(page.items.iter().map(|row| row.id));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    if ids.is_empty() {
+        bail!("no open exception has this cause; `crossdock exceptions groups` shows the groups");
+    }
+    ids.reverse();
+    Ok(ids)
+}
+
+fn show(replayed: &[Replayed], group: bool, json: bool) -> anyhow::Result<()> {
+    if json {
+        return match replayed {
+            [one] if !group => print::json(one),
+            several => print::json(&several),
+        };
+    }
+    for one in replayed {
+        let would = if one.dry_run { "would be " } else { "" };
+        let line = format!("{}  {would}{}: {}", one.exception_id, one.result.replace('_', " "), one.explanation);
+        print::out(&format!("{}\n", print::visible(&line)))?;
+        for problem in &one.problems {
+            let line = format!("  {} {}: {} {}", problem.path, problem.code, problem.message, problem.remedy);
+            print::out(&format!("{}\n", print::visible(&line)))?;
+        }
+        for document in &one.documents {
+            for change in &document.changes {
+                let line = format!("  {} {}: {} → {}", document.destination, change.path, change.before, change.after);
+                print::out(&format!("{}\n", print::visible(&line)))?;
+            }
+        }
+    }
+    Ok(())
+}

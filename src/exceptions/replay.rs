@@ -1,0 +1,310 @@
+//! Replay: a person fixed the cause and wants the record to go through, alone or with all that share the cause.
+//!
+//! Two kinds of exception, two ways. A record that could not be *processed* goes through [`crate::processor`] again. A
+//! delivery that could not be *delivered* is rendered again: equal content goes out as the same sealed bytes under the
+//! same key (KEY-4), changed content becomes the next generation (KEY-3 a), and neither happens while the last attempt
+//! may have taken effect — then only a decision helps ([`crate::store::write::Verdict`]).
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::clock::{SharedClock, Timestamp};
+use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
+use crate::envelope::keys::Digest;
+use crate::processor::enqueue::{delivery, enqueue};
+use crate::processor::step::Outcome;
+use crate::processor::{Processor, Wake};
+use crate::store::view::{DueDelivery, ExceptionRow, Paging, StoredEnvelope};
+use crate::store::write::{Act, Decision, Replay, Verdict};
+use crate::store::{ExceptionFilter, SharedStore, StoreError};
+
+/// What replaying needs.
+#[derive(Clone)]
+pub struct Desk {
+    /// Where exceptions are kept.
+    pub store: SharedStore,
+    /// Processes again.
+    pub processor: Arc<Processor>,
+    /// Now.
+    pub clock: SharedClock,
+    /// Tells the delivery worker that something is due.
+    pub wake: Wake,
+}
+
+/// Who asks, and why.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// `token:NAME`, `cli:USER`.
+    pub actor: String,
+    /// Given by the person, or empty.
+    pub reason: String,
+}
+
+/// Why a replay was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// No such exception.
+    #[error("exception {0} does not exist")]
+    NotFound(ExceptionId),
+    /// It is closed already.
+    #[error("exception {id} is already {state}")]
+    Closed {
+        /// Which.
+        id: ExceptionId,
+        /// `resolved`, `superseded`.
+        state: String,
+    },
+    /// The last attempt may have taken effect: replaying could do it twice.
+    #[error(
+        "delivery {0} may have taken effect at its destination; look there, then decide: `applied` if it is there, \
+         `retry` if it is not"
+    )]
+    Undecided(DeliveryId),
+    /// The exception names neither an envelope nor a delivery.
+    #[error("exception {0} has nothing to replay; resolve its cause at the destination")]
+    Nothing(ExceptionId),
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a replay came to, or would come to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replayed {
+    /// The exception asked about.
+    pub exception_id: ExceptionId,
+    /// The envelope behind it.
+    pub envelope_id: Option<EnvelopeId>,
+    /// The delivery behind it, if the destination had refused it.
+    pub delivery_id: Option<DeliveryId>,
+    /// `released` (on its way), `still_parked` (with `problems`), `ignored` (no route wants it), `retried` (same bytes),
+    /// `replaced` (new content under a new key).
+    pub result: &'static str,
+    /// In words.
+    pub explanation: String,
+    /// What still keeps it.
+    pub problems: Vec<Problem>,
+    /// The documents it makes now, for a preview; empty when carried out.
+    pub documents: Vec<Preview>,
+}
+
+/// A remaining defect.
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem {
+    /// From the catalogue.
+    pub code: String,
+    /// In the payload.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// A document as it would be sent.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preview {
+    /// For whom.
+    pub destination: String,
+    /// The canonical document.
+    pub document: serde_json::Value,
+}
+
+/// What releasing a whole group came to.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct GroupReplayed {
+    /// The cause.
+    pub fingerprint: String,
+    /// Now on their way (or of no interest to any route).
+    pub released: u64,
+    /// Parked again.
+    pub still_parked: u64,
+    /// Could not be replayed, with the reason.
+    pub refused: Vec<String>,
+}
+
+/// Replays the record behind one exception.
+///
+/// # Errors
+/// [`ReplayError`]; nothing has changed then.
+pub async fn one(desk: &Desk, asked: &Asked, id: ExceptionId) -> Result<Replayed, ReplayError> {
+    let exception = open_exception(desk, id).await?;
+    let replayed = match (exception.delivery_id, exception.envelope_id) {
+        (Some(delivery_id), _) => again_delivery(desk, asked, &exception, delivery_id, true).await?,
+        (None, Some(envelope_id)) => again_envelope(desk, asked, &exception, envelope_id, true).await?,
+        (None, None) => return Err(ReplayError::Nothing(id)),
+    };
+    (desk.wake)();
+    Ok(replayed)
+}
+
+/// What [`one`] would come to; writes nothing.
+///
+/// # Errors
+/// As [`one`].
+pub async fn preview(desk: &Desk, id: ExceptionId) -> Result<Replayed, ReplayError> {
+    let exception = open_exception(desk, id).await?;
+    let nobody = Asked { actor: String::new(), reason: String::new() };
+    match (exception.delivery_id, exception.envelope_id) {
+        (Some(delivery_id), _) => again_delivery(desk, &nobody, &exception, delivery_id, false).await,
+        (None, Some(envelope_id)) => again_envelope(desk, &nobody, &exception, envelope_id, false).await,
+        (None, None) => Err(ReplayError::Nothing(id)),
+    }
+}
+
+/// Replays every open exception with this cause, oldest first. One that is refused does not stop the others.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn group(desk: &Desk, asked: &Asked, fingerprint: &str) -> Result<GroupReplayed, ReplayError> {
+    let mut sum = GroupReplayed { fingerprint: fingerprint.to_owned(), ..GroupReplayed::default() };
+    let mut ids = Vec::new();
+    let mut paging = Paging { limit: 200, cursor: None };
+    loop {
+        let filter = ExceptionFilter { fingerprint: Some(fingerprint.to_owned()), ..ExceptionFilter::default() };
+        let page = desk.store.exceptions(filter, paging.clone()).await?;
+        ids.extend(page.items.iter().map(|row| row.id));
+        match page.next_cursor {
+            Some(cursor) => paging.cursor = Some(cursor),
+            None => break,
+        }
+    }
+    // Lists are newest first; a lane's records must go in their order.
+    for id in ids.into_iter().rev() {
+        match one(desk, asked, id).await {
+            Ok(replayed) if replayed.result == "still_parked" => sum.still_parked += 1,
+            Ok(_) => sum.released += 1,
+            // Another record's replay in this very loop may have closed it.
+            Err(ReplayError::Closed { .. }) => {}
+            Err(error) => sum.refused.push(format!("{id}: {error}")),
+        }
+    }
+    Ok(sum)
+}
+
+async fn open_exception(desk: &Desk, id: ExceptionId) -> Result<ExceptionRow, ReplayError> {
+    let exception = desk.store.exception(id).await?.ok_or(ReplayError::NotFound(id))?;
+    if exception.state == "open" { Ok(exception) } else { Err(ReplayError::Closed { id, state: exception.state }) }
+}
+
+async fn again_envelope(
+    desk: &Desk,
+    asked: &Asked,
+    exception: &ExceptionRow,
+    envelope_id: EnvelopeId,
+    carry_out: bool,
+) -> Result<Replayed, ReplayError> {
+    let envelope = stored(desk, exception, envelope_id).await?;
+    let outcome = desk.processor.preview(&envelope);
+    let mut replayed = describe(exception, &outcome);
+    if carry_out {
+        let rules = desk.processor.rules();
+        let enqueued = enqueue(outcome, &envelope.subject, &desk.processor.stamp(&rules));
+        let act = act(desk, asked, "exception.replay", exception, replayed.result);
+        desk.store.replay(Replay { envelope: envelope_id, conclusion: enqueued.conclusion, act }).await?;
+        replayed.documents.clear();
+    }
+    Ok(replayed)
+}
+
+async fn again_delivery(
+    desk: &Desk,
+    asked: &Asked,
+    exception: &ExceptionRow,
+    delivery_id: DeliveryId,
+    carry_out: bool,
+) -> Result<Replayed, ReplayError> {
+    let (envelope_id, parked) =
+        desk.store.delivery_origin(delivery_id).await?.ok_or(ReplayError::Nothing(exception.id))?;
+    if parked.uncertain {
+        return Err(ReplayError::Undecided(delivery_id));
+    }
+    let envelope = stored(desk, exception, envelope_id).await?;
+    let mut outcome = desk.processor.preview(&envelope);
+    outcome.documents.retain(|made| made.destination == parked.destination);
+    outcome.parked.retain(|defect| defect.destination.as_ref().is_none_or(|name| *name == parked.destination));
+    let mut replayed = describe(exception, &outcome);
+    replayed.delivery_id = Some(delivery_id);
+    if replayed.result != "released" {
+        // Still a defect of the record, or no longer wanted there: the delivery stays as it is.
+        return Ok(replayed);
+    }
+    let verdict = verdict(desk, &envelope, &parked, outcome, &mut replayed);
+    if carry_out {
+        let act = act(desk, asked, "exception.replay", exception, replayed.result);
+        desk.store.decide(Decision { delivery: delivery_id, verdict, act }).await?;
+        replayed.documents.clear();
+    }
+    Ok(replayed)
+}
+
+/// The same bytes again, or a successor when the content changed (KEY-3 a).
+fn verdict(
+    desk: &Desk,
+    envelope: &StoredEnvelope,
+    parked: &DueDelivery,
+    mut outcome: Outcome,
+    replayed: &mut Replayed,
+) -> Verdict {
+    let made = outcome.documents.pop().expect("`released` means that there is a document for the destination");
+    if Digest::of(&made.body) == Digest::of(&parked.document) {
+        replayed.result = "retried";
+        return Verdict::Retry { due_at: desk.clock.now() };
+    }
+    replayed.result = "replaced";
+    let rules = desk.processor.rules();
+    let stamp = desk.processor.stamp(&rules);
+    let (document, delivery, _) = delivery(made, &envelope.subject, parked.generation + 1, &stamp);
+    Verdict::Replace { document, delivery }
+}
+
+async fn stored(desk: &Desk, exception: &ExceptionRow, id: EnvelopeId) -> Result<StoredEnvelope, ReplayError> {
+    desk.store.envelope(id).await?.ok_or(ReplayError::Nothing(exception.id))
+}
+
+fn describe(exception: &ExceptionRow, outcome: &Outcome) -> Replayed {
+    let result = match (outcome.parked.is_empty(), &outcome.ignored) {
+        (false, _) => "still_parked",
+        (true, Some(_)) => "ignored",
+        (true, None) => "released",
+    };
+    Replayed {
+        exception_id: exception.id,
+        envelope_id: exception.envelope_id,
+        delivery_id: exception.delivery_id,
+        result,
+        explanation: outcome.ignored.clone().unwrap_or_else(|| outcome.explanation.clone()),
+        problems: outcome
+            .parked
+            .iter()
+            .map(|parked| Problem {
+                code: parked.defect.code.as_str().to_owned(),
+                path: parked.defect.path.clone(),
+                message: parked.defect.message.clone(),
+                remedy: parked.defect.remedy.clone(),
+            })
+            .collect(),
+        documents: outcome
+            .documents
+            .iter()
+            .map(|made| Preview {
+                destination: made.destination.clone(),
+                document: serde_json::from_slice(&made.body).expect("a document is JSON"),
+            })
+            .collect(),
+    }
+}
+
+fn act(desk: &Desk, asked: &Asked, action: &str, exception: &ExceptionRow, result: &str) -> Act {
+    let at: Timestamp = desk.clock.now();
+    Act {
+        actor: asked.actor.clone(),
+        action: action.to_owned(),
+        target: exception.id.to_string(),
+        before: serde_json::json!({ "code": exception.code, "state": exception.state }).to_string(),
+        after: serde_json::json!({ "result": result }).to_string(),
+        reason: asked.reason.clone(),
+        at,
+    }
+}

@@ -1,0 +1,471 @@
+//! Verified bytes in, durable envelopes out: identity, express lane, one append.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::clock::Timestamp;
+use crate::domain::defect::{Defect, ExceptionCode};
+use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId, RequestId};
+use crate::envelope::keys::{Digest, EventKey};
+use crate::envelope::kind::RecordKind;
+use crate::json::{self, Json, Limits};
+use crate::observe::{Event, Refusal};
+use crate::processor::enqueue::Enqueued;
+use crate::processor::step::{self, Input};
+use crate::processor::unreadable;
+use crate::store::StoreError;
+use crate::store::pack::pack;
+use crate::store::write::{Arrival, ArrivedRecord, NewException, Receipt, Subject};
+
+use super::answer::{self, Problem, ProblemLine, RecordResult, RecordStatus};
+use super::decode::{self, Record};
+use super::receive::{Refused, overload};
+use super::signature::Verified;
+use super::{Intake, Origin};
+use crate::delivery::trace::is_well_formed;
+use crate::delivery::{ExpressDelivery, Place};
+
+/// What came with the body.
+pub(super) struct Given<'a> {
+    pub headers: &'a HeaderMap,
+    /// From the path, if it says.
+    pub kind: Option<RecordKind>,
+    pub request_id: RequestId,
+    pub received_at: Timestamp,
+}
+
+/// A record on its way to the store, with what the answer says of it.
+struct Prepared {
+    record: ArrivedRecord,
+    key: Option<String>,
+}
+
+/// What becomes of each record of the body, in the order sent.
+enum Slot {
+    /// Goes to the store.
+    Stored(usize),
+    /// Cannot be taken; told to the sender.
+    Rejected(RecordResult),
+}
+
+pub(super) async fn take(
+    intake: &Arc<Intake>,
+    origin: &Origin,
+    given: &Given<'_>,
+    verified: Option<Verified>,
+    body: Bytes,
+) -> Result<Vec<RecordResult>, Box<Refused>> {
+    let mut places: HashMap<DeliveryId, Place> = HashMap::new();
+    let (slots, prepared) = match &verified {
+        Some(verified) => prepare(intake, origin, given, verified, &body, &mut places)?,
+        None => (vec![Slot::Stored(0)], vec![unverified(intake, origin, given, &body)]),
+    };
+    if prepared.is_empty() {
+        return Ok(results(slots, &[], &[]));
+    }
+    let keys: Vec<Option<String>> = prepared.iter().map(|record| record.key.clone()).collect();
+    let ids: Vec<EnvelopeId> = prepared.iter().map(|record| record.record.id).collect();
+    let arrival = Arrival {
+        origin: origin.name.clone(),
+        body: pack(&body),
+        headers: kept_headers(given.headers),
+        verification: verified.as_ref().map_or("unverified", Verified::scheme).to_owned(),
+        config_version: intake.config_version.clone(),
+        request_id: given.request_id,
+        traceparent: traceparent(given.headers),
+        received_at: given.received_at,
+        records: prepared.into_iter().map(|record| record.record).collect(),
+    };
+    let receipts = append(intake, origin, arrival, places, given.request_id).await?;
+    let told: Vec<(Option<String>, EnvelopeId)> = keys.into_iter().zip(ids).collect();
+    Ok(results(slots, &told, &receipts))
+}
+
+/// Decodes and, where the express lane may be taken, processes every record.
+fn prepare(
+    intake: &Intake,
+    origin: &Origin,
+    given: &Given<'_>,
+    verified: &Verified,
+    body: &Bytes,
+    places: &mut HashMap<DeliveryId, Place>,
+) -> Result<(Vec<Slot>, Vec<Prepared>), Box<Refused>> {
+    let whole = match json::parse(body, &Limits::default()) {
+        Ok(whole) => whole,
+        Err(error) => return unreadable_body(intake, origin, given, body, &error),
+    };
+    let decoded = decode::records(&whole, origin.dialect, given.kind);
+    let single = decoded.records.len() == 1;
+    let mut slots = Vec::with_capacity(decoded.records.len());
+    let mut prepared = Vec::with_capacity(decoded.records.len());
+    for record in &decoded.records {
+        match record {
+            Ok(record) => {
+                let event_id = event_id(origin, given, verified, record, single);
+                if let Some(rejected) = rejected_at_the_door(origin, record) {
+                    slots.push(Slot::Rejected(rejected));
+                    continue;
+                }
+                let record = identify(intake, origin, given, record, event_id.as_deref(), places);
+                match unusable(origin, &record) {
+                    Some(rejected) => slots.push(Slot::Rejected(rejected)),
+                    None => {
+                        slots.push(Slot::Stored(prepared.len()));
+                        prepared.push(record);
+                    }
+                }
+            }
+            Err(problem) if origin.dialect.tells_problems() => slots.push(Slot::Rejected(RecordResult {
+                key: None,
+                event_id: None,
+                status: RecordStatus::Rejected,
+                problems: vec![ProblemLine { path: problem.path.clone(), message: problem.message.clone() }],
+            })),
+            Err(problem) => {
+                let defect = not_a_record(&problem.path, &problem.message);
+                slots.push(Slot::Stored(prepared.len()));
+                prepared.push(parked(intake, origin, given, &problem.path, &Digest::of(body), defect));
+            }
+        }
+    }
+    Ok((slots, prepared))
+}
+
+/// A sender that reads our answers is told at once that a record names nothing; a hook's record is parked instead.
+fn rejected_at_the_door(origin: &Origin, record: &Record<'_, '_>) -> Option<RecordResult> {
+    if !origin.dialect.tells_problems() || record.kind != RecordKind::Unknown {
+        return None;
+    }
+    Some(RecordResult {
+        key: None,
+        event_id: None,
+        status: RecordStatus::Rejected,
+        problems: vec![ProblemLine {
+            path: record.path.clone(),
+            message:
+                "not a record of a kind we know: send to /in/ORIGIN/orders, or an object with increment_id and items"
+                    .to_owned(),
+        }],
+    })
+}
+
+/// A record that could not be read at all is the sender's to correct: one that reads our answers gets the list and
+/// nothing is stored; a hook's record is parked, since a hook never comes again.
+fn unusable(origin: &Origin, prepared: &Prepared) -> Option<RecordResult> {
+    let conclusion = prepared.record.conclusion.as_ref()?;
+    let exceptions = &conclusion.exceptions;
+    let unreadable = ExceptionCode::UnreadablePayload.as_str();
+    if !origin.dialect.tells_problems()
+        || exceptions.is_empty()
+        || !conclusion.deliveries.is_empty()
+        || exceptions.iter().any(|exception| exception.code != unreadable)
+    {
+        return None;
+    }
+    let lines = exceptions.iter().map(|exception| ProblemLine {
+        path: join(&prepared.record.path, &exception.path),
+        message: format!("{} {}", exception.message, exception.remedy),
+    });
+    Some(RecordResult {
+        key: prepared.key.clone(),
+        event_id: None,
+        status: RecordStatus::Rejected,
+        problems: lines.collect(),
+    })
+}
+
+fn join(record: &str, path: &str) -> String {
+    match (record.trim_start_matches('/'), path) {
+        ("", path) => path.to_owned(),
+        (record, "") => record.to_owned(),
+        (record, path) => format!("{record}/{path}"),
+    }
+}
+
+fn identify(
+    intake: &Intake,
+    origin: &Origin,
+    given: &Given<'_>,
+    record: &Record<'_, '_>,
+    event_id: Option<&str>,
+    places: &mut HashMap<DeliveryId, Place>,
+) -> Prepared {
+    let rules = intake.processor.rules();
+    let subject = match rules.origins.get(&origin.name) {
+        Some(of_origin) => step::subject(record.kind, record.json, of_origin),
+        None => nobody(record.kind),
+    };
+    let content = Digest::of(record.json.canonical().as_bytes());
+    let event_key = match event_id {
+        Some(id) => EventKey::explicit(&origin.name, id),
+        None => EventKey::derived(&origin.name, record.kind.as_str(), &subject.scope, &subject.id, &content),
+    };
+    let input =
+        Input { origin: &origin.name, kind: record.kind, event_name: record.event_name.as_deref(), json: record.json };
+    let conclusion = intake.express_open(given.received_at).then(|| {
+        let enqueued = intake.processor.process(&input, &subject);
+        express(intake, given, enqueued, &subject, places)
+    });
+    let on_conflict = (event_id.is_some() && !origin.dialect.tells_problems())
+        .then(|| conflict(intake, given, &subject, event_id.unwrap_or_default()));
+    Prepared {
+        key: Some(subject.id.clone()).filter(|id| !id.is_empty()),
+        record: ArrivedRecord {
+            id: EnvelopeId::new(given.received_at, &*intake.entropy),
+            path: record.path.clone(),
+            kind: record.kind.as_str().to_owned(),
+            event_name: record.event_name.clone(),
+            event_key,
+            content,
+            subject,
+            conclusion,
+            on_conflict,
+        },
+    }
+}
+
+/// Reserves a place for each delivery whose destination is open, so that its first attempt starts in the same
+/// transaction.
+fn express(
+    intake: &Intake,
+    given: &Given<'_>,
+    enqueued: Enqueued,
+    subject: &Subject,
+    places: &mut HashMap<DeliveryId, Place>,
+) -> crate::store::write::Conclusion {
+    let Enqueued { mut conclusion, documents } = enqueued;
+    for (delivery, document) in conclusion.deliveries.iter_mut().zip(documents) {
+        let traceparent = traceparent(given.headers);
+        let express = ExpressDelivery {
+            id: delivery.id,
+            key: &delivery.key,
+            destination: &delivery.destination,
+            document: delivery.document,
+            body: &document,
+            subject,
+            purpose: &delivery.purpose,
+            traceparent: traceparent.as_deref(),
+            created_at: given.received_at,
+        };
+        if let Some((start, place)) = intake.delivery.express(&express) {
+            delivery.express = Some(start);
+            places.insert(delivery.id, place);
+        }
+    }
+    conclusion
+}
+
+/// The sender's own id of the event, if the origin has one (DED-2). A batch shares one id among its records.
+fn event_id(
+    origin: &Origin,
+    given: &Given<'_>,
+    verified: &Verified,
+    record: &Record<'_, '_>,
+    single: bool,
+) -> Option<String> {
+    let header = origin.event_id_header.as_ref().and_then(|name| given.headers.get(name));
+    let id = verified.event_id().or_else(|| header.and_then(|value| value.to_str().ok()))?;
+    Some(if single { id.to_owned() } else { format!("{id}#{}", record.path) })
+}
+
+/// A body that is not JSON: told to a sender that reads answers, parked for one that does not.
+fn unreadable_body(
+    intake: &Intake,
+    origin: &Origin,
+    given: &Given<'_>,
+    body: &Bytes,
+    error: &json::JsonError,
+) -> Result<(Vec<Slot>, Vec<Prepared>), Box<Refused>> {
+    if origin.dialect.tells_problems() {
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "The body cannot be read", given.request_id)
+            .detail(&error.to_string());
+        return Err(Refused::new(Refusal::Unreadable, error.to_string(), &problem));
+    }
+    let prepared = parked(intake, origin, given, "", &Digest::of(body), unreadable(error));
+    Ok((vec![Slot::Stored(0)], vec![prepared]))
+}
+
+/// An envelope that is stored with its exception and never processed by itself.
+fn parked(
+    intake: &Intake,
+    origin: &Origin,
+    given: &Given<'_>,
+    path: &str,
+    content: &Digest,
+    defect: Defect,
+) -> Prepared {
+    let kind = RecordKind::Unknown;
+    let subject = match intake.processor.rules().origins.get(&origin.name) {
+        Some(of_origin) => step::subject(kind, &Json::Null, of_origin),
+        None => nobody(kind),
+    };
+    let conclusion = intake.processor.park(defect, &subject).conclusion;
+    Prepared {
+        key: None,
+        record: ArrivedRecord {
+            id: EnvelopeId::new(given.received_at, &*intake.entropy),
+            path: path.to_owned(),
+            kind: kind.as_str().to_owned(),
+            event_name: None,
+            event_key: EventKey::derived(&origin.name, kind.as_str(), path, "", content),
+            content: *content,
+            subject,
+            conclusion: Some(conclusion),
+            on_conflict: None,
+        },
+    }
+}
+
+/// During a key rotation with `grace`: kept, unread, for a person.
+fn unverified(intake: &Intake, origin: &Origin, given: &Given<'_>, body: &Bytes) -> Prepared {
+    let defect = Defect {
+        code: ExceptionCode::UnreadablePayload,
+        path: String::new(),
+        value: None,
+        message: "the signature did not verify; the origin's grace setting kept the payload unread".to_owned(),
+        remedy: "Add the new public key, then replay if the sender is known to be yours; switch `grace` off again."
+            .to_owned(),
+        cause: format!("unverified {}", origin.name),
+    };
+    parked(intake, origin, given, "", &Digest::of(body), defect)
+}
+
+fn nobody(kind: RecordKind) -> Subject {
+    Subject { kind: kind.as_str().to_owned(), system: String::new(), scope: String::new(), id: String::new() }
+}
+
+fn not_a_record(path: &str, message: &str) -> Defect {
+    Defect {
+        code: ExceptionCode::UnreadablePayload,
+        path: path.to_owned(),
+        value: None,
+        message: message.to_owned(),
+        remedy: "Correct the sender, then send the record again.".to_owned(),
+        cause: message.to_owned(),
+    }
+}
+
+fn conflict(intake: &Intake, given: &Given<'_>, subject: &Subject, event_id: &str) -> NewException {
+    let code = ExceptionCode::EventIdConflict;
+    let defect = Defect {
+        code,
+        path: String::new(),
+        value: Some(event_id.chars().take(200).collect()),
+        message: "the sender used an event id again for other content; the first content stands".to_owned(),
+        remedy: "Compare both in the sender's log. If the second is right, send it again under an id of its own."
+            .to_owned(),
+        cause: event_id.to_owned(),
+    };
+    NewException {
+        id: ExceptionId::new(given.received_at, &*intake.entropy),
+        code: code.as_str().to_owned(),
+        severity: code.severity().as_str().to_owned(),
+        owner: code.owner().as_str().to_owned(),
+        subject: subject.clone(),
+        destination: None,
+        delivery: None,
+        fingerprint: defect.fingerprint(),
+        path: defect.path,
+        value: defect.value,
+        message: defect.message,
+        remedy: defect.remedy,
+        opened_at: given.received_at,
+    }
+}
+
+/// Appends in a task of its own: the hand-over to the delivery worker happens even when the client hangs up.
+async fn append(
+    intake: &Arc<Intake>,
+    origin: &Origin,
+    arrival: Arrival,
+    places: HashMap<DeliveryId, Place>,
+    request_id: RequestId,
+) -> Result<Vec<Receipt>, Box<Refused>> {
+    let ids: Vec<EnvelopeId> = arrival.records.iter().map(|record| record.id).collect();
+    let origin_name = origin.name.clone();
+    let shared = intake.clone();
+    let appending = tokio::spawn(async move {
+        let receipts = shared.store.append(arrival).await?;
+        hand_over(&shared, &receipts, places);
+        for (receipt, id) in receipts.iter().zip(ids) {
+            shared.observer.note(&told(&origin_name, receipt, id));
+        }
+        Ok::<_, StoreError>(receipts)
+    });
+    match appending.await {
+        Ok(Ok(receipts)) => Ok(receipts),
+        Ok(Err(error)) => Err(overload(request_id, error.to_string())),
+        Err(panic) => {
+            tracing::error!(%panic, "appending broke an assumption of ours");
+            let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", request_id);
+            Err(Refused::new(Refusal::Internal, panic.to_string(), &problem))
+        }
+    }
+}
+
+fn hand_over(intake: &Intake, receipts: &[Receipt], mut places: HashMap<DeliveryId, Place>) {
+    let mut work = false;
+    for receipt in receipts {
+        if let Receipt::First { started, work_left } = receipt {
+            for attempt in started {
+                if let Some(place) = places.remove(&attempt.delivery) {
+                    intake.delivery.hand_off(attempt.clone(), place);
+                }
+            }
+            work |= work_left;
+        }
+    }
+    if work {
+        intake.processor.wake();
+        intake.delivery.wake();
+    }
+}
+
+fn told<'a>(origin: &'a str, receipt: &Receipt, id: EnvelopeId) -> Event<'a> {
+    match receipt {
+        Receipt::First { .. } => Event::EnvelopeAccepted { origin, envelope: id },
+        Receipt::Duplicate { first } => Event::DuplicateSeen { origin, first: *first },
+        Receipt::Conflict { first } => Event::ConflictSeen { origin, first: *first },
+    }
+}
+
+fn results(slots: Vec<Slot>, told: &[(Option<String>, EnvelopeId)], receipts: &[Receipt]) -> Vec<RecordResult> {
+    slots
+        .into_iter()
+        .map(|slot| match slot {
+            Slot::Rejected(result) => result,
+            Slot::Stored(index) => {
+                let (key, id) = &told[index];
+                let (status, event_id) = match &receipts[index] {
+                    Receipt::First { .. } => (RecordStatus::Accepted, *id),
+                    Receipt::Duplicate { first } => (RecordStatus::Duplicate, *first),
+                    Receipt::Conflict { first } => (RecordStatus::Conflict, *first),
+                };
+                RecordResult { key: key.clone(), event_id: Some(event_id), status, problems: answer::notes(status) }
+            }
+        })
+        .collect()
+}
+
+/// Request headers worth keeping as evidence; credentials and signatures are never among them.
+const KEPT_HEADERS: [&str; 4] = ["content-type", "user-agent", "x-adobe-commerce-request-id", "x-request-id"];
+
+fn kept_headers(headers: &HeaderMap) -> String {
+    let kept: serde_json::Map<String, serde_json::Value> = KEPT_HEADERS
+        .iter()
+        .filter_map(|name| {
+            let value = headers.get(*name)?.to_str().ok()?;
+            Some(((*name).to_owned(), value.chars().take(256).collect::<String>().into()))
+        })
+        .collect();
+    serde_json::Value::Object(kept).to_string()
+}
+
+/// ATT-4: forwarded if well-formed.
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    is_well_formed(text).then(|| text.to_owned())
+}

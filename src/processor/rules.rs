@@ -1,0 +1,60 @@
+//! What processing goes by: a snapshot of configuration and mappings, swapped whole and never changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::mapping::Mappings;
+use crate::domain::policy::Policies;
+use crate::routing::Route;
+
+/// When an order is read again from Commerce before it is processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadBack {
+    /// Before every processing.
+    Always,
+    /// When the payload is a hint or incomplete.
+    WhenNeeded,
+    /// Never: payloads are taken as they stand.
+    Never,
+}
+
+/// What processing needs to know of an origin.
+#[derive(Clone, Debug)]
+pub struct OriginRules {
+    /// The Commerce instance its payloads are about: the system of record of every key.
+    pub system: String,
+    /// Store of payloads that name none.
+    pub default_store_id: Option<String>,
+    /// When its orders are read back.
+    pub read_back: ReadBack,
+}
+
+/// One consistent set of rules.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Version of the configuration they come from.
+    pub config_version: String,
+    /// By origin name.
+    pub origins: BTreeMap<String, OriginRules>,
+    /// In the order of the file.
+    pub routes: Arc<Vec<Route>>,
+    /// For destinations without their own.
+    pub policies: Policies,
+    /// By destination name.
+    pub destination_policies: BTreeMap<String, Policies>,
+    /// Tables in force.
+    pub mappings: Arc<Mappings>,
+}
+
+impl Rules {
+    /// The policies for one destination.
+    pub fn policies_for(&self, destination: &str) -> &Policies {
+        self.destination_policies.get(destination).unwrap_or(&self.policies)
+    }
+
+    /// The same rules with other mappings.
+    #[must_use]
+    pub fn with_mappings(&self, mappings: Arc<Mappings>) -> Self {
+        Rules { mappings, ..self.clone() }
+    }
+}

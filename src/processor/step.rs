@@ -1,0 +1,339 @@
+//! One record and the rules in, documents and exceptions out. Pure: the express lane, the processor's loop, previews,
+//! replays and the stateless API all call [`step`].
+
+use std::borrow::Cow;
+
+use crate::commerce::parse::{self, Completeness, Header, Reading};
+use crate::domain::catalogue::NoCatalogue;
+use crate::domain::defect::{Defect, ExceptionCode};
+use crate::domain::expand::{self, expand};
+use crate::domain::order::Order;
+use crate::domain::sales_order::{self, SalesOrder};
+use crate::envelope::kind::RecordKind;
+use crate::json::Json;
+use crate::routing::{self, Decision, DocumentKind, RouteOutcome};
+use crate::store::write::{Subject, SubjectFacts};
+
+use super::rules::{OriginRules, ReadBack, Rules};
+
+/// What is known of a record before it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// Configured name of its origin.
+    pub origin: &'a str,
+    /// What it is.
+    pub kind: RecordKind,
+    /// The event that announced it, if it says.
+    pub event_name: Option<&'a str>,
+    /// The record itself.
+    pub json: &'a Json<'a>,
+}
+
+/// What a record came to.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// For lists and timelines.
+    pub facts: SubjectFacts,
+    /// One a destination.
+    pub documents: Vec<Made>,
+    /// What keeps it from going through.
+    pub parked: Vec<Parked>,
+    /// Why nothing is to be done.
+    pub ignored: Option<String>,
+    /// Why it goes where it goes, one sentence a route.
+    pub explanation: String,
+}
+
+/// A document for one destination.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// For routes.
+    pub kind: DocumentKind,
+    /// `crossdock.sales_order.v1`, …
+    pub schema: &'static str,
+    /// `order.create`, …
+    pub purpose: &'static str,
+    /// Configured name.
+    pub destination: String,
+    /// JSON text.
+    pub body: Vec<u8>,
+}
+
+/// A defect that parks the record, for one destination or for all.
+#[derive(Clone, Debug)]
+pub struct Parked {
+    /// Code, place, value, remedy.
+    pub defect: Defect,
+    /// `None`: whatever the destination, it cannot be processed.
+    pub destination: Option<String>,
+}
+
+impl Outcome {
+    /// A record that cannot be processed for anybody.
+    pub fn parked(defect: Defect) -> Self {
+        Outcome { parked: vec![Parked { defect, destination: None }], ..Outcome::default() }
+    }
+
+    fn parked_all(defects: Vec<Defect>) -> Self {
+        let parked = defects.into_iter().map(|defect| Parked { defect, destination: None }).collect();
+        Outcome { parked, ..Outcome::default() }
+    }
+}
+
+/// Who and what a record is about; with the destination its lane. Never fails: what it does not say stays empty.
+pub fn subject(kind: RecordKind, json: &Json<'_>, origin: &OriginRules) -> Subject {
+    let header = parse::header(json, &reading(origin, false));
+    let scope = header.store_id.map(|id| id.to_string()).unwrap_or_default();
+    let id = header.increment_id.or(header.entity_id.map(|id| id.to_string())).unwrap_or_default();
+    let kind = match kind {
+        // A change of an order travels in the order's lane.
+        RecordKind::Order | RecordKind::OrderChange => RecordKind::Order,
+        other => other,
+    };
+    Subject { kind: kind.as_str().to_owned(), system: origin.system.clone(), scope, id }
+}
+
+/// Processes one record.
+pub fn step(input: &Input<'_>, rules: &Rules) -> Outcome {
+    let Some(origin) = rules.origins.get(input.origin) else {
+        return Outcome::parked(removed_origin(input.origin));
+    };
+    match input.kind {
+        RecordKind::Order => order(input, origin, rules),
+        RecordKind::Unknown => Outcome::parked(unknown_record(input)),
+        kind => other(kind, rules),
+    }
+}
+
+fn order(input: &Input<'_>, origin: &OriginRules, rules: &Rules) -> Outcome {
+    let header = parse::header(input.json, &reading(origin, false));
+    let facts = facts(&header);
+    let outcome = match readable(input, origin, &header) {
+        Err(defect) => Outcome::parked(defect),
+        Ok(not_yet_saved) => match parse::order(input.json, &reading(origin, not_yet_saved)) {
+            Err(defects) => Outcome::parked_all(defects),
+            Ok(order) => route(&order, rules),
+        },
+    };
+    Outcome { facts, ..outcome }
+}
+
+fn reading(origin: &OriginRules, not_yet_saved: bool) -> Reading<'_> {
+    Reading { system: &origin.system, default_store_id: origin.default_store_id.as_deref(), not_yet_saved }
+}
+
+/// Whether the payload may be compiled as it stands; `Ok(true)`: it may, but the order was not saved yet.
+fn readable(input: &Input<'_>, origin: &OriginRules, header: &Header) -> Result<bool, Defect> {
+    let number = header.increment_id.as_deref().unwrap_or("without a number");
+    if header.store_id.is_none() && header.increment_id.is_some() {
+        return Err(Defect {
+            code: ExceptionCode::UnreadablePayload,
+            path: "store_id".to_owned(),
+            value: None,
+            message: format!(
+                "order {number} does not say which store it belongs to, and numbers are unique per store only"
+            ),
+            remedy: format!("Let the sender include store_id, or set default_store_id for origin {}.", input.origin),
+            cause: format!("no store {}", input.origin),
+        });
+    }
+    let unsaved = input.event_name.is_some_and(announces_unsaved);
+    if origin.read_back == ReadBack::Never {
+        return Ok(unsaved);
+    }
+    if unsaved {
+        return Err(Defect {
+            code: ExceptionCode::OrderNotFound,
+            path: String::new(),
+            value: header.increment_id.clone(),
+            message: format!(
+                "order {number} was announced by {} before Commerce saved it; it may never come to exist",
+                input.event_name.unwrap_or("a hook")
+            ),
+            remedy: "Subscribe observer.sales_order_save_commit_after (or sales_order_save_after) instead, or set \
+                     read_back = \"never\" for this Commerce instance to compile such payloads as they stand. The \
+                     complete order closes this by itself."
+                .to_owned(),
+            cause: format!("unsaved {}", input.origin),
+        });
+    }
+    if let Completeness::Incomplete(missing) = parse::completeness(input.json) {
+        return Err(Defect {
+            code: ExceptionCode::UnreadablePayload,
+            path: String::new(),
+            value: header.increment_id.clone(),
+            message: format!("order {number} arrived incomplete: {} missing", missing.join(", ")),
+            remedy: "Let the webhook or flow send the whole order (remove the field filter, or add the named fields), \
+                     then send it again. The complete order closes this by itself."
+                .to_owned(),
+            cause: format!("incomplete {} {}", input.origin, missing.join(",")),
+        });
+    }
+    Ok(false)
+}
+
+/// Events that fire before the order row is saved (adobe-commerce 1.8): `sales_order_place_before`, `…_after`, and the
+/// plugin around `place` when it runs before.
+pub fn announces_unsaved(event_name: &str) -> bool {
+    let name = event_name.strip_prefix("observer.").unwrap_or(event_name);
+    matches!(name, "sales_order_place_before" | "sales_order_place_after" | "order_management.place.before")
+}
+
+fn facts(header: &Header) -> SubjectFacts {
+    SubjectFacts {
+        entity_id: header.entity_id.map(|id| id.to_string()),
+        state: header.state.clone(),
+        status: header.status.clone(),
+        placed_at: header.placed_at,
+        updated_at: header.updated_at,
+        currency: header.currency.clone(),
+        grand_total: header.grand_total.clone(),
+    }
+}
+
+/// Expands for every destination that a route names, and keeps what the routes' conditions accept.
+fn route(order: &Order, rules: &Rules) -> Outcome {
+    let kind = DocumentKind::Order;
+    let mut outcome = Outcome::default();
+    let mut explanation = Vec::new();
+    let mut wanted = false;
+    for destination in candidates(rules, kind) {
+        let policies = rules.policies_for(destination);
+        let by = expand::Rules { mappings: &rules.mappings, policies, destination, catalogue: &NoCatalogue };
+        let expanded = expand(order, &by);
+        let decision = decide(order, expanded.as_ref().ok(), rules);
+        explanation = routing::explain(&decision, kind);
+        if let Some(reason) = undecided(&decision, destination) {
+            wanted = true;
+            outcome.parked.push(condition_failed(destination, reason));
+            continue;
+        }
+        if !decision.destinations.iter().any(|(name, _)| name == destination) {
+            continue;
+        }
+        wanted = true;
+        match expanded {
+            Err(defects) => outcome
+                .parked
+                .extend(defects.into_iter().map(|defect| Parked { defect, destination: Some(destination.to_owned()) })),
+            Ok(document) => outcome.documents.push(Made {
+                kind,
+                schema: sales_order::SCHEMA,
+                purpose: sales_order::PURPOSE,
+                destination: destination.to_owned(),
+                body: serde_json::to_vec(&document).expect("a sales order always serialises"),
+            }),
+        }
+    }
+    outcome.explanation =
+        if explanation.is_empty() { "No route accepts orders.".to_owned() } else { explanation.join(" ") };
+    if !wanted {
+        outcome.ignored = Some(outcome.explanation.clone());
+    }
+    outcome
+}
+
+/// Every destination that a route for this kind names, once, in the order of the file.
+fn candidates(rules: &Rules, kind: DocumentKind) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for route in rules.routes.iter().filter(|route| route.accepts.contains(&kind)) {
+        for name in &route.to {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+/// Conditions see the document; an order that cannot be expanded still has its head.
+fn decide(order: &Order, document: Option<&SalesOrder>, rules: &Rules) -> Decision {
+    let conditional = rules.routes.iter().any(|route| route.when.is_some());
+    let seen = match document {
+        _ if !conditional => minijinja::Value::UNDEFINED,
+        Some(document) => view(document),
+        None => view(&serde_json::json!({ "order": expand::head_only(order) })),
+    };
+    routing::decide(&rules.routes, DocumentKind::Order, &seen)
+}
+
+fn view(document: &impl serde::Serialize) -> minijinja::Value {
+    minijinja::Value::from(minijinja::value::Serde(document))
+}
+
+/// The reason when a route that names this destination could not decide.
+fn undecided<'d>(decision: &'d Decision, destination: &str) -> Option<&'d str> {
+    decision.trace.iter().find_map(|trace| match &trace.outcome {
+        RouteOutcome::ConditionFailed(reason) if trace.to.iter().any(|name| name == destination) => {
+            Some(reason.as_str())
+        }
+        RouteOutcome::ConditionFailed(_)
+        | RouteOutcome::Accepted
+        | RouteOutcome::KindNot
+        | RouteOutcome::ConditionFalse => None,
+    })
+}
+
+fn other(kind: RecordKind, rules: &Rules) -> Outcome {
+    let accepted = kind
+        .as_str()
+        .parse::<DocumentKind>()
+        .is_ok_and(|kind| rules.routes.iter().any(|route| route.accepts.contains(&kind)));
+    if !accepted {
+        return Outcome {
+            ignored: Some(format!("No route accepts records of kind {kind}.")),
+            explanation: format!("No route accepts records of kind {kind}."),
+            ..Outcome::default()
+        };
+    }
+    Outcome::parked(Defect {
+        code: ExceptionCode::UnreadablePayload,
+        path: String::new(),
+        value: Some(kind.to_string()),
+        message: format!("a route accepts {kind}, but this version makes no document of it"),
+        remedy: "Take the kind out of the route, or upgrade; the stored record can then be replayed.".to_owned(),
+        cause: format!("kind {kind}"),
+    })
+}
+
+fn removed_origin(origin: &str) -> Defect {
+    Defect {
+        code: ExceptionCode::UnreadablePayload,
+        path: String::new(),
+        value: Some(origin.to_owned()),
+        message: format!("the origin \"{origin}\" it came from is no longer configured"),
+        remedy: format!("Add [origins.{origin}] to the configuration again and replay."),
+        cause: format!("origin {origin}"),
+    }
+}
+
+fn unknown_record(input: &Input<'_>) -> Defect {
+    let event: Cow<'_, str> = match input.event_name {
+        Some(name) => format!("the event \"{name}\"").into(),
+        None => "a payload".into(),
+    };
+    Defect {
+        code: ExceptionCode::UnreadablePayload,
+        path: String::new(),
+        value: None,
+        message: format!("{event} holds no record of a kind we know (found {})", input.json.kind()),
+        remedy:
+            "Name the kind in the URL (/in/ORIGIN/orders), or send an order: an object with increment_id and items."
+                .to_owned(),
+        cause: format!("unknown {} {}", input.origin, input.event_name.unwrap_or_default()),
+    }
+}
+
+fn condition_failed(destination: &str, reason: &str) -> Parked {
+    Parked {
+        defect: Defect {
+            code: ExceptionCode::UnreadablePayload,
+            path: "routes".to_owned(),
+            value: None,
+            message: format!("a route's condition could not be decided: {reason}"),
+            remedy: "Correct the route's `when` (crossdock check shows it), restart, and replay.".to_owned(),
+            cause: format!("condition {reason}"),
+        },
+        destination: Some(destination.to_owned()),
+    }
+}

@@ -1,0 +1,122 @@
+//! The real binary, which can be killed.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::Site;
+
+/// The binary under test.
+pub fn binary() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_crossdock"))
+}
+
+/// A new API token made by the verb, beside the running service.
+pub fn token(site: &Site, role: &str) -> String {
+    let made = binary()
+        .args(["token", "create", "--name", &format!("test-{role}"), "--role", role, "--config"])
+        .arg(site.config_path())
+        .output()
+        .expect("the binary runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    String::from_utf8(made.stdout).expect("text").trim().to_owned()
+}
+
+/// `crossdock serve` as a process of its own.
+pub struct Serve {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Serve {
+    /// Starts and waits until it is ready.
+    pub fn start(site: &Site) -> Serve {
+        let port = free_port();
+        let text = std::fs::read_to_string(site.config_path()).unwrap();
+        let listening: String = text
+            .lines()
+            .map(|line| {
+                if line.starts_with("listen = ") {
+                    format!("listen = \"127.0.0.1:{port}\"\n")
+                } else {
+                    format!("{line}\n")
+                }
+            })
+            .collect();
+        std::fs::write(site.config_path(), listening).unwrap();
+        let mut child = binary()
+            .arg("serve")
+            .arg("--config")
+            .arg(site.config_path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        // The log is drained so that the service never blocks on it; shown when a test fails.
+        let log = child.stderr.take().expect("piped above");
+        std::thread::spawn(move || {
+            for line in BufReader::new(log).lines().map_while(Result::ok) {
+                eprintln!("serve: {line}");
+            }
+        });
+        let mut serve = Serve { child, address: SocketAddr::from(([127, 0, 0, 1], port)) };
+        serve.await_ready();
+        serve
+    }
+
+    fn await_ready(&mut self) {
+        let patience = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our own child") {
+                panic!("the service ended at start: {status}");
+            }
+            if ready(self.address) {
+                return;
+            }
+            assert!(Instant::now() < patience, "the service did not become ready");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().expect("our own child");
+        self.child.wait().expect("our own child");
+    }
+
+    /// SIGTERM; the exit code and how long it took.
+    pub fn terminate(mut self) -> (Option<i32>, Duration) {
+        let begun = Instant::now();
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+        let status = self.child.wait().expect("our own child");
+        (status.code(), begun.elapsed())
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let probe = std::net::TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+    probe.local_addr().expect("bound").port()
+}
+
+fn ready(address: SocketAddr) -> bool {
+    use std::io::{Read as _, Write as _};
+    let Ok(mut stream) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200)) else {
+        return false;
+    };
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
+    if stream.write_all(b"GET /health/ready HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").is_err() {
+        return false;
+    }
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer.starts_with("HTTP/1.1 200")
+}
