@@ -114,12 +114,6 @@ pub fn completeness(json: &Json<'_>) -> Completeness {
     let is_virtual = matches!(json.present("is_virtual"), Some(Json::Bool(true)))
         || json.present("is_virtual").and_then(Json::as_text) == Some("1");
     missing.retain(|name| !(is_virtual && *name == "shipping_amount"));
-    if json.present("billing_address").or_else(|| json.present("addresses")).is_none() {
-        missing.push("billing_address");
-    }
-    if json.pointer("/payment/method").is_none() {
-        missing.push("payment");
-    }
     let items = json.present("items").and_then(Json::elements).unwrap_or_default();
     let whole = |item: &&Json<'_>| {
         let has = |name: &str| item.present(name).is_some();

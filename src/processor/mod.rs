@@ -13,20 +13,21 @@ pub mod step;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::clock::{SharedClock, SharedEntropy};
+use crate::clock::{SharedClock, SharedEntropy, later};
 use crate::domain::defect::{Defect, ExceptionCode};
 use crate::domain::mapping::{MappingRow, Mappings, Table};
 use crate::envelope::kind::RecordKind;
 use crate::json::{self, Json, Limits};
 use crate::store::view::StoredEnvelope;
-use crate::store::write::Subject;
-use crate::store::{SharedStore, StoreError};
+use crate::store::write::{StartedAttempt, Subject};
+use crate::store::{Answer, SharedStore, StoreError};
 
 use enqueue::{Enqueued, Stamp, enqueue};
 use rules::Rules;
@@ -49,12 +50,26 @@ pub struct Processor {
     entropy: SharedEntropy,
     rules: ArcSwap<Rules>,
     work: Notify,
+    /// Microseconds of the instant until which envelopes are claimed one by one (POI-1).
+    careful_until: AtomicI64,
 }
 
 impl Processor {
     /// A processor with these rules; mappings are read from the store by [`Processor::reload_mappings`].
     pub fn new(store: SharedStore, clock: SharedClock, entropy: SharedEntropy, rules: Rules) -> Self {
-        Processor { store, clock, entropy, rules: ArcSwap::from_pointee(rules), work: Notify::new() }
+        let rules = ArcSwap::from_pointee(rules);
+        Processor { store, clock, entropy, rules, work: Notify::new(), careful_until: AtomicI64::new(0) }
+    }
+
+    /// After an unclean end: claims one envelope at a time for a while, so that a payload that kills the process is the
+    /// only one whose deaths are counted, and none of those claimed beside it is parked with it (POI-1).
+    pub fn careful_for(&self, time: Duration) {
+        self.careful_until.store(later(self.clock.now(), time).as_microsecond(), Ordering::Relaxed);
+    }
+
+    fn claim_max(&self) -> u32 {
+        let careful = self.clock.now().as_microsecond() < self.careful_until.load(Ordering::Relaxed);
+        if careful { 1 } else { CLAIM_MAX }
     }
 
     /// The rules in force.
@@ -137,23 +152,40 @@ impl Processor {
 
     /// One claim; how many envelopes were concluded.
     async fn turn(&self, wake_delivery: &Wake) -> Result<usize, StoreError> {
-        let claimed = self.store.claim_envelopes(CLAIM_MAX).await?;
-        let count = claimed.len();
-        for envelope in claimed {
-            self.conclude(&envelope).await?;
+        let claimed = self.store.claim_envelopes(self.claim_max()).await?;
+        let rules = self.rules.load_full();
+        // The store queues a command when its method is called: all conclusions of one claim share a commit.
+        let concluding: Vec<_> = claimed.iter().map(|envelope| self.conclude(envelope, &rules)).collect();
+        for (envelope, mut concluded) in claimed.iter().zip(concluding) {
+            // A claimed envelope is handed out once: it is ours until it is concluded, however long the store is away.
+            loop {
+                match concluded.await {
+                    Ok(_) => break,
+                    Err(error) if error.is_retryable() => {
+                        tracing::error!(envelope.id = %envelope.id, %error, "a conclusion could not be written down yet");
+                        tokio::time::sleep(POLL).await;
+                        concluded = self.conclude(envelope, &rules);
+                    }
+                    Err(StoreError::NotAllowed(reason)) => {
+                        tracing::warn!(envelope.id = %envelope.id, reason, "an envelope was concluded by somebody else");
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
         }
-        if count > 0 {
+        if !claimed.is_empty() {
             wake_delivery();
         }
-        Ok(count)
+        Ok(claimed.len())
     }
+}
 
-    async fn conclude(&self, envelope: &StoredEnvelope) -> Result<(), StoreError> {
-        let rules = self.rules.load_full();
-        let outcome = outcome_of(envelope, &rules);
-        let enqueued = enqueue(outcome, &envelope.subject, &self.stamp(&rules));
-        self.store.conclude(envelope.id, enqueued.conclusion, self.clock.now()).await?;
-        Ok(())
+impl Processor {
+    fn conclude<'s>(&'s self, envelope: &StoredEnvelope, rules: &Rules) -> Answer<'s, Vec<StartedAttempt>> {
+        let outcome = outcome_of(envelope, rules);
+        let enqueued = enqueue(outcome, &envelope.subject, &self.stamp(rules));
+        self.store.conclude(envelope.id, enqueued.conclusion, self.clock.now())
     }
 }
 
