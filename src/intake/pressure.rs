@@ -60,8 +60,8 @@ impl Pace {
         let on_time = due.unwrap_or(now).max(now);
         let ahead = on_time - now;
         let allowed = self.interval * (self.burst - 1);
-        if ahead > allowed {
-            return Err(ahead - allowed);
+        if let Some(wait) = ahead.checked_sub(allowed).filter(|wait| !wait.is_zero()) {
+            return Err(wait);
         }
         *due = Some(on_time + self.interval);
         Ok(())

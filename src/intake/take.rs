@@ -110,12 +110,11 @@ fn prepare(
                     continue;
                 }
                 let record = identify(intake, origin, given, record, event_id.as_deref(), places);
-                match unusable(origin, &record) {
-                    Some(rejected) => slots.push(Slot::Rejected(rejected)),
-                    None => {
-                        slots.push(Slot::Stored(prepared.len()));
-                        prepared.push(record);
-                    }
+                if let Some(rejected) = unusable(origin, &record) {
+                    slots.push(Slot::Rejected(rejected));
+                } else {
+                    slots.push(Slot::Stored(prepared.len()));
+                    prepared.push(record);
                 }
             }
             Err(problem) if origin.dialect.tells_problems() => slots.push(Slot::Rejected(RecordResult {

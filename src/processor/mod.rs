@@ -179,9 +179,7 @@ impl Processor {
         }
         Ok(claimed.len())
     }
-}
 
-impl Processor {
     fn conclude<'s>(&'s self, envelope: &StoredEnvelope, rules: &Rules) -> Answer<'s, Vec<StartedAttempt>> {
         let outcome = outcome_of(envelope, rules);
         let enqueued = enqueue(outcome, &envelope.subject, &self.stamp(rules));

@@ -109,7 +109,7 @@ fn order(input: &Input<'_>, origin: &OriginRules, rules: &Rules) -> Outcome {
     let header = parse::header(input.json, &reading(origin, false));
     let facts = facts(&header);
     let outcome = match readable(input, origin, &header) {
-        Err(defect) => Outcome::parked(defect),
+        Err(defect) => Outcome::parked(*defect),
         Ok(not_yet_saved) => match parse::order(input.json, &reading(origin, not_yet_saved)) {
             Err(defects) => Outcome::parked_all(defects),
             Ok(order) => route(&order, rules),
@@ -123,10 +123,10 @@ fn reading(origin: &OriginRules, not_yet_saved: bool) -> Reading<'_> {
 }
 
 /// Whether the payload may be compiled as it stands; `Ok(true)`: it may, but the order was not saved yet.
-fn readable(input: &Input<'_>, origin: &OriginRules, header: &Header) -> Result<bool, Defect> {
+fn readable(input: &Input<'_>, origin: &OriginRules, header: &Header) -> Result<bool, Box<Defect>> {
     let number = header.increment_id.as_deref().unwrap_or("without a number");
     if header.store_id.is_none() && header.increment_id.is_some() {
-        return Err(Defect {
+        return Err(Box::new(Defect {
             code: ExceptionCode::UnreadablePayload,
             path: "store_id".to_owned(),
             value: None,
@@ -135,14 +135,14 @@ fn readable(input: &Input<'_>, origin: &OriginRules, header: &Header) -> Result<
             ),
             remedy: format!("Let the sender include store_id, or set default_store_id for origin {}.", input.origin),
             cause: format!("no store {}", input.origin),
-        });
+        }));
     }
     let unsaved = input.event_name.is_some_and(announces_unsaved);
     if origin.read_back == ReadBack::Never {
         return Ok(unsaved);
     }
     if unsaved {
-        return Err(Defect {
+        return Err(Box::new(Defect {
             code: ExceptionCode::OrderNotFound,
             path: String::new(),
             value: header.increment_id.clone(),
@@ -155,10 +155,10 @@ fn readable(input: &Input<'_>, origin: &OriginRules, header: &Header) -> Result<
                      complete order closes this by itself."
                 .to_owned(),
             cause: format!("unsaved {}", input.origin),
-        });
+        }));
     }
     if let Completeness::Incomplete(missing) = parse::completeness(input.json) {
-        return Err(Defect {
+        return Err(Box::new(Defect {
             code: ExceptionCode::UnreadablePayload,
             path: String::new(),
             value: header.increment_id.clone(),
@@ -167,7 +167,7 @@ fn readable(input: &Input<'_>, origin: &OriginRules, header: &Header) -> Result<
                      then send it again. The complete order closes this by itself."
                 .to_owned(),
             cause: format!("incomplete {} {}", input.origin, missing.join(",")),
-        });
+        }));
     }
     Ok(false)
 }
