@@ -7,6 +7,7 @@
 //! Deliberately absent: rules. Verbs ask the same rooms as the API does.
 
 mod check;
+mod demo;
 mod doctor;
 mod exceptions;
 mod expand;
@@ -67,6 +68,8 @@ pub struct Shared {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Take the tour: a service, a stand-in ERP and sample orders, all on this machine
+    Demo(demo::Demo),
     /// Run the service
     Serve(serve::Serve),
     /// Check the whole configuration and show every problem at once
@@ -124,6 +127,7 @@ fn start_log(shared: &Shared, verb: &Verb) -> Result<(), log::LogError> {
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let shared = cli.shared;
     match cli.verb {
+        Verb::Demo(verb) => demo::run(&verb, &shared),
         Verb::Serve(verb) => serve::run(&verb, &shared),
         Verb::Check(verb) => check::run(&verb, &shared),
         Verb::Expand(verb) => open::wait(expand::run(verb, &shared)),

@@ -2,7 +2,7 @@
 //! what became of an order. Tests, crash rounds and measurements use the pieces as well.
 
 pub mod samples;
-pub mod signing;
 pub mod sender;
 pub mod erp;
 pub mod table;
+pub mod tour;

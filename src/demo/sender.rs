@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::signing::{CommerceSigner, hmac_hex};
 use crate::clock::Entropy;
+use crate::config::SignedBytes;
+use crate::intake::signature::sign::{CommerceSigner, hmac_hex};
 
 /// The two senders with keys made for this run.
 pub struct Sender {
@@ -66,7 +67,7 @@ impl Sender {
 
     /// Posts as Commerce does.
     pub async fn as_commerce(&self, url: &str, body: String) -> reqwest::Result<Answer> {
-        let signature = self.commerce.sign(body.as_bytes());
+        let signature = self.commerce.sign(body.as_bytes(), SignedBytes::Base64Body);
         self.post(url, body, &[("x-adobe-commerce-webhook-signature", &signature)]).await
     }
 
