@@ -360,7 +360,7 @@ async fn listen(config: &Config, intake: Router, api: &Api) -> anyhow::Result<Ve
     let settings = server::Settings {
         connections_max: config.server.connections_max as usize,
         header_timeout: config.server.header_timeout,
-        ..server::Settings::default()
+        idle_timeout: config.server.idle_timeout,
     };
     let public = intake.merge(api::health_router(api.clone()));
     let private = api::api_router(api.clone()).merge(api::metrics_router(api.clone()));

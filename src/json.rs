@@ -333,6 +333,8 @@ fn write_string(out: &mut String, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn read(text: &str) -> Result<Json<'_>, JsonError> {
@@ -364,7 +366,7 @@ mod tests {
         assert!(matches!(read(r#"{"a":1,"\u0061":2}"#), Err(JsonError::DuplicateName { .. })));
         let mut text = String::from("{");
         for index in 0..100 {
-            text.push_str(&format!("\"k{index}\":0,"));
+            let _ = write!(text, "\"k{index}\":0,");
         }
         assert!(matches!(read(&(text.clone() + "\"k40\":1}")), Err(JsonError::DuplicateName { .. })));
         assert!(matches!(read(&(text.clone() + "\"k3\":1}")), Err(JsonError::DuplicateName { .. })));

@@ -44,10 +44,9 @@ const BODY_MAX: usize = 1024 * 1024;
 pub enum KeyRule {
     /// A call that changes nothing.
     None,
-    /// Taken when it is there.
+    /// Taken when it is there. API-1 makes it a must for replays and decisions once the answers outlive a restart; until
+    /// then what guards a repeat without a key is the state of what is acted on (409).
     Taken,
-    /// A call without it is a 400 (API-1); a dry run changes nothing and needs none.
-    Required,
 }
 
 /// What a guarded route needs to know.
@@ -57,8 +56,6 @@ pub struct Guard {
     pub api: Api,
     /// Who may call, checked before anything is said about keys.
     pub role: Role,
-    /// Whether the key must be there.
-    pub rule: KeyRule,
 }
 
 #[derive(Clone)]
@@ -154,16 +151,12 @@ impl fmt::Debug for KeptAnswers {
 
 /// Runs a call once per key.
 pub async fn once(State(guard): State<Guard>, request: Request, next: Next) -> Result<Response, ApiError> {
-    let Guard { api, role, rule } = guard;
+    let Guard { api, role } = guard;
     let token = caller(&api, request.headers()).await?;
     if !token.role.parse::<Role>().is_ok_and(|held| held >= role) {
         return Err(ApiError::forbidden(role));
     }
     let Some(key) = key(request.headers())? else {
-        let dry = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "dry_run=true"));
-        if rule == KeyRule::Required && !dry {
-            return Err(ApiError::bad_request("this call needs the header Idempotency-Key: \"…\""));
-        }
         return Ok(next.run(request).await);
     };
     let (parts, body) = request.into_parts();

@@ -82,12 +82,12 @@ pub fn routes() -> Vec<Route> {
 
         get("/deliveries", CanRead, deliveries::list),
         get("/deliveries/{id}", CanRead, deliveries::show),
-        post("/deliveries/{id}/decide", CanDecide, KeyRule::Required, deliveries::decide),
+        post("/deliveries/{id}/decide", CanDecide, KeyRule::Taken, deliveries::decide),
 
         get("/exceptions", CanRead, exceptions::list),
         get("/exceptions/groups", CanRead, exceptions::groups),
         get("/exceptions/{id}", CanRead, exceptions::show),
-        post("/exceptions/{id}/replay", CanReplay, KeyRule::Required, exceptions::replay),
+        post("/exceptions/{id}/replay", CanReplay, KeyRule::Taken, exceptions::replay),
         post("/exceptions/groups/{fingerprint}/release", CanReplay, KeyRule::Taken, exceptions::release),
 
         get("/mappings", CanRead, mappings::tables),
@@ -122,8 +122,8 @@ pub fn api_router(api: Api) -> Router {
     for route in routes() {
         let handler = match route.key {
             KeyRule::None => route.handler,
-            rule => {
-                let guard = Guard { api: api.clone(), role: route.role, rule };
+            KeyRule::Taken => {
+                let guard = Guard { api: api.clone(), role: route.role };
                 route.handler.route_layer(from_fn_with_state(guard, idempotency::once))
             }
         };

@@ -1,6 +1,6 @@
 //! What the file may name already although this version cannot do it yet. Later work removes lines here, nothing else.
 
-use super::destinations::Profile;
+use super::destinations::{Guard, Profile};
 use super::origins::OriginType;
 use super::problem::Complaint;
 use super::server::StoreUrl;
@@ -30,6 +30,20 @@ pub(super) fn store(url: &StoreUrl) -> Result<(), Complaint> {
         StoreUrl::Sqlite(_) => Ok(()),
         StoreUrl::Postgres(_) => Err(missing("the PostgreSQL store", "use url = \"sqlite:crossdock.db\"")),
     }
+}
+
+/// Whether a destination may be guarded that way: a guard that nothing honours would double orders.
+pub(super) fn guard(guard: Guard) -> Result<(), Complaint> {
+    match guard {
+        Guard::Key { .. } | Guard::None => Ok(()),
+        Guard::Unique => Err(missing("guard \"unique\"", "use guard = \"key\" or \"none\"")),
+        Guard::Find => Err(missing("guard \"find\"", "use guard = \"key\" or \"none\"")),
+    }
+}
+
+/// Settings of a destination that are read already and not followed yet: an error is better than silence.
+pub(super) fn destination_setting(name: &str) -> Complaint {
+    missing(&format!("the setting {name} of a destination"), "take it out")
 }
 
 fn missing(what: &str, remedy: &str) -> Complaint {

@@ -226,6 +226,14 @@ pub(super) fn destination(
         policies: policies(file_policies, Some(&own), report),
     };
     check_guard(&section.place, &settings, report);
+    if let Err(complaint) = available::guard(settings.guard) {
+        report.complain(&section.place.below("guard"), complaint);
+    }
+    for (name, set) in [("signature", settings.signature.is_some()), ("rate", settings.rate.is_some())] {
+        if set {
+            report.complain(&section.place.below(name), available::destination_setting(name));
+        }
+    }
     section.finish(report);
     Some(settings)
 }

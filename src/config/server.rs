@@ -21,6 +21,8 @@ pub struct ServerSettings {
     pub admin_listen: Option<SocketAddr>,
     /// All request headers must have arrived by then.
     pub header_timeout: Duration,
+    /// How long a connection may rest between requests: longer than load balancers keep theirs.
+    pub idle_timeout: Duration,
     /// The whole body must have arrived by then.
     pub body_timeout: Duration,
     /// Deadline of an answer.
@@ -54,6 +56,7 @@ pub(super) fn server(mut section: Section<'_>, report: &mut Report<'_>) -> Serve
         listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
         admin_listen,
         header_timeout: section.duration_or("header_timeout", SECOND * 5, timeouts, report),
+        idle_timeout: section.duration_or("idle_timeout", SECOND * 75, (SECOND, SECOND * 3600), report),
         body_timeout: section.duration_or("body_timeout", SECOND * 10, timeouts, report),
         handler_timeout: section.duration_or("handler_timeout", SECOND * 8, timeouts, report),
         hook_timeout: section.duration_or("hook_timeout", SECOND * 2, timeouts, report),

@@ -136,14 +136,12 @@ auth = [{ type = "bearer", token = "env:LONG" }]
 [destinations.erp]
 profile = "http"
 url = "http://127.0.0.1:9000/sales-orders"
-guard = "find"
-find = { method = "GET", url = "http://127.0.0.1:9000/sales-orders?ref={{ order.increment_id }}", reference = "/items/0/reference", id = "/items/0/id" }
+guard = "key"
+key_window = "24h"
 auth = { type = "bearer", token = "env:LONG" }
 allow_private = ["127.0.0.0/8"]
-signature = { type = "hmac", secret = "env:LONG" }
 retry_schedule = ["1s", "10s"]
 age_limit = "3d"
-rate = "2/s"
 policies = { bundles = "kit", bundles_by_sku = { "24-WG080" = "components" } }
 
 [[routes]]
@@ -169,7 +167,7 @@ rounding_tolerance = 2
     assert_eq!(flows.auth.len(), 3);
     assert!(matches!(&flows.auth[1], AuthSetting::All(members) if members.len() == 2));
     let erp = &config.destinations["erp"];
-    assert_eq!(erp.find.as_ref().unwrap().settle_after, Duration::from_mins(1));
+    assert!(matches!(erp.guard, super::Guard::Key { window } if window == Duration::from_hours(24)));
     assert_eq!(format!("{:?}", erp.policies.bundles), "Kit");
     assert_eq!(format!("{:?}", erp.policies.unmapped_sku), "Warn");
     assert_eq!((erp.policies.rounding_tolerance, config.policies.bundles_by_sku.len()), (2, 0));
@@ -266,6 +264,7 @@ line 28: destinations.wms.key_window: is missing for guard = "key"; write how lo
 line 30: destinations.wms.url: carries a user or password; put credentials into auth
 line 34: destinations.shop.profile: profile commerce is not available in this version; use profile = "http"
 line 37: destinations.odd.find: is missing: guards find and unique must be able to look; write find = { method = "GET", url = "https://…?ref={{ order.increment_id }}", reference = "/items/0/reference", id = "/items/0/id" }
+line 37: destinations.odd.guard: guard "find" is not available in this version; use guard = "key" or "none"
 line 39: destinations.odd.url: uses plain http; use https; plain http is for loopback and addresses named in allow_private
 line 41: destinations.odd.retry_schedule[1]: is of type integer; write a string in quotes
 line 45: routes[0].accepts[0]: "orders" is not known here; did you mean "order"?

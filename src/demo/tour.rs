@@ -95,7 +95,7 @@ impl Tour {
         let mut summary = Summary::default();
         for (index, sent) in sent.iter().enumerate() {
             print(&format!("\n{}", headline(index + 1, sent)));
-            self.check_answer(sent, &mut summary);
+            Self::check_answer(sent, &mut summary);
             if matches!(sent.sending.expected, Expected::Duplicate | Expected::NothingNew) {
                 print(if sent.sending.expected == Expected::Duplicate {
                     "   Known already: nothing is stored or sent a second time.\n"
@@ -148,7 +148,7 @@ impl Tour {
         Ok(())
     }
 
-    fn check_answer(&self, sent: &Sent, summary: &mut Summary) {
+    fn check_answer(sent: &Sent, summary: &mut Summary) {
         let Sent { sending, answer } = sent;
         let records = sending.samples.len() as u64;
         let again = sending.expected == Expected::Duplicate;

@@ -238,7 +238,7 @@ pub fn unreadable(error: &json::JsonError) -> Defect {
     }
 }
 
-/// [`step`] with our own mistakes kept to this record (POI-2).
+/// [`step()`] with our own mistakes kept to this record (POI-2).
 pub fn guarded(input: &Input<'_>, rules: &Rules) -> Outcome {
     let begun = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(|| step(input, rules))).unwrap_or_else(|panic| {
