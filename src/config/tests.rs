@@ -167,7 +167,7 @@ rounding_tolerance = 2
     assert_eq!(flows.auth.len(), 3);
     assert!(matches!(&flows.auth[1], AuthSetting::All(members) if members.len() == 2));
     let erp = &config.destinations["erp"];
-    assert!(matches!(erp.guard, super::Guard::Key { window } if window == Duration::from_hours(24)));
+    assert!(matches!(erp.guard, Guard::Key { window } if window == Duration::from_hours(24)));
     assert_eq!(format!("{:?}", erp.policies.bundles), "Kit");
     assert_eq!(format!("{:?}", erp.policies.unmapped_sku), "Warn");
     assert_eq!((erp.policies.rounding_tolerance, config.policies.bundles_by_sku.len()), (2, 0));

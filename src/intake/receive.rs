@@ -1,4 +1,4 @@
-//! From a connection to verified bytes: bounds, time-outs, signature; then [`take`](super::take) and the answer.
+//! From a connection to verified bytes: bounds, time-outs, signature; then [`take`] and the answer.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

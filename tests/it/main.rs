@@ -1,7 +1,7 @@
 //! The service through its front door: real sockets, a real store, a stand-in ERP that keeps books.
 
 #![recursion_limit = "256"]
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
 
