@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::gate::{Gate, Opening, Seat};
 use super::machine::{self, InFlight, Withheld};
 use super::sending::{self, Errand, Plan};
+use super::sweeping;
 use super::worker::Engine;
 use crate::clock::{Timestamp, from_micros};
 use crate::destinations::http::render;
@@ -28,8 +29,6 @@ use crate::store::{Slots, StoreError};
 const SPACING: Duration = Duration::from_millis(2);
 /// While attempts are under way the timer is set without asking the store for the next due time.
 const BUSY_SLEEP: Duration = Duration::from_millis(100);
-/// How often shut destinations are searched for deliveries past their age limit.
-const SWEEP: Duration = Duration::from_mins(1);
 /// Deliveries looked at beyond the free places while the retry budget is spent, to find first attempts behind retries.
 const LOOK_PAST_RETRIES: u32 = 32;
 
@@ -37,6 +36,7 @@ const LOOK_PAST_RETRIES: u32 = 32;
 pub(super) async fn run(engine: Arc<Engine>) {
     recover(&engine).await;
     engine.recovered.send_replace(true);
+    sweeping::sweep(&engine).await;
     let mut swept_at = Instant::now();
     while !engine.is_stopping() {
         let looked_at = Instant::now();
@@ -48,9 +48,9 @@ pub(super) async fn run(engine: Arc<Engine>) {
                 Duration::from_millis(50)
             }
         };
-        if swept_at.elapsed() >= SWEEP {
+        if swept_at.elapsed() >= engine.settings.sweep {
             swept_at = Instant::now();
-            sweep(&engine).await;
+            sweeping::sweep(&engine).await;
         }
         tokio::select! {
             () = engine.wake.notified() => sleep_until(looked_at + SPACING).await,
@@ -66,7 +66,8 @@ async fn recover(engine: &Arc<Engine>) {
             Ok(interrupted) => {
                 let mut settling = JoinSet::new();
                 for one in interrupted {
-                    settling.spawn(sending::settle_interrupted(Arc::clone(engine), one));
+                    let detail = "the process ended while this attempt was under way";
+                    settling.spawn(sending::settle_interrupted(Arc::clone(engine), one, detail));
                 }
                 settling.join_all().await;
                 return;
@@ -253,6 +254,7 @@ fn prepare(
         request,
         traceparent: due.traceparent,
         plan,
+        held: engine.roll.hold(due.id),
     };
     (start, errand)
 }
@@ -288,15 +290,7 @@ fn unsendable(due: &DueDelivery) -> SealedRequest {
 
 /// RET-2: a destination that takes nothing still lets go of what is past its age limit. Whatever fell due so long ago
 /// was made before that.
-async fn sweep(engine: &Arc<Engine>) {
-    for gate in &engine.gates {
-        if let Err(error) = sweep_one(engine, gate).await {
-            tracing::warn!(reason = %error, "the store could not say what is past its age limit");
-        }
-    }
-}
-
-async fn sweep_one(engine: &Arc<Engine>, gate: &Arc<Gate>) -> Result<(), StoreError> {
+pub(super) async fn sweep_one(engine: &Arc<Engine>, gate: &Arc<Gate>) -> Result<(), StoreError> {
     if gate.is_open() {
         return Ok(());
     }

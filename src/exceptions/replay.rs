@@ -226,6 +226,12 @@ async fn again_delivery(
     outcome.parked.retain(|defect| defect.destination.as_ref().is_none_or(|name| *name == parked.destination));
     let mut replayed = describe(exception, &outcome);
     replayed.delivery_id = Some(delivery_id);
+    if replayed.result == "released" && outcome.documents.is_empty() {
+        // Other destinations still want it, this one no longer.
+        replayed.result = "ignored";
+        replayed.explanation =
+            format!("No route sends this to {} any more. {}", parked.destination, replayed.explanation);
+    }
     if replayed.result != "released" {
         // Still a defect of the record, or no longer wanted there: the delivery stays as it is.
         return Ok(replayed);

@@ -119,6 +119,7 @@ impl Processor {
                 Err(StoreError::Stopped) => return,
                 Err(error) => {
                     tracing::error!(%error, "the processor could not reach the store and will try again");
+                    self.give_back().await;
                     false
                 }
             };
@@ -139,13 +140,39 @@ impl Processor {
     async fn turn(&self, wake_delivery: &Wake) -> Result<usize, StoreError> {
         let claimed = self.store.claim_envelopes(CLAIM_MAX).await?;
         let count = claimed.len();
+        let mut outcome = Ok(count);
         for envelope in claimed {
-            self.conclude(&envelope).await?;
+            match self.conclude(&envelope).await {
+                Ok(()) => {}
+                // About this one alone (a verb beside us concluded it): its neighbours still have their turn.
+                Err(error) if !error.is_retryable() && !matches!(error, StoreError::Stopped) => {
+                    tracing::error!(envelope.id = %envelope.id, %error, "an event could not be concluded");
+                    outcome = Err(error);
+                }
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
         }
         if count > 0 {
             wake_delivery();
         }
-        Ok(count)
+        outcome
+    }
+
+    /// P6: what was claimed and not concluded must not stay claimed until the next start.
+    async fn give_back(&self) {
+        loop {
+            match self.store.unclaim_envelopes().await {
+                Ok(_) | Err(StoreError::Stopped) => return,
+                Err(error) if error.is_retryable() => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(error) => {
+                    tracing::error!(%error, "claimed events could not be given back");
+                    return;
+                }
+            }
+        }
     }
 
     async fn conclude(&self, envelope: &StoredEnvelope) -> Result<(), StoreError> {
