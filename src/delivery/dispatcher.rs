@@ -262,10 +262,12 @@ fn prepare(
 /// KEY-5: the sealed bytes if there are any, checked; else freshly rendered.
 fn request(gate: &Gate, due: &DueDelivery) -> (SealedRequest, Plan) {
     if let Some(sealed) = &due.sealed {
-        let plan = if render::is_intact(sealed) {
-            Plan::Send
-        } else {
+        let plan = if !render::is_intact(sealed) {
             Plan::Fail("the sealed request does not match its digest, so it was not sent".to_owned())
+        } else if moved_away(gate, due, sealed) {
+            Plan::Withhold(Withheld::MovedAway)
+        } else {
+            Plan::Send
         };
         return (sealed.clone(), plan);
     }
@@ -273,6 +275,18 @@ fn request(gate: &Gate, due: &DueDelivery) -> (SealedRequest, Plan) {
         Ok(request) => (request, Plan::Send),
         Err(detail) => (unsendable(due), Plan::Fail(detail)),
     }
+}
+
+/// Whether the destination has another host now. Our credential goes with every request and belongs to the configured
+/// host alone (DAT-5); a path that changed is no reason to touch a seal (KEY-5).
+fn moved_away(gate: &Gate, due: &DueDelivery, sealed: &SealedRequest) -> bool {
+    let host = |url: &str| {
+        let uri: ::http::Uri = url.parse().ok()?;
+        Some((uri.scheme_str()?.to_owned(), uri.authority()?.as_str().to_ascii_lowercase()))
+    };
+    let Some(was) = host(&sealed.url) else { return false };
+    let now = sending::guarded(|| gate.destination.render(&due.document, &due.key)).ok();
+    now.and_then(|now| host(&now.url)).is_some_and(|now| now != was)
 }
 
 /// What is sealed when rendering failed: the store wants a seal to start an attempt, and this one can never be sent,

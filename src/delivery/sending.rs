@@ -158,6 +158,7 @@ fn withheld(reason: Withheld) -> Report {
     let detail = match reason {
         Withheld::DestinationShut => "not sent: the destination took nothing at the moment",
         Withheld::WindowClosed => "not sent: the destination no longer remembers the key of an uncertain attempt",
+        Withheld::MovedAway => "not sent: sealed for another host than the destination has now",
         Withheld::TooOld => "not sent: past the age limit",
     };
     let seen = AttemptSeen { outcome: "unavailable".to_owned(), detail: detail.to_owned(), ..AttemptSeen::default() };

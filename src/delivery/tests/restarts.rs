@@ -176,3 +176,25 @@ async fn p6_what_waits_for_a_destination_that_was_removed_goes_to_a_person() {
     rig.settle_down().await;
     assert_eq!(rig.exceptions().await.len(), 1);
 }
+
+#[tokio::test]
+async fn dat_5_what_is_sealed_for_a_former_host_is_not_sent_there_with_the_new_hosts_credential() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(at(5)));
+    let (former, present) = (Double::start().await, Double::start().await);
+    former.play([Play::status(408)]);
+    let store = open(&folder, &clock);
+    let (_, delivery) = Maker::default().waiting(&store, "000000042").await;
+    let ears = Arc::new(Ears::default());
+    let engine = start(&store, &clock, &ears, vec![settings("erp", &former)]);
+    ears.until("it failed once", |told| told.finished == 1).await;
+    engine.stop(Duration::from_secs(5)).await;
+    let engine = start(&store, &clock, &ears, vec![settings("erp", &present)]);
+    within("it is recovered", engine.recovered()).await;
+    clock.advance(Duration::from_mins(1));
+    engine.wake();
+    ears.until("a person is told", |told| told.exceptions == ["rejected_by_destination"]).await;
+    let row = store.delivery(delivery).await.unwrap().unwrap();
+    assert_eq!((row.delivery.state.as_str(), row.delivery.uncertain), ("parked", false));
+    assert_eq!((former.seen().len(), present.seen().len()), (1, 0));
+}
