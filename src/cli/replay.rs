@@ -48,7 +48,13 @@ pub async fn run(verb: Replay, shared: &Shared) -> anyhow::Result<Outcome> {
     let processor = Arc::new(Processor::new(store.clone(), open::clock(), Arc::new(SystemEntropy), rules));
     processor.reload_mappings().await?;
     // Nobody to wake: a running service looks for what is due by itself.
-    let desk = Desk { store: store.clone(), processor, clock: open::clock(), wake: Arc::new(|| {}) };
+    let desk = Desk {
+        store: store.clone(),
+        processor,
+        clock: open::clock(),
+        wake: Arc::new(|| {}),
+        render: app::renderer(&loaded.config)?,
+    };
     let ids = match (verb.exception, &verb.group) {
         (Some(id), _) => vec![id],
         (None, Some(fingerprint)) => members(&desk, fingerprint).await?,

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::gate::{Gate, Opening, Seat};
 use super::machine::{self, InFlight, Withheld};
 use super::sending::{self, Errand, Plan};
+use super::sweeping;
 use super::worker::Engine;
 use crate::clock::{Timestamp, from_micros};
 use crate::destinations::http::render;
@@ -28,8 +29,6 @@ use crate::store::{Slots, StoreError};
 const SPACING: Duration = Duration::from_millis(2);
 /// While attempts are under way the timer is set without asking the store for the next due time.
 const BUSY_SLEEP: Duration = Duration::from_millis(100);
-/// How often shut destinations are searched for deliveries past their age limit.
-const SWEEP: Duration = Duration::from_mins(1);
 /// Deliveries looked at beyond the free places while the retry budget is spent, to find first attempts behind retries.
 const LOOK_PAST_RETRIES: u32 = 32;
 
@@ -37,6 +36,7 @@ const LOOK_PAST_RETRIES: u32 = 32;
 pub(super) async fn run(engine: Arc<Engine>) {
     recover(&engine).await;
     engine.recovered.send_replace(true);
+    sweeping::sweep(&engine).await;
     let mut swept_at = Instant::now();
     while !engine.is_stopping() {
         let looked_at = Instant::now();
@@ -48,9 +48,9 @@ pub(super) async fn run(engine: Arc<Engine>) {
                 Duration::from_millis(50)
             }
         };
-        if swept_at.elapsed() >= SWEEP {
+        if swept_at.elapsed() >= engine.settings.sweep {
             swept_at = Instant::now();
-            sweep(&engine).await;
+            sweeping::sweep(&engine).await;
         }
         tokio::select! {
             () = engine.wake.notified() => sleep_until(looked_at + SPACING).await,
@@ -66,7 +66,8 @@ async fn recover(engine: &Arc<Engine>) {
             Ok(interrupted) => {
                 let mut settling = JoinSet::new();
                 for one in interrupted {
-                    settling.spawn(sending::settle_interrupted(Arc::clone(engine), one));
+                    let detail = "the process ended while this attempt was under way";
+                    settling.spawn(sending::settle_interrupted(Arc::clone(engine), one, detail));
                 }
                 settling.join_all().await;
                 return;
@@ -253,6 +254,7 @@ fn prepare(
         request,
         traceparent: due.traceparent,
         plan,
+        held: engine.roll.hold(due.id),
     };
     (start, errand)
 }
@@ -260,10 +262,12 @@ fn prepare(
 /// KEY-5: the sealed bytes if there are any, checked; else freshly rendered.
 fn request(gate: &Gate, due: &DueDelivery) -> (SealedRequest, Plan) {
     if let Some(sealed) = &due.sealed {
-        let plan = if render::is_intact(sealed) {
-            Plan::Send
-        } else {
+        let plan = if !render::is_intact(sealed) {
             Plan::Fail("the sealed request does not match its digest, so it was not sent".to_owned())
+        } else if moved_away(gate, due, sealed) {
+            Plan::Withhold(Withheld::MovedAway)
+        } else {
+            Plan::Send
         };
         return (sealed.clone(), plan);
     }
@@ -271,6 +275,18 @@ fn request(gate: &Gate, due: &DueDelivery) -> (SealedRequest, Plan) {
         Ok(request) => (request, Plan::Send),
         Err(detail) => (unsendable(due), Plan::Fail(detail)),
     }
+}
+
+/// Whether the destination has another host now. Our credential goes with every request and belongs to the configured
+/// host alone (DAT-5); a path that changed is no reason to touch a seal (KEY-5).
+fn moved_away(gate: &Gate, due: &DueDelivery, sealed: &SealedRequest) -> bool {
+    let host = |url: &str| {
+        let uri: ::http::Uri = url.parse().ok()?;
+        Some((uri.scheme_str()?.to_owned(), uri.authority()?.as_str().to_ascii_lowercase()))
+    };
+    let Some(was) = host(&sealed.url) else { return false };
+    let now = sending::guarded(|| gate.destination.render(&due.document, &due.key)).ok();
+    now.and_then(|now| host(&now.url)).is_some_and(|now| now != was)
 }
 
 /// What is sealed when rendering failed: the store wants a seal to start an attempt, and this one can never be sent,
@@ -288,15 +304,7 @@ fn unsendable(due: &DueDelivery) -> SealedRequest {
 
 /// RET-2: a destination that takes nothing still lets go of what is past its age limit. Whatever fell due so long ago
 /// was made before that.
-async fn sweep(engine: &Arc<Engine>) {
-    for gate in &engine.gates {
-        if let Err(error) = sweep_one(engine, gate).await {
-            tracing::warn!(reason = %error, "the store could not say what is past its age limit");
-        }
-    }
-}
-
-async fn sweep_one(engine: &Arc<Engine>, gate: &Arc<Gate>) -> Result<(), StoreError> {
+pub(super) async fn sweep_one(engine: &Arc<Engine>, gate: &Arc<Gate>) -> Result<(), StoreError> {
     if gate.is_open() {
         return Ok(());
     }

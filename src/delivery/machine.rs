@@ -19,6 +19,7 @@
 //! | withheld, destination shut  | waiting, free of charge                                         | –                         |
 //! | withheld, window closed     | parked `outcome_uncertain`                                      | –                         |
 //! | withheld, too old           | parked `too_old`                                                | –                         |
+//! | withheld, sealed for another host | parked `rejected_by_destination`                             | –                         |
 //! | our code failed             | parked `crashed_worker`                                         | alarm                     |
 //!
 //! Any *waiting* past the age limit is parked `too_old` instead (RET-2). Doubt is sticky (P5): once an attempt may have
@@ -118,6 +119,8 @@ pub enum Withheld {
     WindowClosed,
     /// It is past the age limit (RET-2).
     TooOld,
+    /// It is sealed for another host than its destination has now; our credential is not for that one.
+    MovedAway,
 }
 
 /// Where the delivery goes.
@@ -350,6 +353,12 @@ impl Case<'_> {
             Withheld::WindowClosed => {
                 let detail = "not sent again: the destination no longer remembers the key".to_owned();
                 self.parked(Problem::OutcomeUncertain { detail }, true)
+            }
+            Withheld::MovedAway => {
+                let detail = "not sent: the request is sealed for another host than the destination has now; replay \
+                              it to send it there"
+                    .to_owned();
+                self.parked(Problem::Rejected(Rejection { mark: Mark::Configuration, status: None, detail }), false)
             }
             Withheld::TooOld => self.parked(Problem::TooOld { detail: "not sent".to_owned() }, false),
         }

@@ -29,6 +29,7 @@ pub mod machine;
 mod parking;
 mod recent;
 mod sending;
+mod sweeping;
 pub mod throttle;
 pub mod trace;
 mod worker;

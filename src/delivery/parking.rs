@@ -42,6 +42,20 @@ pub fn exception(id: ExceptionId, problem: &Problem, parked: &Parked<'_>, now: T
     }
 }
 
+/// The exception of a delivery whose destination the configuration no longer names.
+pub fn stranded(id: ExceptionId, parked: &Parked<'_>, now: Timestamp) -> NewException {
+    let Parked { destination, purpose, .. } = parked;
+    let detail = format!("the destination {destination} is no longer configured, so nothing is sent");
+    let rejection = Rejection { mark: Mark::Configuration, status: None, detail };
+    NewException {
+        message: format!("{purpose} waits for {destination}, which is no longer configured: nothing is sent"),
+        remedy: format!(
+            "Configure [destinations.{destination}] again and retry the delivery, or abandon the delivery with a reason."
+        ),
+        ..exception(id, &Problem::Rejected(rejection), parked, now)
+    }
+}
+
 /// By the catalogue, but for refusals that are not about the record.
 fn whose(problem: &Problem, code: ExceptionCode) -> (Severity, Owner) {
     match problem {

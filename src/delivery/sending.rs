@@ -15,6 +15,7 @@ use super::events::Finished;
 use super::gate::{Gate, Seat};
 use super::machine::{self, DeliveryEvent, Effect, InFlight, Moment, Next, Policy, Step, Withheld};
 use super::parking::{self, Parked};
+use super::sweeping::Held;
 use super::trace;
 use super::worker::Engine;
 use crate::clock::Timestamp;
@@ -37,6 +38,9 @@ pub(super) struct Errand {
     pub(super) request: SealedRequest,
     pub(super) traceparent: Option<String>,
     pub(super) plan: Plan,
+    /// Until the attempt is settled nobody takes it for lost (P6).
+    #[expect(dead_code, reason = "kept for its life, not for its content")]
+    pub(super) held: Held,
 }
 
 /// What to do with a started attempt.
@@ -154,6 +158,7 @@ fn withheld(reason: Withheld) -> Report {
     let detail = match reason {
         Withheld::DestinationShut => "not sent: the destination took nothing at the moment",
         Withheld::WindowClosed => "not sent: the destination no longer remembers the key of an uncertain attempt",
+        Withheld::MovedAway => "not sent: sealed for another host than the destination has now",
         Withheld::TooOld => "not sent: past the age limit",
     };
     let seen = AttemptSeen { outcome: "unavailable".to_owned(), detail: detail.to_owned(), ..AttemptSeen::default() };
@@ -171,8 +176,9 @@ fn failed(sent: bool, detail: String, elapsed: Duration) -> Report {
     Report { event: DeliveryEvent::Failed { sent, detail }, seen, elapsed }
 }
 
-/// An attempt that the last process left under way (ATT-1): uncertain, and the machine decides what follows.
-pub(super) async fn settle_interrupted(engine: Arc<Engine>, interrupted: Interrupted) {
+/// An attempt that the last process, or a lost task of this one, left under way (ATT-1): uncertain, and the machine
+/// decides what follows.
+pub(super) async fn settle_interrupted(engine: Arc<Engine>, interrupted: Interrupted, detail: &str) {
     let delivery = interrupted.delivery;
     let unknown = Policy::unknown();
     let policy = engine.gate(&delivery.destination).map_or(&unknown, |gate| &gate.policy);
@@ -184,11 +190,7 @@ pub(super) async fn settle_interrupted(engine: Arc<Engine>, interrupted: Interru
     };
     let moment = Moment { now: engine.clock.now(), jitter: engine.entropy.unit() };
     let step = machine::step(&facts, DeliveryEvent::ProcessDied, policy, moment);
-    let seen = AttemptSeen {
-        outcome: "uncertain".to_owned(),
-        detail: "the process ended while this attempt was under way".to_owned(),
-        ..AttemptSeen::default()
-    };
+    let seen = AttemptSeen { outcome: "uncertain".to_owned(), detail: detail.to_owned(), ..AttemptSeen::default() };
     let settling = Settling {
         destination: &delivery.destination,
         delivery: delivery.id,

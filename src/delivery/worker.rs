@@ -15,6 +15,7 @@ use super::events::DeliveryEvents;
 use super::gate::{DestinationStatus, Gate, Seat};
 use super::machine::InFlight;
 use super::sending::{self, Errand, Plan};
+use super::sweeping::Roll;
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
 use crate::destinations::Destination;
 use crate::envelope::ids::{DeliveryId, DocumentId};
@@ -29,11 +30,13 @@ pub struct Settings {
     pub config_version: String,
     /// Longest sleep of the dispatcher: how late it notices what a verb wrote beside the service.
     pub poll: Duration,
+    /// How often it is looked for what nobody would look at again (P6).
+    pub sweep: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { config_version: String::new(), poll: Duration::from_millis(500) }
+        Settings { config_version: String::new(), poll: Duration::from_millis(500), sweep: Duration::from_mins(1) }
     }
 }
 
@@ -75,6 +78,8 @@ pub(super) struct Engine {
     pub(super) settings: Settings,
     pub(super) gates: Vec<Arc<Gate>>,
     by_name: HashMap<String, usize>,
+    /// What somebody works on.
+    pub(super) roll: Arc<Roll>,
     /// The dispatcher should look again.
     pub(super) wake: Notify,
     /// Something waits that a settlement may set free: look after every one.
@@ -137,6 +142,7 @@ impl Delivery {
             settings,
             gates,
             by_name,
+            roll: Arc::default(),
             wake: Notify::new(),
             hint: AtomicBool::new(true),
             stopping: AtomicBool::new(false),
@@ -187,6 +193,7 @@ impl Delivery {
             request,
             traceparent: delivery.traceparent.map(str::to_owned),
             plan: Plan::Send,
+            held: engine.roll.hold(delivery.id),
         };
         Some((start, Place { errand, seat }))
     }

@@ -16,7 +16,7 @@ use crate::processor::enqueue::{delivery, enqueue};
 use crate::processor::step::Outcome;
 use crate::processor::{Processor, Wake};
 use crate::store::view::{DueDelivery, ExceptionRow, Paging, StoredEnvelope};
-use crate::store::write::{Act, Decision, Replay, Verdict};
+use crate::store::write::{Act, Decision, Replay, SealedRequest, Verdict};
 use crate::store::{ExceptionFilter, SharedStore, StoreError};
 
 /// What replaying needs.
@@ -30,7 +30,12 @@ pub struct Desk {
     pub clock: SharedClock,
     /// Tells the delivery worker that something is due.
     pub wake: Wake,
+    /// Renders under the configuration in force.
+    pub render: Render,
 }
+
+/// The request a delivery would be sealed as now; `None` when its destination is not configured.
+pub type Render = Arc<dyn Fn(&DueDelivery) -> Option<SealedRequest> + Send + Sync>;
 
 /// Who asks, and why.
 #[derive(Clone, Debug)]
@@ -226,6 +231,12 @@ async fn again_delivery(
     outcome.parked.retain(|defect| defect.destination.as_ref().is_none_or(|name| *name == parked.destination));
     let mut replayed = describe(exception, &outcome);
     replayed.delivery_id = Some(delivery_id);
+    if replayed.result == "released" && outcome.documents.is_empty() {
+        // Other destinations still want it, this one no longer.
+        replayed.result = "ignored";
+        replayed.explanation =
+            format!("No route sends this to {} any more. {}", parked.destination, replayed.explanation);
+    }
     if replayed.result != "released" {
         // Still a defect of the record, or no longer wanted there: the delivery stays as it is.
         return Ok(replayed);
@@ -248,7 +259,7 @@ fn verdict(
     replayed: &mut Replayed,
 ) -> Verdict {
     let made = outcome.documents.pop().expect("`released` means that there is a document for the destination");
-    if Digest::of(&made.body) == Digest::of(&parked.document) {
+    if Digest::of(&made.body) == Digest::of(&parked.document) && !goes_elsewhere(desk, parked) {
         replayed.result = "retried";
         return Verdict::Retry { due_at: desk.clock.now() };
     }
@@ -257,6 +268,13 @@ fn verdict(
     let stamp = desk.processor.stamp(&rules);
     let (document, delivery, _) = delivery(made, &envelope.subject, parked.generation + 1, &stamp);
     Verdict::Replace { document, delivery }
+}
+
+/// Whether the sealed request names another place than the destination's configuration does now. The sealed one would
+/// go where it was refused for ever: an operator corrected the URL, and nothing was applied under the old one.
+fn goes_elsewhere(desk: &Desk, parked: &DueDelivery) -> bool {
+    let Some(sealed) = &parked.sealed else { return false };
+    (desk.render)(parked).is_some_and(|now| (now.method, now.url) != (sealed.method.clone(), sealed.url.clone()))
 }
 
 async fn stored(desk: &Desk, exception: &ExceptionRow, id: EnvelopeId) -> Result<StoredEnvelope, ReplayError> {

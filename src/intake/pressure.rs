@@ -14,11 +14,14 @@ pub struct Room {
     bytes: Arc<Semaphore>,
 }
 
-/// A request's share of the [`Room`]; given back when dropped.
+/// A request's share of the [`Room`]; given back when dropped. It grows with what was really received: a client that
+/// promises much and sends slowly costs its connection and nothing else (PRS-4).
 #[derive(Debug)]
 pub struct Share {
-    _request: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
+    requests: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    place: Option<OwnedSemaphorePermit>,
+    held: Option<OwnedSemaphorePermit>,
 }
 
 impl Room {
@@ -27,11 +30,35 @@ impl Room {
         Room { requests: Arc::new(Semaphore::new(requests)), bytes: Arc::new(Semaphore::new(bytes)) }
     }
 
-    /// A share for a body of up to `bytes`; `None` when there is none left: shed before reading.
-    pub fn take(&self, bytes: usize) -> Option<Share> {
-        let request = self.requests.clone().try_acquire_owned().ok()?;
-        let bytes = self.bytes.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()?;
-        Some(Share { _request: request, _bytes: bytes })
+    /// An empty share, if there is room now for one more request with a body of `expected` bytes; `None`: shed before
+    /// reading (PRS-2).
+    pub fn offer(&self, expected: usize) -> Option<Share> {
+        if self.requests.available_permits() == 0 || self.bytes.available_permits() < expected {
+            return None;
+        }
+        Some(Share { requests: self.requests.clone(), bytes: self.bytes.clone(), place: None, held: None })
+    }
+}
+
+impl Share {
+    /// So many bytes more have arrived. `false`: there is no room for them.
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let Some(more) =
+            u32::try_from(bytes).ok().and_then(|bytes| self.bytes.clone().try_acquire_many_owned(bytes).ok())
+        else {
+            return false;
+        };
+        match &mut self.held {
+            Some(held) => held.merge(more),
+            None => self.held = Some(more),
+        }
+        true
+    }
+
+    /// The body is complete: takes a place among the requests being handled. `false`: there is none.
+    pub fn enter(&mut self) -> bool {
+        self.place = self.requests.clone().try_acquire_owned().ok();
+        self.place.is_some()
     }
 }
 
@@ -75,13 +102,25 @@ mod tests {
     #[test]
     fn prs_1_room_is_bounded_in_requests_and_bytes_and_comes_back() {
         let room = Room::new(2, 100);
-        let first = room.take(60).unwrap();
-        assert!(room.take(60).is_none(), "no bytes left");
-        let second = room.take(40).unwrap();
-        assert!(room.take(0).is_none(), "no place left");
+        let (mut first, mut second) = (room.offer(60).unwrap(), room.offer(60).unwrap());
+        assert!(first.grow(50) && first.grow(10) && first.enter());
+        assert!(!second.grow(60), "no bytes left");
+        assert!(room.offer(41).is_none(), "not even begun");
+        assert!(second.grow(40) && second.enter());
+        assert!(room.offer(0).is_none(), "no place left");
         drop(first);
         drop(second);
-        assert!(room.take(100).is_some());
+        let mut whole = room.offer(100).unwrap();
+        assert!(whole.grow(100) && whole.enter());
+    }
+
+    #[test]
+    fn prs_4_promised_bytes_cost_nothing_until_they_arrive() {
+        let room = Room::new(2, 100);
+        let slow: Vec<Share> = (0..50).map(|_| room.offer(100).unwrap()).collect();
+        let mut quick = room.offer(100).unwrap();
+        assert!(quick.grow(100) && quick.enter());
+        drop(slow);
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 
 use crate::envelope::ids::RequestId;
@@ -17,6 +17,7 @@ use crate::envelope::kind::RecordKind;
 use crate::observe::{Event, Refusal};
 
 use super::answer::{self, Problem};
+use super::pressure::Share;
 use super::signature::Verified;
 use super::take::{self, Given};
 use super::{Intake, Origin};
@@ -90,15 +91,24 @@ async fn pass(
         })?),
     };
     open(intake, origin, request_id)?;
+    if let Some(name) = &origin.event_id_header
+        && request.headers().get_all(name).iter().nth(1).is_some()
+    {
+        // SIG-3: whoever comes between must not choose which of two ids counts.
+        return Err(unverified(origin, request_id, "the event id header stands twice"));
+    }
     let (parts, body) = request.into_parts();
     let expected = declared_length(&parts.headers);
     if expected.is_some_and(|length| length > origin.body_bytes_max as u64) {
         return Err(too_large(origin, request_id));
     }
     // Shed before reading (PRS-2): a body of unknown length may turn out as large as allowed.
-    let share = expected.map_or(origin.body_bytes_max, |length| usize::try_from(length).unwrap_or(usize::MAX));
-    let _share = intake.room.take(share).ok_or_else(|| overload(request_id, "no room for another request"))?;
-    let body = read(intake, origin, body, request_id).await?;
+    let expected = expected.map_or(origin.body_bytes_max, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    let mut share = intake.room.offer(expected).ok_or_else(|| no_room(request_id))?;
+    let body = read(intake, origin, body, &mut share, request_id).await?;
+    if !share.enter() {
+        return Err(no_room(request_id));
+    }
     let now = intake.clock.now();
     let verified = match origin.verifier.verify(&parts.headers, body.clone(), now) {
         Ok(verified) => Some(verified),
@@ -135,20 +145,41 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn read(intake: &Intake, origin: &Origin, body: Body, request_id: RequestId) -> Result<Bytes, Box<Refused>> {
-    let limited = Limited::new(body, origin.body_bytes_max);
-    match tokio::time::timeout(intake.body_timeout, limited.collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(origin, request_id)),
-        Ok(Err(error)) => {
+async fn read(
+    intake: &Intake,
+    origin: &Origin,
+    body: Body,
+    share: &mut Share,
+    request_id: RequestId,
+) -> Result<Bytes, Box<Refused>> {
+    tokio::time::timeout(intake.body_timeout, collect(origin, body, share, request_id)).await.unwrap_or_else(|_| {
+        let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "The body took too long", request_id);
+        Err(Refused::new(Refusal::TimedOut, "body time-out", &problem))
+    })
+}
+
+async fn collect(
+    origin: &Origin,
+    mut body: Body,
+    share: &mut Share,
+    request_id: RequestId,
+) -> Result<Bytes, Box<Refused>> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
             let problem = Problem::new(StatusCode::BAD_REQUEST, "The body broke off", request_id);
-            Err(Refused::new(Refusal::TimedOut, error.to_string(), &problem))
+            Refused::new(Refusal::TimedOut, error.to_string(), &problem)
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > origin.body_bytes_max {
+            return Err(too_large(origin, request_id));
         }
-        Err(_) => {
-            let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "The body took too long", request_id);
-            Err(Refused::new(Refusal::TimedOut, "body time-out", &problem))
+        if !share.grow(data.len()) {
+            return Err(no_room(request_id));
         }
+        whole.extend_from_slice(&data);
     }
+    Ok(whole.freeze())
 }
 
 /// Takes the records and answers, or says 503 at the deadline: a commit that lands later makes the retry a duplicate
@@ -182,6 +213,10 @@ fn too_large(origin: &Origin, request_id: RequestId) -> Box<Refused> {
     let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large", request_id)
         .detail(&format!("This origin takes bodies of up to {} bytes.", origin.body_bytes_max));
     Refused::new(Refusal::TooLarge, "over the limit", &problem)
+}
+
+fn no_room(request_id: RequestId) -> Box<Refused> {
+    overload(request_id, "no room for another request")
 }
 
 pub(super) fn overload(request_id: RequestId, detail: impl Into<String>) -> Box<Refused> {

@@ -267,6 +267,10 @@ fn event_id(
 ) -> Option<String> {
     let header = origin.event_id_header.as_ref().and_then(|name| given.headers.get(name));
     let id = verified.event_id().or_else(|| header.and_then(|value| value.to_str().ok()))?;
+    if id.is_empty() {
+        // Not usable (DED-2): all such events would be one.
+        return None;
+    }
     Some(if single { id.to_owned() } else { format!("{id}#{}", record.path) })
 }
 

@@ -134,6 +134,7 @@ impl Processor {
                 Err(StoreError::Stopped) => return,
                 Err(error) => {
                     tracing::error!(%error, "the processor could not reach the store and will try again");
+                    self.give_back().await;
                     false
                 }
             };
@@ -156,28 +157,34 @@ impl Processor {
         let rules = self.rules.load_full();
         // The store queues a command when its method is called: all conclusions of one claim share a commit.
         let concluding: Vec<_> = claimed.iter().map(|envelope| self.conclude(envelope, &rules)).collect();
-        for (envelope, mut concluded) in claimed.iter().zip(concluding) {
-            // A claimed envelope is handed out once: it is ours until it is concluded, however long the store is away.
-            loop {
-                match concluded.await {
-                    Ok(_) => break,
-                    Err(error) if error.is_retryable() => {
-                        tracing::error!(envelope.id = %envelope.id, %error, "a conclusion could not be written down yet");
-                        tokio::time::sleep(POLL).await;
-                        concluded = self.conclude(envelope, &rules);
-                    }
-                    Err(StoreError::NotAllowed(reason)) => {
-                        tracing::warn!(envelope.id = %envelope.id, reason, "an envelope was concluded by somebody else");
-                        break;
-                    }
-                    Err(error) => return Err(error),
+        for (envelope, concluded) in claimed.iter().zip(concluding) {
+            match concluded.await {
+                Ok(_) => {}
+                Err(StoreError::NotAllowed(reason)) => {
+                    tracing::warn!(envelope.id = %envelope.id, reason, "an envelope was concluded by somebody else");
                 }
+                // What is queued behind this one is written or fails by itself; giving back comes after it in the queue.
+                Err(error) => return Err(error),
             }
         }
         if !claimed.is_empty() {
             wake_delivery();
         }
         Ok(claimed.len())
+    }
+
+    /// P6: what was claimed and not concluded must not stay claimed until the next start.
+    async fn give_back(&self) {
+        loop {
+            match self.store.unclaim_envelopes().await {
+                Ok(_) | Err(StoreError::Stopped) => return,
+                Err(error) if error.is_retryable() => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(error) => {
+                    tracing::error!(%error, "claimed events could not be given back");
+                    return;
+                }
+            }
+        }
     }
 
     fn conclude<'s>(&'s self, envelope: &StoredEnvelope, rules: &Rules) -> Answer<'s, Vec<StartedAttempt>> {

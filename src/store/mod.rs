@@ -26,7 +26,10 @@ use view::{
     MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, StoreFigures, StoreReport, StoredEnvelope,
     TokenRow,
 };
-use write::{Act, Arrival, AttemptStart, Conclusion, Decision, NewToken, Receipt, Replay, Settlement, StartedAttempt};
+use write::{
+    Act, Arrival, AttemptStart, Conclusion, Decision, NewException, NewToken, Receipt, Replay, Settlement,
+    StartedAttempt,
+};
 
 /// A store method's eventual answer.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -156,6 +159,10 @@ pub trait Store: Send + Sync + 'static {
     /// (POI-1). At most one an order at a time is handed out, so that an order's events are concluded in their order.
     fn claim_envelopes(&self, limit: u32) -> Answer<'_, Vec<StoredEnvelope>>;
 
+    /// Gives back what was claimed and not concluded, so that it is claimed again. For the one processor of a store,
+    /// after a failure in the middle of its claim (P6).
+    fn unclaim_envelopes(&self) -> Answer<'_, u64>;
+
     /// Writes what an envelope came to. Started attempts as in [`Receipt::First`].
     fn conclude(&self, envelope: EnvelopeId, conclusion: Conclusion, at: Timestamp) -> Answer<'_, Vec<StartedAttempt>>;
 
@@ -177,6 +184,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Attempts started before this process and never settled, oldest first (RUN-1).
     fn interrupted_attempts(&self) -> Answer<'_, Vec<Interrupted>>;
+
+    /// Attempts of this process whose deadline is past and that are not settled, oldest first (P6).
+    fn overdue_attempts(&self, now: Timestamp) -> Answer<'_, Vec<Interrupted>>;
+
+    /// Waiting heads, due or not, whose destination is none of `known`; some at a time (P6).
+    fn stranded_deliveries(&self, known: Vec<String>) -> Answer<'_, Vec<DueDelivery>>;
+
+    /// Parks a waiting head without an attempt. `false`: it moved on meanwhile.
+    fn park(&self, delivery: DeliveryId, exception: NewException) -> Answer<'_, bool>;
 
     // ---- operators' acts ----------------------------------------------------------------------------------------
 

@@ -106,13 +106,3 @@ async fn a_retry_comes_at_its_time_by_the_engines_own_timer() {
     rig.clock.advance(Duration::from_secs(1));
     rig.finished(2).await;
 }
-
-#[tokio::test]
-async fn deliveries_of_a_destination_that_is_not_configured_wait() {
-    let rig = Rig::new(|_| {}).await;
-    let delivery = intend(&rig, "000000042", "elsewhere", "order.create").await;
-    rig.order("000000043").await;
-    rig.finished(1).await;
-    rig.settle_down().await;
-    assert_eq!(rig.row(delivery).await.delivery.state, "waiting");
-}

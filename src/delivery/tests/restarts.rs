@@ -125,3 +125,76 @@ async fn a_stopped_store_ends_the_engine_quietly() {
     within("it stopped", rig.delivery.stop(Duration::from_secs(10))).await;
     rig.ears.told(|told| assert_eq!((told.started, told.finished), (1, 0), "the outcome was left to the next start"));
 }
+
+/// Starts an attempt that nobody in this process works on: its task died, or the answer of its commit was lost.
+async fn orphan(rig: &Rig) -> DeliveryId {
+    let (_, delivery) = rig.maker.waiting(&rig.store, "000000042").await;
+    assert!(crate::store::contract::build::start(&rig.store, delivery).await.is_some());
+    delivery
+}
+
+#[tokio::test]
+async fn p6_an_attempt_that_nobody_holds_becomes_uncertain_after_its_deadline_without_a_restart() {
+    let rig = Rig::new(|settings| settings.guard = Guard::None).await;
+    within("it is recovered", rig.delivery.recovered()).await;
+    // Nobody wakes the dispatcher, so the attempt starts outside of it.
+    let delivery = orphan(&rig).await;
+    rig.settle_down().await;
+    assert_eq!(rig.row(delivery).await.delivery.state, "in_flight", "its deadline is not past yet");
+    rig.pass(60);
+    rig.ears.until("a person is told", |told| told.exceptions == ["outcome_uncertain"]).await;
+    let row = rig.row(delivery).await;
+    assert_eq!((row.delivery.state.as_str(), row.delivery.uncertain), ("parked", true));
+    assert_eq!(rig.ears.told(|told| told.alarms), 1);
+    assert!(rig.erp().seen().is_empty(), "never sent on our initiative");
+}
+
+#[tokio::test]
+async fn p6_an_attempt_that_is_held_is_not_taken_for_lost_however_late_it_is() {
+    let rig = Rig::new(|_| {}).await;
+    let (hang, go) = Play::hang();
+    rig.erp().play([hang]);
+    let delivery = rig.order("000000042").await;
+    rig.erp().has_seen(1).await;
+    rig.pass(600);
+    rig.settle_down().await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert_eq!(rig.row(delivery).await.delivery.state, "in_flight");
+    go.notify_one();
+    rig.ears.until("it is delivered", |told| told.settled == [delivery]).await;
+}
+
+#[tokio::test]
+async fn p6_what_waits_for_a_destination_that_was_removed_goes_to_a_person() {
+    let rig = Rig::with(&["wms"], |_, _| {}).await;
+    let (_, delivery) = rig.maker.waiting(&rig.store, "000000042").await;
+    rig.ears.until("a person is told", |told| told.exceptions.len() == 1).await;
+    let row = rig.row(delivery).await;
+    assert_eq!((row.delivery.state.as_str(), row.delivery.uncertain, row.delivery.attempts), ("parked", false, 0));
+    let exception = rig.exceptions().await.remove(0);
+    assert!(exception.message.contains("no longer configured"), "{}", exception.message);
+    rig.settle_down().await;
+    assert_eq!(rig.exceptions().await.len(), 1);
+}
+
+#[tokio::test]
+async fn dat_5_what_is_sealed_for_a_former_host_is_not_sent_there_with_the_new_hosts_credential() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(at(5)));
+    let (former, present) = (Double::start().await, Double::start().await);
+    former.play([Play::status(408)]);
+    let store = open(&folder, &clock);
+    let (_, delivery) = Maker::default().waiting(&store, "000000042").await;
+    let ears = Arc::new(Ears::default());
+    let engine = start(&store, &clock, &ears, vec![settings("erp", &former)]);
+    ears.until("it failed once", |told| told.finished == 1).await;
+    engine.stop(Duration::from_secs(5)).await;
+    let engine = start(&store, &clock, &ears, vec![settings("erp", &present)]);
+    within("it is recovered", engine.recovered()).await;
+    clock.advance(Duration::from_mins(1));
+    engine.wake();
+    ears.until("a person is told", |told| told.exceptions == ["rejected_by_destination"]).await;
+    let row = store.delivery(delivery).await.unwrap().unwrap();
+    assert_eq!((row.delivery.state.as_str(), row.delivery.uncertain), ("parked", false));
+    assert_eq!((former.seen().len(), present.seen().len()), (1, 0));
+}

@@ -132,7 +132,7 @@ pub fn start(
         Arc::clone(clock) as SharedClock,
         Arc::new(SeededEntropy::new(9)),
         settings.into_iter().map(|one| Destination::new(one).map_err(|found| found.join("; ")).unwrap()).collect(),
-        Settings { config_version: "c1".into(), poll: Duration::from_millis(50) },
+        Settings { config_version: "c1".into(), poll: Duration::from_millis(50), sweep: Duration::from_millis(50) },
         Arc::clone(ears) as Arc<dyn DeliveryEvents>,
     )
 }

@@ -120,6 +120,20 @@ pub async fn a_conflict_opens_its_exception_once_and_keeps_the_ledger(store: &Sh
     assert_eq!(ledger(store).await, Ledger { accepted: 1, exception: 1, ..Ledger::default() });
 }
 
+pub async fn p1_every_content_of_an_event_id_used_again_is_kept(store: &SharedStore) {
+    let maker = Maker::default();
+    maker.arrive(store, "42", "e1").await;
+    for content in ["second", "third", "third"] {
+        let mut record = maker.record("42", "e1", content);
+        record.on_conflict = Some(maker.exception("42", None, "conflict"));
+        let mut arrival = maker.arrival(vec![record]);
+        arrival.body = crate::store::pack::pack(content.as_bytes());
+        store.append(arrival).await.unwrap();
+    }
+    let open = store.exceptions(ExceptionFilter::default(), Paging::default()).await.unwrap().items;
+    assert_eq!(open.len(), 2, "one for each content, none for the sender's retry");
+}
+
 pub async fn key_2_two_envelopes_that_imply_one_key_make_one_delivery(store: &SharedStore) {
     let maker = Maker::default();
     let (mut one, mut other) = (maker.record("42", "e1", "x"), maker.record("42", "e2", "y"));

@@ -23,12 +23,14 @@ macro_rules! contract {
             ded_1_identical_records_of_one_request_are_one,
             ded_1_of_32_concurrent_submitters_of_one_key_one_is_first,
             a_conflict_opens_its_exception_once_and_keeps_the_ledger,
+            p1_every_content_of_an_event_id_used_again_is_kept,
             key_2_two_envelopes_that_imply_one_key_make_one_delivery,
             an_express_delivery_starts_with_its_envelope,
             p4_effects_never_overtake_an_earlier_event_of_their_order,
         });
         $crate::store::contract::contract!($store, processing {
             claims_hand_out_an_orders_events_one_at_a_time,
+            p6_what_was_claimed_and_not_concluded_is_claimed_again_once_given_back,
             concluding_twice_is_refused,
             a_later_document_replaces_one_that_was_not_sealed,
             a_sealed_delivery_makes_later_reports_superseded,
@@ -52,6 +54,7 @@ macro_rules! contract {
         $crate::store::contract::contract!($store, people {
             replay_closes_what_was_open_and_writes_what_is_new,
             replay_leaves_a_parked_sealed_delivery_to_a_decision,
+            p1_replaying_the_first_content_does_not_close_the_complaint_about_the_second,
             key_4_retry_sends_the_same_bytes_with_the_same_key,
             key_3_a_replacement_takes_the_place_in_the_lane,
             key_5_an_uncertain_delivery_is_not_replaced,

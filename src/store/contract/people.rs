@@ -38,6 +38,25 @@ pub async fn replay_leaves_a_parked_sealed_delivery_to_a_decision(store: &Shared
     assert_eq!((open(store).await, state(store, envelope).await.as_str()), (1, "exception"));
 }
 
+pub async fn p1_replaying_the_first_content_does_not_close_the_complaint_about_the_second(store: &SharedStore) {
+    let maker = Maker::default();
+    let envelope = maker.arrive(store, "42", "e1").await;
+    store.conclude(envelope, maker.complain("42", Some("erp"), "unmapped"), at(1)).await.unwrap();
+    let mut record = maker.record("42", "e1", "changed");
+    let conflict = maker.exception("42", None, "conflict");
+    let id = conflict.id;
+    record.on_conflict = Some(conflict);
+    store.append(maker.arrival(vec![record])).await.unwrap();
+    let conclusion = || maker.create("42", &["erp"]);
+    store.replay(Replay { envelope, conclusion: conclusion(), act: act("exception.replay") }).await.unwrap();
+    let left = store.exceptions(ExceptionFilter::default(), Paging::default()).await.unwrap().items;
+    assert_eq!(left.iter().map(|exception| exception.id).collect::<Vec<_>>(), [id]);
+    // By name a person closes it.
+    let named = crate::store::write::Act { target: id.to_string(), ..act("exception.replay") };
+    store.replay(Replay { envelope, conclusion: conclusion(), act: named }).await.unwrap();
+    assert_eq!(open(store).await, 0);
+}
+
 async fn decide(
     store: &SharedStore,
     delivery: crate::envelope::ids::DeliveryId,

@@ -24,6 +24,16 @@ pub async fn claims_hand_out_an_orders_events_one_at_a_time(store: &SharedStore)
     assert_eq!(store.figures().await.unwrap().unprocessed, 1);
 }
 
+pub async fn p6_what_was_claimed_and_not_concluded_is_claimed_again_once_given_back(store: &SharedStore) {
+    let maker = Maker::default();
+    let (one, two) = (maker.arrive(store, "42", "e1").await, maker.arrive(store, "43", "e2").await);
+    assert_eq!(store.claim_envelopes(10).await.unwrap().len(), 2);
+    store.conclude(one, maker.create("42", &["erp"]), at(1)).await.unwrap();
+    assert_eq!(store.unclaim_envelopes().await.unwrap(), 1);
+    let again = store.claim_envelopes(10).await.unwrap();
+    assert_eq!(again.iter().map(|envelope| envelope.id).collect::<Vec<_>>(), [two]);
+}
+
 pub async fn concluding_twice_is_refused(store: &SharedStore) {
     let maker = Maker::default();
     let (envelope, delivery) = maker.waiting(store, "42").await;

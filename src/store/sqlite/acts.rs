@@ -22,7 +22,7 @@ pub(super) fn replay(tx: &mut Tx<'_>, replay: &Replay, packs: &Packs) -> Outcome
         return Err(Fault::not_allowed(format!("{} has not been processed yet: nothing to replay", replay.envelope)));
     }
     // Those of before: what the new conclusion complains about stays open.
-    let before = exceptions::closable_of_envelope(tx, target.seq)?;
+    let before = exceptions::closable_of_envelope(tx, target.seq, replay.act.target.parse().ok())?;
     let resolution = format!("replayed by {}", replay.act.actor);
     exceptions::close(tx, &before, Ending { state: "resolved", resolution: &resolution, at: replay.act.at })?;
     let applied = conclude::apply(tx, target, &replay.conclusion, packs, replay.act.at)?;

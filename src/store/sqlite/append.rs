@@ -83,7 +83,7 @@ fn open_conflict(
     let envelope: Option<i64> =
         tx.row("SELECT seq FROM envelopes WHERE id = ?1", [first.as_bytes()], |row| row.get(0))?;
     if let Some(envelope) = envelope
-        && exceptions::is_open(tx, exception, envelope)?
+        && exceptions::is_open(tx, exception, envelope, &arrival.body.digest)?
     {
         return Ok(());
     }

@@ -23,6 +23,8 @@ pub(super) const DEATHS_MAX: i64 = 3;
 #[derive(Debug)]
 pub(super) struct PackedEnvelope {
     pub(super) seq: i64,
+    /// Processes that ended while it was begun.
+    deaths: i64,
     envelope: StoredEnvelope,
     body: PackedBody,
 }
@@ -36,13 +38,14 @@ impl PackedEnvelope {
 }
 
 const COLUMNS: &str = "SELECT e.seq, e.id, e.origin, e.kind, e.path, e.event_name, s.kind, s.system, s.scope, s.id, \
-     e.received_at, p.traceparent, p.plain_bytes, p.digest, p.body \
+     e.received_at, p.traceparent, p.plain_bytes, p.digest, p.body, e.deaths \
      FROM envelopes AS e JOIN subjects AS s ON s.seq = e.subject JOIN payloads AS p ON p.seq = e.payload";
 
 fn packed(row: &rusqlite::Row<'_>) -> rusqlite::Result<PackedEnvelope> {
     let body: Vec<u8> = row.get(14)?;
     Ok(PackedEnvelope {
         seq: row.get(0)?,
+        deaths: row.get(15)?,
         envelope: StoredEnvelope {
             id: EnvelopeId::from_bytes(row.get(1)?),
             origin: row.get(2)?,
@@ -69,11 +72,20 @@ pub(super) fn one(conn: &Connection, id: EnvelopeId) -> Outcome<Option<PackedEnv
 
 /// The oldest envelopes whose turn it is, marked `begun`.
 pub(super) fn claim(tx: &mut Tx<'_>, limit: u32) -> Outcome<Vec<PackedEnvelope>> {
-    let claimed = tx.rows(&format!("{COLUMNS} WHERE e.turn = 'ready' ORDER BY e.seq LIMIT ?1"), [limit], packed)?;
+    let mut claimed = tx.rows(&format!("{COLUMNS} WHERE e.turn = 'ready' ORDER BY e.seq LIMIT ?1"), [limit], packed)?;
+    // One that was begun when a process died goes alone: if it is the one that kills, its neighbours are not begun with it.
+    let suspect = claimed.iter().position(|envelope| envelope.deaths > 0);
+    claimed.truncate(suspect.map_or(claimed.len(), |first| first.max(1)));
     for envelope in &claimed {
         tx.run("UPDATE envelopes SET turn = 'begun' WHERE seq = ?1", [envelope.seq])?;
     }
     Ok(claimed)
+}
+
+/// Gives back what was claimed and not concluded; how many.
+pub(super) fn unclaim(tx: &mut Tx<'_>) -> Outcome<u64> {
+    let given = tx.run("UPDATE envelopes INDEXED BY envelopes_begun SET turn = 'ready' WHERE turn = 'begun'", [])?;
+    Ok(u64::try_from(given).unwrap_or(u64::MAX))
 }
 
 /// At opening: whatever is still begun was begun when the process before this one died. It gets another turn, or is parked

@@ -243,6 +243,17 @@ pub(super) fn park(tx: &mut Tx<'_>, delivery: &Row, exception: &NewException, un
     exceptions::open(tx, exception, behind)
 }
 
+/// Parks a waiting head without an attempt; `false`: it moved on meanwhile.
+pub(super) fn park_waiting(tx: &mut Tx<'_>, id: DeliveryId, exception: &NewException) -> Outcome<bool> {
+    let row = find(tx, id)?;
+    if row.state != "waiting" || !row.head {
+        return Ok(false);
+    }
+    park(tx, &row, exception, row.uncertain)?;
+    state::settle_state(tx, row.envelope)?;
+    Ok(true)
+}
+
 /// Parks a waiting head whose stored document cannot be used (BAK-2); one that moved on meanwhile is left alone.
 pub(super) fn park_damaged(
     tx: &mut Tx<'_>,

@@ -174,8 +174,21 @@ pub(super) fn interrupted_sql() -> String {
 
 /// Attempts without an outcome from before this process, oldest first.
 pub(super) fn interrupted(conn: &Connection) -> Outcome<Vec<(PackedDelivery, Timestamp)>> {
-    let mut found = Vec::new();
-    for delivery in tx::rows(conn, &interrupted_sql(), [], packed)? {
+    with_starts(conn, tx::rows(conn, &interrupted_sql(), [], packed)?)
+}
+
+/// What is in flight past its attempt's deadline.
+pub(super) const OVERDUE: &str = "WHERE d.state = 'in_flight' AND EXISTS (SELECT 1 FROM attempts AS a \
+     WHERE a.delivery = d.seq AND a.number = d.attempts AND a.finished_at IS NULL AND a.deadline < ?1)";
+
+/// Attempts without an outcome past their deadline, oldest first.
+pub(super) fn overdue(conn: &Connection, now: Timestamp) -> Outcome<Vec<(PackedDelivery, Timestamp)>> {
+    with_starts(conn, tx::rows(conn, &format!("{COLUMNS} {OVERDUE}"), [now.as_microsecond()], packed)?)
+}
+
+fn with_starts(conn: &Connection, deliveries: Vec<PackedDelivery>) -> Outcome<Vec<(PackedDelivery, Timestamp)>> {
+    let mut found = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
         let started_at = tx::row(
             conn,
             "SELECT a.started_at FROM attempts AS a JOIN deliveries AS d ON d.seq = a.delivery \
@@ -187,6 +200,16 @@ pub(super) fn interrupted(conn: &Connection) -> Outcome<Vec<(PackedDelivery, Tim
     }
     found.sort_by_key(|(_, started_at)| *started_at);
     Ok(found)
+}
+
+/// Waiting heads whose destination is none of a JSON array of names.
+pub(super) const STRANDED: &str = "WHERE d.state = 'waiting' AND d.head = 1 \
+     AND d.destination NOT IN (SELECT value FROM json_each(?1)) LIMIT 128";
+
+/// Some of the waiting heads that no configured destination would ever take.
+pub(super) fn stranded(conn: &Connection, known: &[String]) -> Outcome<Vec<PackedDelivery>> {
+    let known = serde_json::to_string(known).expect("names are JSON");
+    tx::rows(conn, &format!("{COLUMNS} {STRANDED}"), [known], packed)
 }
 
 /// With the plain bodies.

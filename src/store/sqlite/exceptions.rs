@@ -5,6 +5,8 @@ use super::state;
 use super::subjects;
 use super::tx::Tx;
 use crate::clock::Timestamp;
+use crate::envelope::ids::ExceptionId;
+use crate::envelope::keys::Digest;
 use crate::store::write::NewException;
 
 /// What an exception hangs on.
@@ -52,11 +54,13 @@ pub(super) fn open(tx: &mut Tx<'_>, exception: &NewException, behind: Behind) ->
     Ok(())
 }
 
-/// Whether the same complaint about the same envelope is open already.
-pub(super) fn is_open(tx: &Tx<'_>, exception: &NewException, envelope: i64) -> Outcome<bool> {
+/// Whether the same complaint about the same envelope, with this very body, is open already. Another body is another
+/// acknowledged event, and kept (P1).
+pub(super) fn is_open(tx: &Tx<'_>, exception: &NewException, envelope: i64, body: &Digest) -> Outcome<bool> {
     let found = tx.row(
-        "SELECT 1 FROM exceptions WHERE envelope = ?1 AND state = 'open' AND code = ?2 AND fingerprint = ?3 LIMIT 1",
-        (envelope, &exception.code, &exception.fingerprint),
+        "SELECT 1 FROM exceptions AS x INDEXED BY exceptions_open_by_envelope JOIN payloads AS p ON p.seq = x.payload \
+         WHERE x.envelope = ?1 AND x.state = 'open' AND x.code = ?2 AND x.fingerprint = ?3 AND p.digest = ?4 LIMIT 1",
+        (envelope, &exception.code, &exception.fingerprint, body.0),
         |_| Ok(()),
     )?;
     Ok(found.is_some())
@@ -96,12 +100,19 @@ pub(super) fn of_delivery(tx: &Tx<'_>, delivery: i64) -> Outcome<Vec<(i64, Strin
 
 /// Open exceptions of an envelope that do not stop a parked delivery, with their codes.
 pub(super) const CLOSABLE: &str = "SELECT seq, code FROM exceptions AS e INDEXED BY exceptions_open_by_envelope \
-     WHERE envelope = ?1 AND state = 'open' AND NOT EXISTS \
+     WHERE envelope = ?1 AND state = 'open' AND (payload IS NULL OR id = ?2) AND NOT EXISTS \
      (SELECT 1 FROM deliveries AS d WHERE d.seq = e.delivery AND d.state = 'parked')";
 
-/// Open exceptions of an envelope that do not stop a parked delivery: those close only with a decision about it.
-pub(super) fn closable_of_envelope(tx: &Tx<'_>, envelope: i64) -> Outcome<Vec<(i64, String)>> {
-    tx.rows(CLOSABLE, [envelope], |row| Ok((row.get(0)?, row.get(1)?)))
+/// Open exceptions of an envelope that do not stop a parked delivery: those close only with a decision about it. One
+/// that holds a body of its own (an event id used twice) closes only by name: processing the first content again says
+/// nothing about the second, which was acknowledged too (P1).
+pub(super) fn closable_of_envelope(
+    tx: &Tx<'_>,
+    envelope: i64,
+    named: Option<ExceptionId>,
+) -> Outcome<Vec<(i64, String)>> {
+    let named = named.map(|id| id.as_bytes().to_vec());
+    tx.rows(CLOSABLE, (envelope, named), |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Open exceptions of older envelopes of the same kind and subject that a newer report makes moot.

@@ -14,11 +14,15 @@ use crate::store::view::{
     TokenRow,
 };
 use crate::store::write::{
-    Act, Arrival, AttemptStart, Conclusion, Decision, NewToken, Receipt, Replay, Settlement, StartedAttempt,
+    Act, Arrival, AttemptStart, Conclusion, Decision, NewException, NewToken, Receipt, Replay, Settlement,
+    StartedAttempt,
 };
 use crate::store::{Answer, DeliveryFilter, EventFilter, ExceptionFilter, OrderFilter, Slots, Store, StoreError};
 use Urgency::{Now, Soon};
 use claim::Complaint;
+
+/// A delivery with its plain bodies, or why they cannot be used.
+type Opened = Result<(EnvelopeId, DueDelivery), StoreError>;
 
 impl Store for SqliteStore {
     fn installation_id(&self) -> &str {
@@ -49,6 +53,10 @@ impl Store for SqliteStore {
         })
     }
 
+    fn unclaim_envelopes(&self) -> Answer<'_, u64> {
+        Box::pin(self.write(Now, |tx| claim::unclaim(tx)))
+    }
+
     fn conclude(&self, envelope: EnvelopeId, conclusion: Conclusion, at: Timestamp) -> Answer<'_, Vec<StartedAttempt>> {
         let packs = effects::pack_seals(effects::express(&conclusion));
         Box::pin(self.write(Now, move |tx| conclude::conclude(tx, envelope, &conclusion, &packs, at)))
@@ -59,16 +67,7 @@ impl Store for SqliteStore {
             let due = due::due(conn, now, &slots)?;
             Ok(due.into_iter().map(|packed| (packed.id(), packed.open())).collect::<Vec<_>>())
         });
-        Box::pin(async move {
-            let mut due = Vec::new();
-            for (id, opened) in found.await? {
-                match opened {
-                    Ok((_, delivery)) => due.push(delivery),
-                    Err(error) => self.park_delivery(id, Complaint::damaged("document", &error)).await?,
-                }
-            }
-            Ok(due)
-        })
+        Box::pin(self.sound(found))
     }
 
     fn next_due_at(&self) -> Answer<'_, Option<Timestamp>> {
@@ -89,6 +88,25 @@ impl Store for SqliteStore {
             let found = due::interrupted(conn)?;
             Ok(found.into_iter().map(due::open_interrupted).collect::<Result<Vec<_>, StoreError>>()?)
         }))
+    }
+
+    fn overdue_attempts(&self, now: Timestamp) -> Answer<'_, Vec<Interrupted>> {
+        Box::pin(self.read(move |conn| {
+            let found = due::overdue(conn, now)?;
+            Ok(found.into_iter().map(due::open_interrupted).collect::<Result<Vec<_>, StoreError>>()?)
+        }))
+    }
+
+    fn stranded_deliveries(&self, known: Vec<String>) -> Answer<'_, Vec<DueDelivery>> {
+        let found = self.read(move |conn| {
+            let stranded = due::stranded(conn, &known)?;
+            Ok(stranded.into_iter().map(|packed| (packed.id(), packed.open())).collect::<Vec<_>>())
+        });
+        Box::pin(self.sound(found))
+    }
+
+    fn park(&self, delivery: DeliveryId, exception: NewException) -> Answer<'_, bool> {
+        Box::pin(self.write(Now, move |tx| delivery::park_waiting(tx, delivery, &exception)))
     }
 
     fn replay(&self, replay: Replay) -> Answer<'_, ()> {
@@ -207,6 +225,21 @@ impl Store for SqliteStore {
 }
 
 impl SqliteStore {
+    /// Those whose stored bodies can be used; the others are parked (BAK-2).
+    async fn sound(
+        &self,
+        found: impl Future<Output = Result<Vec<(DeliveryId, Opened)>, StoreError>> + Send,
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        let mut due = Vec::new();
+        for (id, opened) in found.await? {
+            match opened {
+                Ok((_, delivery)) => due.push(delivery),
+                Err(error) => self.park_delivery(id, Complaint::damaged("document", &error)).await?,
+            }
+        }
+        Ok(due)
+    }
+
     async fn park_envelope(&self, seq: i64, complaint: Complaint) -> Result<(), StoreError> {
         let (now, entropy) = (self.clock.now(), self.entropy.clone());
         self.write(Now, move |tx| claim::park_unread(tx, seq, &complaint, now, entropy.as_ref())).await

@@ -149,3 +149,21 @@ async fn api_5_a_changed_audit_row_breaks_the_chain() {
         .unwrap();
     assert_eq!(store.verify().await.unwrap(), ["the audit chain is broken at row 2"]);
 }
+
+#[tokio::test]
+async fn poi_1_the_neighbours_of_a_deadly_event_are_not_parked_with_it() {
+    let folder = folder();
+    let path = folder.path().join("crossdock.db");
+    let maker = Maker::default();
+    let mut store: SharedStore = Arc::new(open(&path));
+    let deadly = maker.arrive(&store, "42", "deadly").await;
+    let neighbour = maker.arrive(&store, "43", "neighbour").await;
+    for _ in 0..3 {
+        assert_eq!(store.claim_envelopes(9).await.unwrap()[0].id, deadly);
+        drop(store);
+        store = Arc::new(open(&path));
+    }
+    assert_eq!(store.claim_envelopes(9).await.unwrap().remove(0).id, neighbour);
+    let open = store.exceptions(ExceptionFilter::default(), Paging::default()).await.unwrap().items;
+    assert_eq!(open.iter().map(|exception| exception.envelope_id).collect::<Vec<_>>(), [Some(deadly)]);
+}
