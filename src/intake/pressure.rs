@@ -131,6 +131,6 @@ mod tests {
         assert_eq!(pace.take(start), Err(Duration::from_secs(1)));
         assert!(pace.take(start + Duration::from_secs(1)).is_ok());
         assert!(pace.take(start + Duration::from_secs(1)).is_err());
-        assert!((0..3).all(|_| pace.take(start + Duration::from_secs(60)).is_ok()));
+        assert!((0..3).all(|_| pace.take(start + Duration::from_mins(1)).is_ok()));
     }
 }
