@@ -54,7 +54,7 @@ impl Store for SqliteStore {
     }
 
     fn unclaim_envelopes(&self) -> Answer<'_, u64> {
-        Box::pin(self.write(Now, |tx| claim::unclaim(tx)))
+        Box::pin(self.write(Now, claim::unclaim))
     }
 
     fn conclude(&self, envelope: EnvelopeId, conclusion: Conclusion, at: Timestamp) -> Answer<'_, Vec<StartedAttempt>> {
