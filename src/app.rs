@@ -39,7 +39,7 @@ use crate::store::{SharedStore, Store as _};
 /// How often the service looks whether a verb beside it changed the mappings.
 const MAPPINGS_POLL: Duration = Duration::from_secs(1);
 /// POI-1: how long the express lane stays closed after an unclean end.
-const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_secs(60);
+const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_mins(1);
 
 /// The doors to now and to chance; tests bring their own.
 #[derive(Clone)]

@@ -88,7 +88,7 @@ impl Pace {
         let ahead = on_time - now;
         let allowed = self.interval * (self.burst - 1);
         if ahead > allowed {
-            return Err(ahead - allowed);
+            return Err(ahead.saturating_sub(allowed));
         }
         *due = Some(on_time + self.interval);
         Ok(())
@@ -131,6 +131,6 @@ mod tests {
         assert_eq!(pace.take(start), Err(Duration::from_secs(1)));
         assert!(pace.take(start + Duration::from_secs(1)).is_ok());
         assert!(pace.take(start + Duration::from_secs(1)).is_err());
-        assert!((0..3).all(|_| pace.take(start + Duration::from_secs(60)).is_ok()));
+        assert!((0..3).all(|_| pace.take(start + Duration::from_mins(1)).is_ok()));
     }
 }
