@@ -38,8 +38,8 @@ use crate::store::{SharedStore, Store as _};
 
 /// How often the service looks whether a verb beside it changed the mappings.
 const MAPPINGS_POLL: Duration = Duration::from_secs(1);
-/// POI-1: how long the express lane stays closed, and envelopes are claimed one by one, after an unclean end.
-const CAREFUL_AFTER_DEATH: Duration = Duration::from_mins(1);
+/// POI-1: how long the express lane stays closed after an unclean end.
+const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_mins(1);
 
 /// The doors to now and to chance; tests bring their own.
 #[derive(Clone)]
@@ -125,8 +125,7 @@ pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
     let intake = Arc::new(intake_of(&config, &version, &store, &doors, &processor, &delivery, &observer)?);
     if unclean {
         tracing::warn!("the last run did not end in order: the express lane stays closed for a minute");
-        intake.close_express_lane_for(CAREFUL_AFTER_DEATH);
-        processor.careful_for(CAREFUL_AFTER_DEATH);
+        intake.close_express_lane_for(EXPRESS_CLOSED_AFTER_DEATH);
     }
     let wake = waker(&delivery);
     let desk = Desk {

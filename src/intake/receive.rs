@@ -118,7 +118,7 @@ async fn pass(
         }
         Err(refused) => return Err(unverified(origin, request_id, &format!("{refused:?}"))),
     };
-    let given = Given { headers: &parts.headers, kind, request_id, received_at: now };
+    let given = Given { headers: &parts.headers, kind, request_id, received_at: now, share: Arc::new(share) };
     answer_in_time(intake, origin, &given, verified, body).await
 }
 

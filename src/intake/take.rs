@@ -22,6 +22,7 @@ use crate::store::write::{Arrival, ArrivedRecord, NewException, Receipt, Subject
 
 use super::answer::{self, Problem, ProblemLine, RecordResult, RecordStatus};
 use super::decode::{self, Record};
+use super::pressure::Share;
 use super::receive::{Refused, overload};
 use super::signature::Verified;
 use super::{Intake, Origin};
@@ -35,6 +36,8 @@ pub(super) struct Given<'a> {
     pub kind: Option<RecordKind>,
     pub request_id: RequestId,
     pub received_at: Timestamp,
+    /// What the request takes of the room.
+    pub share: Arc<Share>,
 }
 
 /// A record on its way to the store, with what the answer says of it.
@@ -79,7 +82,7 @@ pub(super) async fn take(
         received_at: given.received_at,
         records: prepared.into_iter().map(|record| record.record).collect(),
     };
-    let receipts = append(intake, origin, arrival, places, given.request_id).await?;
+    let receipts = append(intake, origin, arrival, places, given).await?;
     let told: Vec<(Option<String>, EnvelopeId)> = keys.into_iter().zip(ids).collect();
     Ok(results(slots, &told, &receipts))
 }
@@ -379,18 +382,22 @@ fn conflict(intake: &Intake, given: &Given<'_>, subject: &Subject, event_id: &st
     }
 }
 
-/// Appends in a task of its own: the hand-over to the delivery worker happens even when the client hangs up.
+/// Appends in a task of its own: the hand-over to the delivery worker happens even when the client hangs up or was told
+/// 503 at its deadline. The request's share of the room is kept until then, so that a slow store cannot fill memory with
+/// bodies whose senders have gone (PRS-1).
 async fn append(
     intake: &Arc<Intake>,
     origin: &Origin,
     arrival: Arrival,
     places: HashMap<DeliveryId, Place>,
-    request_id: RequestId,
+    given: &Given<'_>,
 ) -> Result<Vec<Receipt>, Box<Refused>> {
     let ids: Vec<EnvelopeId> = arrival.records.iter().map(|record| record.id).collect();
     let origin_name = origin.name.clone();
     let shared = intake.clone();
+    let (request_id, share) = (given.request_id, given.share.clone());
     let appending = tokio::spawn(async move {
+        let _share = share;
         let receipts = shared.store.append(arrival).await?;
         hand_over(&shared, &receipts, places);
         for (receipt, id) in receipts.iter().zip(ids) {

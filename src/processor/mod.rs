@@ -13,14 +13,13 @@ pub mod step;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::clock::{SharedClock, SharedEntropy, later};
+use crate::clock::{SharedClock, SharedEntropy};
 use crate::domain::defect::{Defect, ExceptionCode};
 use crate::domain::mapping::{MappingRow, Mappings, Table};
 use crate::envelope::kind::RecordKind;
@@ -50,26 +49,13 @@ pub struct Processor {
     entropy: SharedEntropy,
     rules: ArcSwap<Rules>,
     work: Notify,
-    /// Microseconds of the instant until which envelopes are claimed one by one (POI-1).
-    careful_until: AtomicI64,
 }
 
 impl Processor {
     /// A processor with these rules; mappings are read from the store by [`Processor::reload_mappings`].
     pub fn new(store: SharedStore, clock: SharedClock, entropy: SharedEntropy, rules: Rules) -> Self {
         let rules = ArcSwap::from_pointee(rules);
-        Processor { store, clock, entropy, rules, work: Notify::new(), careful_until: AtomicI64::new(0) }
-    }
-
-    /// After an unclean end: claims one envelope at a time for a while, so that a payload that kills the process is the
-    /// only one whose deaths are counted, and none of those claimed beside it is parked with it (POI-1).
-    pub fn careful_for(&self, time: Duration) {
-        self.careful_until.store(later(self.clock.now(), time).as_microsecond(), Ordering::Relaxed);
-    }
-
-    fn claim_max(&self) -> u32 {
-        let careful = self.clock.now().as_microsecond() < self.careful_until.load(Ordering::Relaxed);
-        if careful { 1 } else { CLAIM_MAX }
+        Processor { store, clock, entropy, rules, work: Notify::new() }
     }
 
     /// The rules in force.
@@ -153,7 +139,7 @@ impl Processor {
 
     /// One claim; how many envelopes were concluded.
     async fn turn(&self, wake_delivery: &Wake) -> Result<usize, StoreError> {
-        let claimed = self.store.claim_envelopes(self.claim_max()).await?;
+        let claimed = self.store.claim_envelopes(CLAIM_MAX).await?;
         let rules = self.rules.load_full();
         // The store queues a command when its method is called: all conclusions of one claim share a commit.
         let concluding: Vec<_> = claimed.iter().map(|envelope| self.conclude(envelope, &rules)).collect();

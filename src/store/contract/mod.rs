@@ -55,6 +55,7 @@ macro_rules! contract {
             replay_closes_what_was_open_and_writes_what_is_new,
             replay_leaves_a_parked_sealed_delivery_to_a_decision,
             p1_replaying_the_first_content_does_not_close_the_complaint_about_the_second,
+            p5_a_replay_decided_before_another_one_is_not_carried_out_after_it,
             key_4_retry_sends_the_same_bytes_with_the_same_key,
             key_3_a_replacement_takes_the_place_in_the_lane,
             key_5_an_uncertain_delivery_is_not_replaced,

@@ -65,6 +65,24 @@ async fn decide(
     store.decide(Decision { delivery, verdict, act: act("delivery.decide") }).await
 }
 
+pub async fn p5_a_replay_decided_before_another_one_is_not_carried_out_after_it(store: &SharedStore) {
+    let maker = Maker::default();
+    let (_, delivery) = maker.parked(store, "42").await;
+    let seen = store.exceptions(ExceptionFilter::default(), Paging::default()).await.unwrap().items.remove(0).id;
+    let replay = || Decision {
+        delivery,
+        verdict: Verdict::Retry { due_at: at(60) },
+        act: crate::store::write::Act { target: seen.to_string(), ..act("exception.replay") },
+    };
+    store.decide(replay()).await.unwrap();
+    // The first one goes out and comes back in doubt, before the second one is carried out.
+    let started = start(store, delivery).await.unwrap();
+    let exception = Box::new(maker.exception("42", Some("erp"), "in doubt"));
+    settle(store, started, NextState::Parked { exception, uncertain: true }).await;
+    assert!(matches!(store.decide(replay()).await, Err(StoreError::NotAllowed(_))));
+    assert_eq!(delivery_state(store, delivery).await, "parked");
+}
+
 pub async fn key_4_retry_sends_the_same_bytes_with_the_same_key(store: &SharedStore) {
     let maker = Maker::default();
     let (envelope, delivery) = maker.parked(store, "42").await;

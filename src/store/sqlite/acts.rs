@@ -11,7 +11,7 @@ use super::fault::{Fault, Outcome};
 use super::state::{self, Verdict};
 use super::tx::{Tx, int};
 use crate::clock::Timestamp;
-use crate::envelope::ids::TokenId;
+use crate::envelope::ids::{ExceptionId, TokenId};
 use crate::store::view::MappingRecord;
 use crate::store::write::{Act, Decision, NewDelivery, NewDocument, NewToken, Replay, Verdict as Decided};
 
@@ -21,6 +21,7 @@ pub(super) fn replay(tx: &mut Tx<'_>, replay: &Replay, packs: &Packs) -> Outcome
     if !concluded {
         return Err(Fault::not_allowed(format!("{} has not been processed yet: nothing to replay", replay.envelope)));
     }
+    still_open(tx, &replay.act)?;
     // Those of before: what the new conclusion complains about stays open.
     let before = exceptions::closable_of_envelope(tx, target.seq, replay.act.target.parse().ok())?;
     let resolution = format!("replayed by {}", replay.act.actor);
@@ -36,12 +37,23 @@ pub(super) fn replay(tx: &mut Tx<'_>, replay: &Replay, packs: &Packs) -> Outcome
     audit::record(tx, &replay.act)
 }
 
+/// An act on an exception counts once: a second one, decided on what was true before the first, must not be carried out on
+/// what is true after it (the delivery may have gone out, and be in doubt, in between).
+fn still_open(tx: &Tx<'_>, act: &Act) -> Outcome<()> {
+    let Ok(id) = act.target.parse::<ExceptionId>() else { return Ok(()) };
+    let state = tx
+        .row("SELECT state FROM exceptions WHERE id = ?1", [id.as_bytes()], |row| row.get::<_, String>(0))?
+        .ok_or_else(|| Fault::not_found(id.to_string()))?;
+    if state == "open" { Ok(()) } else { Err(Fault::not_allowed(format!("{id} is {state} already"))) }
+}
+
 /// Acts on a parked delivery; what stopped it closes.
 pub(super) fn decide(tx: &mut Tx<'_>, decision: &Decision) -> Outcome<()> {
     let row = delivery::find(tx, decision.delivery)?;
     if row.state != "parked" {
         return Err(Fault::not_allowed(format!("{} is {}, not parked", decision.delivery, row.state)));
     }
+    still_open(tx, &decision.act)?;
     let (at, actor) = (decision.act.at, &decision.act.actor);
     let resolution = match &decision.verdict {
         Decided::Retry { .. } => format!("sent again by {actor}"),

@@ -203,8 +203,8 @@ fn with_starts(conn: &Connection, deliveries: Vec<PackedDelivery>) -> Outcome<Ve
 }
 
 /// Waiting heads whose destination is none of a JSON array of names.
-pub(super) const STRANDED: &str = "WHERE d.state = 'waiting' AND d.head = 1 \
-     AND d.destination NOT IN (SELECT value FROM json_each(?1)) LIMIT 128";
+pub(super) const STRANDED: &str = "WHERE d.seq IN (SELECT seq FROM deliveries INDEXED BY deliveries_due \
+     WHERE state = 'waiting' AND head = 1 AND destination NOT IN (SELECT value FROM json_each(?1)) LIMIT 128)";
 
 /// Some of the waiting heads that no configured destination would ever take.
 pub(super) fn stranded(conn: &Connection, known: &[String]) -> Outcome<Vec<PackedDelivery>> {

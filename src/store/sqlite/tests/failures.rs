@@ -1,5 +1,6 @@
 //! Disks that fail, queues that fill, commands that panic.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -159,4 +160,36 @@ async fn the_log_is_copied_while_the_writer_writes() {
     let written = 300 * body.packed.len() as u64;
     assert!(largest < written, "a log of {largest} bytes for {written} written");
     assert_eq!(store.ledger().await.unwrap().accepted, 300);
+}
+
+#[tokio::test]
+async fn p6_events_that_were_claimed_when_the_store_failed_are_processed_without_a_restart() {
+    let folder = folder();
+    let (store, _) = watched(&folder.path().join("crossdock.db"));
+    let shared: SharedStore = store.clone();
+    let maker = Maker::default();
+    maker.arrive(&shared, "42", "e1").await;
+    maker.arrive(&shared, "43", "e2").await;
+    // As after a claim whose conclusions could not be written: begun, and with nobody.
+    assert_eq!(shared.claim_envelopes(9).await.unwrap().len(), 2);
+    fail_next_commit(&store, ffi::SQLITE_FULL);
+    let rules = crate::processor::rules::Rules {
+        config_version: "c1".into(),
+        origins: BTreeMap::default(),
+        routes: Arc::default(),
+        policies: crate::domain::policy::Policies::default(),
+        destination_policies: BTreeMap::default(),
+        mappings: Arc::default(),
+    };
+    let entropy = Arc::new(crate::clock::SeededEntropy::new(7));
+    let processor = Arc::new(crate::processor::Processor::new(shared.clone(), clock(), entropy, rules));
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let running = tokio::spawn(processor.run(Arc::new(|| {}), stopped));
+    let patience = Instant::now() + Duration::from_secs(5);
+    while ledger(&shared).await.due > 0 {
+        assert!(Instant::now() < patience, "still claimed by nobody: {:?}", ledger(&shared).await);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    running.abort();
+    assert_eq!(ledger(&shared).await.exception, 2, "their origin is not configured here");
 }
