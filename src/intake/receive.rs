@@ -100,6 +100,7 @@ async fn pass(
     let (parts, body) = request.into_parts();
     let expected = declared_length(&parts.headers);
     if expected.is_some_and(|length| length > origin.body_bytes_max as u64) {
+        drain(body);
         return Err(too_large(origin, request_id));
     }
     // Shed before reading (PRS-2): a body of unknown length may turn out as large as allowed.
@@ -172,6 +173,7 @@ async fn collect(
         })?;
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > origin.body_bytes_max {
+            drain(body);
             return Err(too_large(origin, request_id));
         }
         if !share.grow(data.len()) {
@@ -180,6 +182,29 @@ async fn collect(
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
+}
+
+/// Bytes of a refused body that are read and thrown away.
+const DRAINED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long a refused body is listened to.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Throws the rest of a refused body away while the answer is on its way: a connection closed with unread bytes is reset,
+/// and a client that is still sending would never hear why.
+fn drain(mut body: Body) {
+    tokio::spawn(async move {
+        let emptied = async {
+            let mut read = 0;
+            while let Some(Ok(frame)) = body.frame().await {
+                read += frame.data_ref().map_or(0, Bytes::len);
+                if read > DRAINED_BYTES_MAX {
+                    return;
+                }
+            }
+        };
+        // Whoever sends more, or more slowly, is cut off as before.
+        let _ = tokio::time::timeout(DRAIN_TIME_MAX, emptied).await;
+    });
 }
 
 /// Takes the records and answers, or says 503 at the deadline: a commit that lands later makes the retry a duplicate

@@ -203,7 +203,7 @@ fn identify(
     let content = Digest::of(record.json.canonical().as_bytes());
     let event_key = match event_id {
         Some(id) => EventKey::explicit(&origin.name, id),
-        None => EventKey::derived(&origin.name, record.kind.as_str(), &subject.scope, &subject.id, &content),
+        None => EventKey::derived(&origin.name, identity(record), &subject.scope, &subject.id, &content),
     };
     let input =
         Input { origin: &origin.name, kind: record.kind, event_name: record.event_name.as_deref(), json: record.json };
@@ -227,6 +227,12 @@ fn identify(
             on_conflict,
         },
     }
+}
+
+/// The kind as it enters a derived event id. An order announced before its save is another event than the saved order
+/// of the same content: taken for its double, the saved one would never release what the announcement parked.
+fn identity(record: &Record<'_, '_>) -> &'static str {
+    if record.unsaved { "unsaved" } else { record.kind.as_str() }
 }
 
 /// Reserves a place for each delivery whose destination is open, so that its first attempt starts in the same

@@ -1,9 +1,15 @@
 //! The service through its front door: real sockets, a real store, a stand-in ERP that keeps books.
 
 #![recursion_limit = "256"]
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "test code: a panic is the report")]
+#![allow(clippy::float_cmp, reason = "metrics that count are whole numbers")]
 
 mod support;
 
+mod corpus;
 mod crash;
+mod delivery;
+mod intake;
 mod promise;
+mod run;
+mod see_and_act;

@@ -35,7 +35,7 @@ async fn replay(app: &TestApp, exception: &Value) -> (u16, Value) {
 }
 
 /// A destination that refuses everything: nobody serves this path of the stand-in.
-fn wrong_path(text: String) -> String {
+fn wrong_path(text: &str) -> String {
     text.lines()
         .map(|line| match line.strip_prefix("url = \"http://") {
             Some(rest) => format!("url = \"http://{}/typo\"\n", rest.split('/').next().unwrap().trim_end_matches('"')),
@@ -46,7 +46,7 @@ fn wrong_path(text: String) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn key_3_an_order_refused_at_a_mistyped_url_goes_to_the_corrected_one_when_replayed() {
-    let app = TestApp::with(wrong_path).await;
+    let app = TestApp::with(|text| wrong_path(&text)).await;
     let right = app.erp.url();
     assert_eq!(app.commerce_sends(orders::observed("000000042", "24-WG085", 1)).await.status, 200);
     let exception = only_exception(&app).await;
@@ -66,7 +66,7 @@ async fn key_3_an_order_refused_at_a_mistyped_url_goes_to_the_corrected_one_when
 #[tokio::test(flavor = "multi_thread")]
 async fn replaying_a_refused_delivery_that_no_route_sends_there_any_more_says_so_and_does_not_break() {
     let second = |text: String| {
-        let text = wrong_path(text);
+        let text = wrong_path(&text);
         let from = text.find("[destinations.erp]").unwrap();
         let to = text.find("[[routes]]").unwrap();
         let wms = text[from..to].replace("[destinations.erp]", "[destinations.wms]").replace("/typo", "/sales-orders");

@@ -49,6 +49,15 @@ pub fn read(rules: &Rules, guard: Guard, response: &ResponseSeen, now: Timestamp
 fn success(rules: &Rules, response: &ResponseSeen) -> AttemptOutcome {
     let bytes = response.body.len();
     match response.end {
+        BodyEnd::Complete if is_page(response) => AttemptOutcome::Uncertain {
+            detail: format!("answered {} with a page for people instead of an answer", named(response.status)),
+            wait: Wait::default(),
+        },
+        BodyEnd::Complete if is_broken_json(response) => AttemptOutcome::Uncertain {
+            detail: format!("answered {}, but its JSON cannot be read", named(response.status)),
+            wait: Wait::default(),
+        },
+        BodyEnd::Complete if says_failed(response) => rejected(Mark::Record, response),
         BodyEnd::Complete => AttemptOutcome::Accepted(Receipt(receipt(rules, response))),
         BodyEnd::CutOff => AttemptOutcome::Uncertain {
             detail: format!("answered {}, but the body broke off after {bytes} bytes", named(response.status)),
@@ -59,6 +68,42 @@ fn success(rules: &Rules, response: &ResponseSeen) -> AttemptOutcome {
             wait: Wait::default(),
         },
     }
+}
+
+/// A log-in or maintenance page with status 200 is nobody's yes.
+fn is_page(response: &ResponseSeen) -> bool {
+    let start = response.body.trim_ascii_start();
+    let begins = |word: &[u8]| start.len() >= word.len() && start[..word.len()].eq_ignore_ascii_case(word);
+    content_type(response).contains("html") || begins(b"<!doctype html") || begins(b"<html")
+}
+
+/// Announced as JSON and not JSON. An empty body, or plain words, is a yes in many systems.
+fn is_broken_json(response: &ResponseSeen) -> bool {
+    let announced = content_type(response).contains("json") && !response.body.trim_ascii().is_empty();
+    announced && json::parse(&response.body, &Limits::default()).is_err()
+}
+
+/// The default success predicate: an answer that calls itself an error is one, whatever its status.
+fn says_failed(response: &ResponseSeen) -> bool {
+    let Ok(body) = json::parse(&response.body, &Limits::default()) else {
+        return false;
+    };
+    let error = match body.present("error").or_else(|| body.present("errors")) {
+        None | Some(Json::Bool(false)) => false,
+        Some(Json::String(text)) => !text.is_empty(),
+        Some(Json::Array(items)) => !items.is_empty(),
+        Some(Json::Object(members)) => !members.is_empty(),
+        Some(Json::Number(token)) => *token != "0",
+        Some(Json::Bool(true) | Json::Null) => true,
+    };
+    let denied = ["success", "ok"].iter().any(|name| body.get(name) == Some(&Json::Bool(false)));
+    let status = body.present("status").and_then(Json::as_str).unwrap_or_default();
+    error || denied || ["error", "failed", "failure"].iter().any(|word| status.eq_ignore_ascii_case(word))
+}
+
+fn content_type(response: &ResponseSeen) -> String {
+    let value = response.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_ascii_lowercase()
 }
 
 /// Under a key guard the key is still being worked on; else it exists already, and nobody can say that it is ours.

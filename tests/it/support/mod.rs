@@ -1,13 +1,16 @@
 //! The service under test, spoken to in verbs: a configuration of its own, real sockets, a stand-in ERP.
 
+pub mod laws;
 pub mod orders;
 pub mod process;
+pub mod receiver;
+pub mod wire;
 
 use std::time::Duration;
 
 use crossdock::app::{self, Doors, Running};
 use crossdock::config::{Config, SignedBytes};
-use crossdock::demo::erp::StandInErp;
+use crossdock::demo::erp::{ErpOptions, StandInErp};
 use crossdock::intake::signature::sign::{self, CommerceSigner};
 use crossdock::shutdown::Timing;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -127,7 +130,12 @@ impl TestApp {
 
     /// Starts with an edited configuration.
     pub async fn with(edit: impl FnOnce(String) -> String) -> TestApp {
-        let erp = StandInErp::start().await.expect("a loopback port");
+        TestApp::with_erp(ErpOptions::default(), edit).await
+    }
+
+    /// Starts beside an ERP of another kind.
+    pub async fn with_erp(options: ErpOptions, edit: impl FnOnce(String) -> String) -> TestApp {
+        let erp = StandInErp::start_with(options).await.expect("a loopback port");
         let site = Site::new(&erp.url(), edit);
         let running = start(&site).await;
         let token = process::token(&site, "admin");
@@ -185,6 +193,77 @@ impl TestApp {
         Answer::of(request.send().await.expect("an answer")).await
     }
 
+    /// A mutating call of the API as administrator, under an idempotency key of its own.
+    pub async fn acts(&self, path: &str, key: &str, body: &Value) -> Answer {
+        let sent = self
+            .client
+            .post(self.url(path))
+            .bearer_auth(&self.token)
+            .header("idempotency-key", format!("\"{key}\""))
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send();
+        Answer::of(sent.await.expect("an answer")).await
+    }
+
+    /// Replaces a mapping table by CSV; the status must be 200.
+    pub async fn maps(&self, table: &str, csv: &str) {
+        let sent = self
+            .client
+            .put(self.url(&format!("/api/v1/mappings/{table}")))
+            .bearer_auth(&self.token)
+            .header("content-type", "text/csv")
+            .header("idempotency-key", format!("\"{}\"", sha(csv)))
+            .body(csv.to_owned())
+            .send();
+        let answer = Answer::of(sent.await.expect("an answer")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+
+    /// How many envelopes the store holds.
+    pub async fn stored(&self) -> u64 {
+        self.running.store.ledger().await.expect("the ledger").accepted
+    }
+
+    /// An order as the API tells it.
+    pub async fn order(&self, increment_id: &str) -> Value {
+        self.sees(&format!("/api/v1/orders/{increment_id}")).await
+    }
+
+    /// Waits until an order is in this state.
+    pub async fn order_is(&self, increment_id: &str, state: &str) -> Value {
+        let mut last = Value::Null;
+        until(&format!("order {increment_id} is {state}"), async || {
+            let answer = self.asks(reqwest::Method::GET, &format!("/api/v1/orders/{increment_id}"), None).await;
+            last = answer.json();
+            (answer.status == 200 && last["state"] == state).then_some(())
+        })
+        .await;
+        last
+    }
+
+    /// Waits until the ERP destination is in this state.
+    pub async fn destination_is(&self, state: &str) -> Value {
+        until(&format!("the destination is {state}"), async || {
+            let all = self.sees("/api/v1/destinations").await;
+            (all["items"][0]["state"] == state).then(|| all["items"][0].clone())
+        })
+        .await
+    }
+
+    /// The open exceptions of an order.
+    pub async fn exceptions_of(&self, increment_id: &str) -> Vec<Value> {
+        let page = self.sees(&format!("/api/v1/exceptions?increment_id={increment_id}")).await;
+        page["items"].as_array().expect("a list").clone()
+    }
+
+    /// The value of a line of `/metrics`; 0 where there is none.
+    pub async fn metric(&self, line: &str) -> f64 {
+        let text = self.asks(reqwest::Method::GET, "/metrics", None).await.text;
+        let found = text.lines().find_map(|row| row.strip_prefix(line)?.strip_prefix(' '));
+        found.map_or(0.0, |value| value.parse().expect("a number"))
+    }
+
     /// Waits until no envelope is due, at most ten seconds.
     pub async fn settled(&self) {
         let patience = tokio::time::Instant::now() + Duration::from_secs(10);
@@ -204,4 +283,42 @@ async fn start(site: &Site) -> Running {
     let loaded = Config::load(&site.config_path(), &|name| std::env::var(name).ok())
         .unwrap_or_else(|problems| panic!("{problems:#?}"));
     app::start(loaded, Doors::default()).await.expect("the service starts")
+}
+
+/// A short name for a text.
+fn sha(text: &str) -> String {
+    crossdock::envelope::keys::Digest::of(text.as_bytes()).hex()
+}
+
+/// Asks until there is an answer, at most twenty seconds: the one place that waits.
+pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let patience = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(tokio::time::Instant::now() < patience, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Answers 401 as RFC 9457 wants it, with a request id and without any reason (ANS-1).
+#[track_caller]
+pub fn is_refusal_without_reason(case: &str, answer: &Answer) {
+    assert_eq!(answer.status, 401, "{case}: {}", answer.text);
+    assert_eq!(answer.headers["content-type"], "application/problem+json", "{case}");
+    let body = answer.json();
+    let mut names: Vec<&String> = body.as_object().expect("an object").keys().collect();
+    names.sort();
+    assert_eq!(names, ["request_id", "status", "title", "type"], "{case}");
+    assert!(body["request_id"].as_str().unwrap().starts_with("req_"), "{case}");
+}
+
+/// Answers this status as a problem document with a request id.
+#[track_caller]
+pub fn is_problem(case: &str, answer: &Answer, status: u16) {
+    assert_eq!(answer.status, status, "{case}: {}", answer.text);
+    assert_eq!(answer.headers["content-type"], "application/problem+json", "{case}");
+    let body = answer.json();
+    assert!(body["request_id"].as_str().is_some_and(|id| id.starts_with("req_")), "{case}: {}", answer.text);
 }

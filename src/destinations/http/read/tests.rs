@@ -85,7 +85,7 @@ fn section_8_a_5xx_is_unavailable_only_where_the_profile_promises_it() {
 
 #[test]
 fn section_8_a_success_that_breaks_off_is_uncertain_and_an_odd_body_is_not() {
-    for body in ["", "not json", "[1,2", "<html>", "null", "\u{0}"] {
+    for body in ["", "OK", "[1,2", "<?xml version=\"1.0\"?><ok/>", "null", "{\"errors\":[],\"error\":null}", "\u{0}"] {
         assert_eq!(outcome(Guard::None, &answer(200, &[], body)), AttemptOutcome::Accepted(Receipt(None)), "{body}");
     }
     for end in [BodyEnd::CutOff, BodyEnd::TooLarge] {
@@ -93,6 +93,25 @@ fn section_8_a_success_that_breaks_off_is_uncertain_and_an_odd_body_is_not() {
         assert_eq!(outcome(KEY, &broken).as_str(), "uncertain");
         let broken = ResponseSeen { end, ..answer(422, &[], "{\"detail\":\"no sto") };
         assert_eq!(outcome(KEY, &broken).as_str(), "rejected", "the status alone is enough");
+    }
+}
+
+#[test]
+fn section_8_a_page_or_broken_json_is_no_yes_and_an_error_inside_a_success_is_a_no() {
+    for body in ["<html><body>please log in</body></html>", "\n<!DOCTYPE html>"] {
+        assert_eq!(outcome(KEY, &answer(200, &[], body)).as_str(), "uncertain", "{body}");
+    }
+    let json = [("content-type", "application/json")];
+    assert_eq!(outcome(KEY, &answer(200, &json, "{\"id\":")).as_str(), "uncertain");
+    assert_eq!(outcome(KEY, &answer(200, &json, "")).as_str(), "accepted");
+    for body in [
+        "{\"error\":\"the period is closed\"}",
+        "{\"errors\":[{\"code\":1}]}",
+        "{\"success\":false}",
+        "{\"ok\":false}",
+        "{\"status\":\"Failed\"}",
+    ] {
+        assert_eq!(outcome(KEY, &answer(200, &json, body)).as_str(), "rejected", "{body}");
     }
 }
 
