@@ -115,6 +115,7 @@ fn every_help_has_an_example_and_usage_errors_exit_with_2() {
         vec!["serve"],
         vec!["replay"],
         vec!["check"],
+        vec!["demo"],
         vec!["expand"],
         vec!["orders"],
         vec!["orders", "list"],
@@ -169,6 +170,39 @@ fn check_shows_every_problem_at_once_and_exits_with_1() {
     let empty = tempfile::tempdir().unwrap();
     run_in(empty.path(), &["check"], "").fails("--config FILE");
     run_in(empty.path(), &["check", "--config", "none.toml"], "").fails("none.toml");
+}
+
+#[test]
+fn check_lets_sample_orders_go_through_the_routes_of_the_file() {
+    let site = Site::new();
+    let good = site.run(&["check"]).done();
+    assert!(good.out.contains("13 sample orders without mapping tables: 13 to erp"), "{}", good.out);
+    let explained = site.run(&["check", "--explain"]).done();
+    assert!(explained.out.contains("acme 100000104 to erp: a bundle"), "{}", explained.out);
+    assert!(explained.out.contains("Route \"orders\" takes every order: to erp."), "{}", explained.out);
+
+    let with = |when: &str| CONFIG.replace("to = [\"erp\"]", &format!("when = '{when}'\nto = [\"erp\"]"));
+    site.write("some.toml", &with("order.store_id == 2"));
+    let some = site.run(&["check", "--config", "some.toml"]).done();
+    assert!(some.out.contains("12 nowhere") && some.out.contains("1 to erp"), "{}", some.out);
+
+    // The virtual order has no shipping address: it alone would wait for a person.
+    site.write("virtual.toml", &with("order.shipping_address.country == \"GB\""));
+    let warned = site.run(&["check", "--config", "virtual.toml"]).done();
+    assert!(warned.out.contains("warning: routes[0].when: cannot be evaluated on 1 of 13"), "{}", warned.out);
+    assert!(warned.out.contains("100000106") && warned.out.contains("1 to a person"), "{}", warned.out);
+
+    // What the warning proposes does away with it.
+    site.write("asked.toml", &with("order.shipping_address is not none and order.shipping_address.country == \"GB\""));
+    let asked = site.run(&["check", "--config", "asked.toml"]).done();
+    assert!(!asked.out.contains("cannot be evaluated") && !asked.out.contains("person"), "{}", asked.out);
+
+    site.write("never.toml", &with("order.shop_id == 2"));
+    let never = site.run(&["check", "--config", "never.toml"]).fails("");
+    assert!(never.out.contains("problem: routes[0].when: cannot be evaluated on every sample order"), "{}", never.out);
+    let report = site.run(&["check", "--config", "never.toml", "--json"]);
+    assert_eq!((report.code, report.json()["valid"].clone()), (1, Value::Bool(false)));
+    assert_eq!(report.json()["samples"].as_array().unwrap().len(), 13);
 }
 
 #[test]

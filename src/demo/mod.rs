@@ -5,4 +5,5 @@ pub mod samples;
 pub mod sender;
 pub mod erp;
 pub mod table;
+pub mod rehearsal;
 pub mod tour;

@@ -23,9 +23,7 @@ const STYLE: TableStyle = TableStyle::new()
 /// Title, lines, and the totals proof; ends with a line feed.
 pub fn render(document: &Value) -> String {
     let table = lines(document);
-    let warnings = array(&document["warnings"])
-        .iter()
-        .map(|warning| format!("  warning {}: {}", text(&warning["code"]), text(&warning["message"])));
+    let warnings = warnings(document);
     let mut out = title(document);
     for line in table.lines().chain(proof(document).to_string().lines().map(str::to_owned)).chain(warnings) {
         out.push('\n');
@@ -33,6 +31,20 @@ pub fn render(document: &Value) -> String {
     }
     out.push('\n');
     out
+}
+
+/// Each warning once, with the number of its places.
+fn warnings(document: &Value) -> Vec<String> {
+    let mut counted: Vec<(String, usize)> = Vec::new();
+    for warning in array(&document["warnings"]) {
+        let said = format!("  warning {}: {}", text(&warning["code"]), text(&warning["message"]));
+        match counted.iter_mut().find(|(known, _)| *known == said) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((said, 1)),
+        }
+    }
+    let line = |(said, count)| if count == 1 { said } else { format!("{said} ({count} times)") };
+    counted.into_iter().map(line).collect()
 }
 
 /// Order number, where it comes from, how it is paid and shipped.

@@ -9,6 +9,8 @@ mod evidence;
 mod setup;
 mod verdict;
 mod words;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::time::Duration;

@@ -90,7 +90,7 @@ pub(super) fn figures(evidence: &Evidence, summary: &Summary) -> String {
     let times = evidence.received_to_confirmed();
     let median = summary.received_to_confirmed_p50_us.map(Duration::from_micros).unwrap_or_default();
     let slowest = times.last().copied().unwrap_or_default();
-    let build = if cfg!(debug_assertions) { " (a debug build: slower than it is)" } else { "" };
+    let build = if cfg!(debug_assertions) { " (debug build; a release build is faster)" } else { "" };
     let (books, closes) =
         (mark(*doubled == 0 && evidence.counts.applied == *delivered), mark(ledger.difference() == 0));
     let proofs = mark(proved == delivered);
@@ -156,8 +156,8 @@ pub(super) fn while_it_runs(
         text,
         "The order that waits, and why:\n  \
          curl -s -H \"$H\" $A/exceptions/{id}\n\
-         Give its SKU an item number, and replay it; it appears below:\n  \
-         (cat $D/skus.csv; echo {UNMAPPED_SKU},{MISSING_ITEM},) |\n    \
+         Give its SKU an item number, and replay it; it then appears in this terminal:\n  \
+         (cat \"$D\"/skus.csv; echo {UNMAPPED_SKU},{MISSING_ITEM},) |\n    \
          curl -s -X PUT -H \"$H\" -H 'Content-Type: text/csv' --data-binary @- $A/mappings/skus\n  \
          curl -s -X POST -H \"$H\" $A/exceptions/{id}/replay\n\
          What the ERP holds for it:\n  \

@@ -1,0 +1,135 @@
+//! The sample orders through a configuration, with nothing stored or sent: where would each go, and why? For `check`.
+//!
+//! It asks the very function that processing asks, with no mapping table loaded, so codes pass as they are. A condition
+//! that cannot be evaluated would park real orders, which is better known before the service starts.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::samples::{self, Sample};
+use crate::commerce::parse::{self, Reading};
+use crate::config::{Loaded, OriginType, Problem};
+use crate::domain::catalogue::NoCatalogue;
+use crate::domain::expand::{self, expand};
+use crate::domain::sales_order::SalesOrder;
+use crate::envelope::kind::RecordKind;
+use crate::json::{self, Limits};
+use crate::processor::rules::{OriginRules, ReadBack, Rules};
+use crate::processor::step::{Input, step};
+use crate::routing::DocumentKind;
+
+/// Stands for whatever origin brings the order; its name is shown nowhere.
+const ORIGIN: &str = "rehearsal";
+
+/// One sample order and what would become of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rehearsed {
+    /// The Commerce instance it would come from.
+    pub system: String,
+    /// Its number.
+    pub increment_id: &'static str,
+    /// What it is about.
+    pub story: &'static str,
+    /// Names of destinations.
+    pub goes_to: Vec<String>,
+    /// Why it would wait for a person, one sentence a reason.
+    pub waits: Vec<String>,
+    /// One sentence a route.
+    pub explanation: String,
+}
+
+/// What the whole rehearsal came to.
+#[derive(Clone, Debug)]
+pub struct Rehearsal {
+    /// One an order and Commerce instance.
+    pub orders: Vec<Rehearsed>,
+    /// Conditions that cannot be evaluated on any order.
+    pub problems: Vec<Problem>,
+    /// Conditions that cannot be evaluated on some orders.
+    pub warnings: Vec<Problem>,
+}
+
+/// Sends every sample order through the rules of a configuration, once for each Commerce instance that has an origin.
+///
+/// # Panics
+/// When a sample is not an order, which a test excludes.
+pub fn rehearse(rules: &Rules, loaded: &Loaded) -> Rehearsal {
+    let origins = loaded.config.origins.values().filter(|origin| origin.kind != OriginType::Backoffice);
+    let systems: BTreeSet<&str> = origins.map(|origin| origin.commerce.as_str()).collect();
+    let mut rules = rules.clone();
+    let (mut orders, mut documents) = (Vec::new(), Vec::new());
+    for system in systems {
+        let origin = OriginRules { system: system.to_owned(), default_store_id: None, read_back: ReadBack::WhenNeeded };
+        rules.origins.insert(ORIGIN.to_owned(), origin);
+        for sample in samples::orders() {
+            orders.push(rehearsed(sample, system, &rules));
+            documents.push((sample.increment_id, document(sample, system, &rules)));
+        }
+    }
+    let (problems, warnings) = conditions(&rules, &documents);
+    Rehearsal { orders, problems, warnings }
+}
+
+fn rehearsed(sample: &Sample, system: &str, rules: &Rules) -> Rehearsed {
+    let json = json::parse(sample.json.as_bytes(), &Limits::default()).expect("every sample is JSON");
+    let outcome = step(&Input { origin: ORIGIN, kind: RecordKind::Order, event_name: None, json: &json }, rules);
+    let mut waits: Vec<String> = Vec::new();
+    for parked in &outcome.parked {
+        if !waits.contains(&parked.defect.message) {
+            waits.push(parked.defect.message.clone());
+        }
+    }
+    Rehearsed {
+        system: system.to_owned(),
+        increment_id: sample.increment_id,
+        story: sample.story,
+        goes_to: outcome.documents.into_iter().map(|made| made.destination).collect(),
+        waits,
+        explanation: outcome.explanation,
+    }
+}
+
+/// What conditions look at; `None` when the policies of the file park the order before any document is made.
+fn document(sample: &Sample, system: &str, rules: &Rules) -> Option<SalesOrder> {
+    let json = json::parse(sample.json.as_bytes(), &Limits::default()).expect("every sample is JSON");
+    let reading = Reading { system, default_store_id: None, not_yet_saved: false };
+    let order = parse::order(&json, &reading).expect("every sample is an order");
+    let (mappings, policies) = (&rules.mappings, &rules.policies);
+    expand(&order, &expand::Rules { mappings, policies, destination: "", catalogue: &NoCatalogue }).ok()
+}
+
+/// Conditions that fail on every order, and those that fail on some.
+fn conditions(rules: &Rules, documents: &[(&str, Option<SalesOrder>)]) -> (Vec<Problem>, Vec<Problem>) {
+    let seen: Vec<(&str, minijinja::Value)> = documents
+        .iter()
+        .filter_map(|(number, document)| {
+            Some((*number, minijinja::Value::from(minijinja::value::Serde(document.as_ref()?))))
+        })
+        .collect();
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    for (place, route) in rules.routes.iter().enumerate() {
+        let Some(when) = route.when.as_ref().filter(|_| route.accepts.contains(&DocumentKind::Order)) else { continue };
+        let failed: Vec<(&str, String)> = seen
+            .iter()
+            .filter_map(|(number, document)| Some((*number, when.holds(document).err()?.to_string())))
+            .collect();
+        let Some((number, reason)) = failed.first() else { continue };
+        let all = failed.len() == seen.len();
+        let which = if all {
+            "every sample order".to_owned()
+        } else {
+            format!("{} of {} sample orders", failed.len(), seen.len())
+        };
+        let problem = Problem {
+            path: format!("routes[{place}].when"),
+            line: None,
+            message: format!("cannot be evaluated on {which}, such as {number}: {reason}"),
+            remedy: "such orders would wait for a person; name members that every order has, or ask first, as in \
+                     order.shipping_address is not none and order.shipping_address.country == 'GB'"
+                .to_owned(),
+        };
+        if all { problems.push(problem) } else { warnings.push(problem) }
+    }
+    (problems, warnings)
+}
