@@ -163,6 +163,11 @@ fn check_shows_every_problem_at_once_and_exits_with_1() {
     site.write("bad.toml", &CONFIG.replace("to = [\"erp\"]", "to = [\"epr\"]").replace("\"24h\"", "\"0s\""));
     let bad = site.run(&["check", "--config", "bad.toml"]).fails("routes");
     assert!(bad.out.matches("problem: ").count() >= 2, "{}", bad.out);
+    // A condition that compiles and cannot be decided would park every order: the sample orders show it.
+    let typo = CONFIG.replacen("[[routes]]", "[[routes]]\nwhen = \"order.storeid == 1\"", 1);
+    site.write("typo.toml", &typo);
+    let typo = site.run(&["check", "--config", "typo.toml"]).fails("routes");
+    assert!(typo.out.contains("could not be decided"), "{}", typo.out);
     let report = site.run(&["check", "--config", "bad.toml", "--json"]);
     assert_eq!((report.code, report.json()["valid"].clone()), (1, Value::Bool(false)));
     assert!(report.json()["problems"][0]["remedy"].is_string());
