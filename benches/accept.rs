@@ -246,10 +246,8 @@ fn print(table: &[Vec<Option<Figure>>]) {
         }
         let floor = CASES.iter().position(|known| *known == ("floor", *connections)).expect("every case has a floor");
         let rates: Vec<f64> = figures.iter().map(|figure| figure.per_second).collect();
-        let ratios: Vec<f64> = table
-            .iter()
-            .filter_map(|round| Some(100.0 * round[case]?.per_second / round[floor]?.per_second))
-            .collect();
+        let ratios: Vec<f64> =
+            table.iter().filter_map(|round| Some(100.0 * round[case]?.per_second / round[floor]?.per_second)).collect();
         let of_floor = if ratios.is_empty() { "-".to_owned() } else { spread(&ratios, 1) };
         let cpu = median(figures.iter().map(|figure| figure.cpu_micros).collect());
         let [p50, p99] = [|figure: &Figure| figure.p50, |figure: &Figure| figure.p99]

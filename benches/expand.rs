@@ -22,8 +22,7 @@ mod support;
 
 fn rules() -> Rules {
     let origin = OriginRules { system: "acme".into(), default_store_id: None, read_back: ReadBack::WhenNeeded };
-    let route =
-        Route { name: "orders".into(), accepts: vec![DocumentKind::Order], to: vec!["erp".into()], when: None };
+    let route = Route { name: "orders".into(), accepts: vec![DocumentKind::Order], to: vec!["erp".into()], when: None };
     Rules {
         config_version: "c1".into(),
         origins: BTreeMap::from([("flows".into(), origin)]),
