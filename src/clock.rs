@@ -1,5 +1,6 @@
 //! The only doors to now and to chance: [`Clock`] and [`Entropy`]. Everything else takes them as arguments.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -77,14 +78,40 @@ pub trait Entropy: Send + Sync + 'static {
 /// Shared chance.
 pub type SharedEntropy = Arc<dyn Entropy>;
 
-/// The operating system's randomness.
+/// The operating system's randomness, and nothing else. Draws of an id's size come from a supply that each thread
+/// fetches in one call; longer ones, which secrets are, are fetched themselves.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemEntropy;
 
+/// The longest draw from the supply.
+const DRAW_BYTES_MAX: usize = 16;
+const SUPPLY_BYTES: usize = 512;
+
+thread_local! {
+    /// Bytes fetched, and how many of them are used. A used byte is overwritten.
+    static SUPPLY: RefCell<([u8; SUPPLY_BYTES], usize)> = const { RefCell::new(([0; SUPPLY_BYTES], SUPPLY_BYTES)) };
+}
+
 impl Entropy for SystemEntropy {
     fn fill(&self, bytes: &mut [u8]) {
-        getrandom::fill(bytes).expect("the operating system has randomness");
+        if bytes.len() > DRAW_BYTES_MAX {
+            return fetch(bytes);
+        }
+        SUPPLY.with_borrow_mut(|(supply, used)| {
+            if supply.len() - *used < bytes.len() {
+                fetch(supply);
+                *used = 0;
+            }
+            let drawn = &mut supply[*used..*used + bytes.len()];
+            bytes.copy_from_slice(drawn);
+            drawn.fill(0);
+            *used += bytes.len();
+        });
     }
+}
+
+fn fetch(bytes: &mut [u8]) {
+    getrandom::fill(bytes).expect("the operating system has randomness");
 }
 
 /// Reproducible chance for tests and simulation (`SplitMix64`); not for secrets.
@@ -107,6 +134,24 @@ impl Entropy for SeededEntropy {
             word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             word ^= word >> 31;
             chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_draw_of_the_system_comes_twice() {
+        let mut seen = HashSet::new();
+        for length in [10, 16, 7, 32].into_iter().cycle().take(4_000) {
+            let mut bytes = [0_u8; 32];
+            SystemEntropy.fill(&mut bytes[..length]);
+            assert_ne!(bytes[..length], [0; 32][..length], "a used byte");
+            assert!(seen.insert(bytes[..length].to_vec()), "{bytes:?}");
         }
     }
 }

@@ -8,6 +8,7 @@
 //! Deliberately absent: floats, mutation, and a `Serialize` that could re-spell a number.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use jiter::{Jiter, JiterError, Peek};
@@ -92,23 +93,40 @@ pub fn parse<'a>(text: &'a [u8], limits: &Limits) -> Result<Json<'a>, JsonError>
         return Err(JsonError::Empty);
     }
     // One validation up front; every slice of the text is then text as well.
-    std::str::from_utf8(text)
+    let text = std::str::from_utf8(text)
         .map_err(|error| JsonError::Syntax { at: error.valid_up_to(), reason: "invalid UTF-8".to_owned() })?;
-    let mut reader = Reader { text, jiter: Jiter::new(text), limits };
+    let (items, members) = (Vec::new(), Vec::new());
+    let mut reader = Reader { text, jiter: Jiter::new(text.as_bytes()), limits, items, members };
     let peek = reader.jiter.peek().map_err(|error| syntax(&error))?;
     let value = reader.value(peek, 0)?;
     reader.jiter.finish().map_err(|error| syntax(&error))?;
     Ok(value)
 }
 
+type Member<'a> = (Cow<'a, str>, Json<'a>);
+
 struct Reader<'a, 'l> {
-    text: &'a [u8],
+    text: &'a str,
     jiter: Jiter<'a>,
     limits: &'l Limits,
+    /// What open arrays and objects hold so far, the innermost last: each is moved out once, when its size is known.
+    items: Vec<Json<'a>>,
+    members: Vec<Member<'a>>,
 }
 
 fn syntax(error: &JiterError) -> JsonError {
     JsonError::Syntax { at: error.index, reason: error.error_type.to_string() }
+}
+
+/// `decoded` as a part of `text` if it is one, which it is unless it had escapes; else a copy.
+fn part_of<'a>(text: &'a str, decoded: &str) -> Cow<'a, str> {
+    let start = decoded.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+    // Addresses alone prove nothing about an empty slice, and a wrong part would be wrong data: the length of a slice
+    // inside the text lies inside the text, and one outside never does, for no two allocations overlap.
+    match start.checked_add(decoded.len()).and_then(|end| text.get(start..end)) {
+        Some(part) => Cow::Borrowed(part),
+        None => Cow::Owned(decoded.to_owned()),
+    }
 }
 
 impl<'a> Reader<'a, '_> {
@@ -118,83 +136,107 @@ impl<'a> Reader<'a, '_> {
             Peek::True | Peek::False => self.jiter.known_bool(peek).map(Json::Bool).map_err(|error| syntax(&error)),
             Peek::String => {
                 let start = self.jiter.current_index();
-                let decoded = self.jiter.known_str().map_err(|error| syntax(&error))?.len();
-                self.check("a string", decoded, self.limits.string_bytes_max, start)?;
-                self.string_from(start).map(Json::String)
+                let decoded = self.jiter.known_str().map_err(|error| syntax(&error))?;
+                let string = part_of(self.text, decoded);
+                self.check("a string", string.len(), self.limits.string_bytes_max, start)?;
+                Ok(Json::String(string))
             }
             Peek::Array => self.array(depth + 1),
             Peek::Object => self.object(depth + 1),
             _ if peek.is_num() => {
                 let start = self.jiter.current_index();
                 self.jiter.known_number_bytes(peek).map_err(|error| syntax(&error))?;
-                let token = self.jiter.slice_to_current(start);
+                let token = &self.text[start..self.jiter.current_index()];
                 self.check("a number", token.len(), self.limits.number_chars_max, start)?;
-                if !token.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')) {
+                if !token.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')) {
                     return Err(JsonError::Syntax { at: start, reason: "not a number".to_owned() });
                 }
-                Ok(Json::Number(std::str::from_utf8(token).expect("checked above")))
+                Ok(Json::Number(token))
             }
             _ => Err(JsonError::Syntax { at: self.jiter.current_index(), reason: "a value is expected".to_owned() }),
         }
     }
 
-    /// The string whose opening quote stands at `start` and which has just been scanned: borrowed where it has no escape.
-    fn string_from(&mut self, start: usize) -> Result<Cow<'a, str>, JsonError> {
-        let token = self.jiter.slice_to_current(start);
-        let inner = &token[1..token.len() - 1];
-        if inner.contains(&b'\\') {
-            let mut again = Jiter::new(token);
-            return again.next_str().map(|text| Cow::Owned(text.to_owned())).map_err(|error| syntax(&error));
-        }
-        Ok(Cow::Borrowed(std::str::from_utf8(inner).expect("checked above")))
-    }
-
     fn array(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
         let at = self.jiter.current_index();
         self.check("nesting", depth, self.limits.depth_max, at)?;
-        let mut items = Vec::new();
+        let first = self.items.len();
         let mut next = self.jiter.known_array().map_err(|error| syntax(&error))?;
         while let Some(peek) = next {
-            items.push(self.value(peek, depth)?);
-            self.check("the number of items", items.len(), self.limits.items_max, at)?;
+            let item = self.value(peek, depth)?;
+            self.items.push(item);
+            self.check("the number of items", self.items.len() - first, self.limits.items_max, at)?;
             next = self.jiter.array_step().map_err(|error| syntax(&error))?;
         }
-        Ok(Json::Array(items))
+        Ok(Json::Array(self.items.drain(first..).collect()))
     }
 
     fn object(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
         let at = self.jiter.current_index();
         self.check("nesting", depth, self.limits.depth_max, at)?;
-        let mut members: Vec<(Cow<'a, str>, Json<'a>)> = Vec::new();
-        let mut seen: Option<std::collections::HashSet<String>> = None;
-        let mut next = self.jiter.known_object().map_err(|error| syntax(&error))?.map(str::to_owned);
+        let first = self.members.len();
+        let mut names = Names::default();
+        let text = self.text;
+        let mut next = self.jiter.known_object().map_err(|error| syntax(&error))?.map(|name| part_of(text, name));
         while let Some(name) = next {
-            // Small objects are searched, large ones hashed: refusing doubles must not cost quadratic time.
-            let doubled = match &mut seen {
-                Some(seen) => !seen.insert(name.clone()),
-                None => members.iter().any(|(known, _)| *known == name),
-            };
-            if doubled {
+            if names.is_doubled(&name, &self.members[first..]) {
                 let at = self.jiter.current_index();
                 return Err(JsonError::DuplicateName { name: name.chars().take(64).collect(), at });
-            }
-            if seen.is_none() && members.len() == 32 {
-                seen = Some(members.iter().map(|(known, _)| known.to_string()).chain([name.clone()]).collect());
             }
             self.check("a name", name.len(), self.limits.string_bytes_max, at)?;
             let peek = self.jiter.peek().map_err(|error| syntax(&error))?;
             let value = self.value(peek, depth)?;
-            members.push((Cow::Owned(name), value));
-            self.check("the number of members", members.len(), self.limits.items_max, at)?;
-            next = self.jiter.next_key().map_err(|error| syntax(&error))?.map(str::to_owned);
+            self.members.push((name, value));
+            self.check("the number of members", self.members.len() - first, self.limits.items_max, at)?;
+            next = self.jiter.next_key().map_err(|error| syntax(&error))?.map(|name| part_of(text, name));
         }
-        Ok(Json::Object(members))
+        Ok(Json::Object(self.members.drain(first..).collect()))
     }
 
     fn check(&self, what: &'static str, size: usize, limit: usize, at: usize) -> Result<(), JsonError> {
         debug_assert!(at <= self.text.len());
         if size > limit { Err(JsonError::Limit { what, limit, at }) } else { Ok(()) }
     }
+}
+
+/// Up to this many members an object is searched where the filter cannot exclude a double.
+const SEARCHED_MAX: usize = 128;
+
+/// Names of one object so far. Refusing doubles must not cost quadratic time: a small object has a filter of 512 bits
+/// that lets most new names pass unsearched, a large one a set with keyed hashes.
+#[derive(Default)]
+struct Names<'a> {
+    filter: [u64; 8],
+    all: Option<HashSet<Cow<'a, str>>>,
+}
+
+impl<'a> Names<'a> {
+    /// Whether `name` is among the `members`; remembers it.
+    #[expect(clippy::ptr_arg, reason = "a borrowed name is kept without a copy")]
+    fn is_doubled(&mut self, name: &Cow<'a, str>, members: &[Member<'a>]) -> bool {
+        if members.len() >= SEARCHED_MAX {
+            let all = self.all.get_or_insert_with(|| members.iter().map(|(known, _)| known.clone()).collect());
+            return !all.insert(name.clone());
+        }
+        let place = place_of(name);
+        let word = &mut self.filter[place >> 6];
+        let bit = 1 << (place & 63);
+        let may_be_known = *word & bit != 0;
+        *word |= bit;
+        may_be_known && members.iter().any(|(known, _)| known == name)
+    }
+}
+
+/// A number below 512 that differs for most names: of their ends and their length, since many begin alike.
+fn place_of(name: &str) -> usize {
+    let bytes = name.as_bytes();
+    let mut ends = [0_u8; 16];
+    let count = bytes.len().min(8);
+    ends[..count].copy_from_slice(&bytes[..count]);
+    ends[16 - count..].copy_from_slice(&bytes[bytes.len() - count..]);
+    let mixed = u128::from_le_bytes(ends) ^ bytes.len() as u128;
+    let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    usize::try_from(mixed >> 119).expect("nine bits")
 }
 
 impl<'a> Json<'a> {
@@ -277,7 +319,8 @@ impl<'a> Json<'a> {
 
     /// The canonical spelling used for digests: names sorted by bytes, no white space, number tokens as sent.
     pub fn canonical(&self) -> String {
-        let mut out = String::new();
+        // About an order's size: growing to it would copy it three times.
+        let mut out = String::with_capacity(if matches!(self, Json::Object(_)) { 8 * 1024 } else { 64 });
         self.write(&mut out, true);
         out
     }
@@ -298,24 +341,36 @@ impl<'a> Json<'a> {
                 }
                 out.push(']');
             }
-            Json::Object(members) => {
-                let mut order: Vec<&(Cow<'a, str>, Json<'a>)> = members.iter().collect();
-                if sorted {
-                    order.sort_by(|left, right| left.0.cmp(&right.0));
-                }
-                out.push('{');
-                for (index, (name, value)) in order.into_iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
-                    }
-                    write_string(out, name);
-                    out.push(':');
-                    value.write(out, sorted);
-                }
-                out.push('}');
+            Json::Object(members) if sorted => {
+                let mut order: Vec<(u128, &Member<'a>)> =
+                    members.iter().map(|member| (first_letters(&member.0), member)).collect();
+                order.sort_unstable_by(|left, right| left.0.cmp(&right.0).then_with(|| left.1.0.cmp(&right.1.0)));
+                write_members(out, order.into_iter().map(|(_, member)| member), sorted);
             }
+            Json::Object(members) => write_members(out, members.iter(), sorted),
         }
     }
+}
+
+fn write_members<'m, 'a: 'm>(out: &mut String, members: impl Iterator<Item = &'m Member<'a>>, sorted: bool) {
+    out.push('{');
+    for (index, (name, value)) in members.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_string(out, name);
+        out.push(':');
+        value.write(out, sorted);
+    }
+    out.push('}');
+}
+
+/// The first sixteen bytes as a number that sorts like them; a shorter name sorts before what it begins, or ties.
+fn first_letters(name: &str) -> u128 {
+    let mut letters = [0; 16];
+    let count = name.len().min(16);
+    letters[..count].copy_from_slice(&name.as_bytes()[..count]);
+    u128::from_be_bytes(letters)
 }
 
 /// Compact JSON text with every token as it was sent.
@@ -328,7 +383,13 @@ impl fmt::Display for Json<'_> {
 }
 
 fn write_string(out: &mut String, text: &str) {
-    out.push_str(&serde_json::to_string(text).expect("a string always serialises"));
+    if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        out.push_str(&serde_json::to_string(text).expect("a string always serialises"));
+    } else {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    }
 }
 
 #[cfg(test)]
@@ -365,11 +426,12 @@ mod tests {
     fn duplicate_names_are_refused_in_small_and_large_objects() {
         assert!(matches!(read(r#"{"a":1,"\u0061":2}"#), Err(JsonError::DuplicateName { .. })));
         let mut text = String::from("{");
-        for index in 0..100 {
+        for index in 0..200 {
             let _ = write!(text, "\"k{index}\":0,");
         }
         assert!(matches!(read(&(text.clone() + "\"k40\":1}")), Err(JsonError::DuplicateName { .. })));
         assert!(matches!(read(&(text.clone() + "\"k3\":1}")), Err(JsonError::DuplicateName { .. })));
+        assert!(matches!(read(&(text.clone() + "\"k199\":1}")), Err(JsonError::DuplicateName { .. })));
         assert!(read(&(text + "\"new\":1}")).is_ok());
     }
 
@@ -391,6 +453,35 @@ mod tests {
         assert_eq!(one.canonical(), two.canonical());
         assert_ne!(one.to_string(), two.to_string());
         assert_eq!(one.get("b").unwrap().as_str(), Some("é/"));
+    }
+
+    /// The digest of a record is kept for 400 days: no later version may spell it otherwise.
+    #[test]
+    fn the_canonical_form_never_changes() {
+        let every: String = (0..=0x17f).filter_map(char::from_u32).collect();
+        let name = "n".repeat(16);
+        let members =
+            [(name.clone() + "b", 0), (name.clone(), 1), (name + "a", 2), (every.clone(), 3), ("n".into(), 4)];
+        let spelled: Vec<String> =
+            members.iter().map(|(name, value)| format!("{}:{value}", serde_json::to_string(name).unwrap())).collect();
+        let text = format!("{{{}}}", spelled.join(","));
+        let wanted = [3, 4, 1, 2, 0].map(|index| spelled[index].as_str()).join(",");
+        assert_eq!(read(&text).unwrap().canonical(), format!("{{{wanted}}}"));
+        assert_eq!(read(&text).unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn parts_of_the_text_are_borrowed_and_only_escapes_are_copied() {
+        let json = read(r#"{"plain":"x é","":"","esc\u0061ped":"\n"}"#).unwrap();
+        let Json::Object(members) = &json else { panic!("an object") };
+        let borrowed = |text: &Cow<'_, str>| matches!(text, Cow::Borrowed(_));
+        assert!(
+            members
+                .iter()
+                .take(2)
+                .all(|(name, value)| { borrowed(name) && matches!(value, Json::String(text) if borrowed(text)) })
+        );
+        assert_eq!(members[2], (Cow::Borrowed("escaped"), Json::String("\n".into())));
     }
 
     #[test]

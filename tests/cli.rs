@@ -164,6 +164,11 @@ fn check_shows_every_problem_at_once_and_exits_with_1() {
     site.write("bad.toml", &CONFIG.replace("to = [\"erp\"]", "to = [\"epr\"]").replace("\"24h\"", "\"0s\""));
     let bad = site.run(&["check", "--config", "bad.toml"]).fails("routes");
     assert!(bad.out.matches("problem: ").count() >= 2, "{}", bad.out);
+    // A condition that compiles and cannot be decided would park every order: the sample orders show it.
+    let typo = CONFIG.replacen("[[routes]]", "[[routes]]\nwhen = \"order.storeid == 1\"", 1);
+    site.write("typo.toml", &typo);
+    let typo = site.run(&["check", "--config", "typo.toml"]).fails("routes");
+    assert!(typo.out.contains("could not be decided"), "{}", typo.out);
     let report = site.run(&["check", "--config", "bad.toml", "--json"]);
     assert_eq!((report.code, report.json()["valid"].clone()), (1, Value::Bool(false)));
     assert!(report.json()["problems"][0]["remedy"].is_string());
@@ -188,18 +193,18 @@ fn check_lets_sample_orders_go_through_the_routes_of_the_file() {
 
     // The virtual order has no shipping address: it alone would wait for a person.
     site.write("virtual.toml", &with("order.shipping_address.country == \"GB\""));
-    let warned = site.run(&["check", "--config", "virtual.toml"]).done();
-    assert!(warned.out.contains("warning: routes[0].when: cannot be evaluated on 1 of 13"), "{}", warned.out);
-    assert!(warned.out.contains("100000106") && warned.out.contains("1 to a person"), "{}", warned.out);
+    let parked = site.run(&["check", "--config", "virtual.toml"]).fails("1 to a person");
+    assert!(parked.out.contains("problem: routes[0].when: could not be decided on 1 of 13"), "{}", parked.out);
+    assert!(parked.out.contains("100000106"), "{}", parked.out);
 
-    // What the warning proposes does away with it.
+    // What the remedy proposes does away with it.
     site.write("asked.toml", &with("order.shipping_address is not none and order.shipping_address.country == \"GB\""));
     let asked = site.run(&["check", "--config", "asked.toml"]).done();
-    assert!(!asked.out.contains("cannot be evaluated") && !asked.out.contains("person"), "{}", asked.out);
+    assert!(!asked.out.contains("could not be decided") && !asked.out.contains("person"), "{}", asked.out);
 
     site.write("never.toml", &with("order.shop_id == 2"));
     let never = site.run(&["check", "--config", "never.toml"]).fails("");
-    assert!(never.out.contains("problem: routes[0].when: cannot be evaluated on every sample order"), "{}", never.out);
+    assert!(never.out.contains("problem: routes[0].when: could not be decided on any sample order"), "{}", never.out);
     let report = site.run(&["check", "--config", "never.toml", "--json"]);
     assert_eq!((report.code, report.json()["valid"].clone()), (1, Value::Bool(false)));
     assert_eq!(report.json()["samples"].as_array().unwrap().len(), 13);

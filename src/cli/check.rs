@@ -46,6 +46,7 @@ struct Report<'a> {
 /// What the check came to.
 #[derive(Default)]
 struct Found {
+    /// Of a file without problems.
     version: Option<String>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
@@ -79,14 +80,8 @@ fn check(path: &std::path::Path) -> Found {
         Err(problems) => return Found { problems, ..Found::default() },
     };
     let rehearsal = rehearse(&app::rules(&loaded.config, &loaded.version), &loaded);
-    let mut warnings = loaded.warnings;
-    warnings.extend(rehearsal.warnings);
-    Found {
-        version: Some(loaded.version.as_str().to_owned()),
-        problems: rehearsal.problems,
-        warnings,
-        samples: rehearsal.orders,
-    }
+    let version = rehearsal.problems.is_empty().then(|| loaded.version.as_str().to_owned());
+    Found { version, problems: rehearsal.problems, warnings: loaded.warnings, samples: rehearsal.orders }
 }
 
 fn told(found: &Found, name: &str, explain: bool) -> String {
@@ -103,10 +98,10 @@ fn told(found: &Found, name: &str, explain: bool) -> String {
         text.push_str(&summed_up(&found.samples));
     }
     match &found.version {
-        Some(version) if found.problems.is_empty() => {
+        Some(version) => {
             let _ = writeln!(text, "{name} is valid (version {version})");
         }
-        _ => {
+        None => {
             let _ = writeln!(text, "{name} has {}", counted(found.problems.len(), "problem"));
         }
     }

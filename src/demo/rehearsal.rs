@@ -44,10 +44,8 @@ pub struct Rehearsed {
 pub struct Rehearsal {
     /// One an order and Commerce instance.
     pub orders: Vec<Rehearsed>,
-    /// Conditions that cannot be evaluated on any order.
+    /// Conditions that cannot be decided on some order, in the order of the file.
     pub problems: Vec<Problem>,
-    /// Conditions that cannot be evaluated on some orders.
-    pub warnings: Vec<Problem>,
 }
 
 /// Sends every sample order through the rules of a configuration, once for each Commerce instance that has an origin.
@@ -67,8 +65,8 @@ pub fn rehearse(rules: &Rules, loaded: &Loaded) -> Rehearsal {
             documents.push((sample.increment_id, document(sample, system, &rules)));
         }
     }
-    let (problems, warnings) = conditions(&rules, &documents);
-    Rehearsal { orders, problems, warnings }
+    let problems = conditions(&rules, &documents);
+    Rehearsal { orders, problems }
 }
 
 fn rehearsed(sample: &Sample, system: &str, rules: &Rules) -> Rehearsed {
@@ -99,15 +97,12 @@ fn document(sample: &Sample, system: &str, rules: &Rules) -> Option<SalesOrder> 
     expand(&order, &expand::Rules { mappings, policies, destination: "", catalogue: &NoCatalogue }).ok()
 }
 
-/// Conditions that fail on every order, and those that fail on some.
-fn conditions(rules: &Rules, documents: &[(&str, Option<SalesOrder>)]) -> (Vec<Problem>, Vec<Problem>) {
-    let seen: Vec<(&str, minijinja::Value)> = documents
-        .iter()
-        .filter_map(|(number, document)| {
-            Some((*number, minijinja::Value::from(minijinja::value::Serde(document.as_ref()?))))
-        })
-        .collect();
-    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+/// One problem a condition that cannot be decided on every order.
+fn conditions(rules: &Rules, documents: &[(&str, Option<SalesOrder>)]) -> Vec<Problem> {
+    let view = |document| minijinja::Value::from(minijinja::value::Serde(document));
+    let seen: Vec<(&str, minijinja::Value)> =
+        documents.iter().filter_map(|(number, document)| Some((*number, view(document.as_ref()?)))).collect();
+    let mut problems = Vec::new();
     for (place, route) in rules.routes.iter().enumerate() {
         let Some(when) = route.when.as_ref().filter(|_| route.accepts.contains(&DocumentKind::Order)) else { continue };
         let failed: Vec<(&str, String)> = seen
@@ -115,21 +110,26 @@ fn conditions(rules: &Rules, documents: &[(&str, Option<SalesOrder>)]) -> (Vec<P
             .filter_map(|(number, document)| Some((*number, when.holds(document).err()?.to_string())))
             .collect();
         let Some((number, reason)) = failed.first() else { continue };
-        let all = failed.len() == seen.len();
-        let which = if all {
-            "every sample order".to_owned()
-        } else {
-            format!("{} of {} sample orders", failed.len(), seen.len())
-        };
-        let problem = Problem {
+        problems.push(Problem {
             path: format!("routes[{place}].when"),
             line: None,
-            message: format!("cannot be evaluated on {which}, such as {number}: {reason}"),
-            remedy: "such orders would wait for a person; name members that every order has, or ask first, as in \
-                     order.shipping_address is not none and order.shipping_address.country == 'GB'"
-                .to_owned(),
-        };
-        if all { problems.push(problem) } else { warnings.push(problem) }
+            message: undecided(failed.len(), seen.len(), number, reason),
+            remedy: remedy(failed.len() == seen.len()).to_owned(),
+        });
     }
-    (problems, warnings)
+    problems
+}
+
+fn undecided(failed: usize, all: usize, number: &str, reason: &str) -> String {
+    let which = if failed == all { "any sample order".to_owned() } else { format!("{failed} of {all} sample orders") };
+    format!("could not be decided on {which}, such as {number}: {reason}; such orders would wait for a person")
+}
+
+/// A misspelt member fails on every order; one that only some orders have must be asked for first.
+fn remedy(always: bool) -> &'static str {
+    if always {
+        "look at the members of a document with `crossdock expand --json`"
+    } else {
+        "ask first, as in order.shipping_address is not none and order.shipping_address.country == 'GB'"
+    }
 }
