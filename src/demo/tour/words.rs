@@ -170,7 +170,8 @@ pub(super) fn while_it_runs(
 /// Where things were, once the tour has ended by itself.
 pub(super) fn afterwards(api: SocketAddr, folder: &Folder) -> String {
     let mut text = format!(
-        "\nAPI          http://{api}/api/v1 (closed with this run; without --once it stays up, with a token)\n"
+        "\nAPI          http://{api}/api/v1 (closed with this run; without --once it stays up, with a token)\n\
+         try          crossdock demo, then: curl -s -H 'Authorization: Bearer TOKEN' http://{api}/api/v1/orders/100000104\n"
     );
     if folder.is_kept() {
         let path = quoted(folder.path());
