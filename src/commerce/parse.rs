@@ -51,6 +51,11 @@ pub fn order(json: &Json<'_>, reading: &Reading<'_>) -> Result<Order, Vec<Defect
             order.warnings = warnings;
             Ok(order)
         }
+        // A record may be parked or read, never neither: without a defect nobody would hear of it again.
+        _ if defects.is_empty() => {
+            let message = "the order cannot be read, and the reader does not say why";
+            Err(vec![Defect::new(ExceptionCode::UnreadablePayload, "", message)])
+        }
         _ => Err(defects),
     }
 }
@@ -253,15 +258,13 @@ fn store_id(order: &Object<'_, '_, '_>, reading: &Reading<'_>) -> Option<u64> {
 fn order_amounts(order: &Object<'_, '_, '_>) -> Option<HeaderAmounts> {
     let (subtotal, tax, grand_total) =
         (order.amount("subtotal"), order.amount("tax_amount"), order.amount("grand_total"));
-    let unsaid =
-        |value: Option<Decimal>, name: &str| value.is_none() && order.text(name).is_none() && order.get(name).is_none();
-    if unsaid(subtotal, "subtotal") {
+    if order.is_unsaid("subtotal") {
         missing(order, ExceptionCode::UnreadablePayload, "subtotal", "the order has no subtotal");
     }
-    if unsaid(grand_total, "grand_total") {
+    if order.is_unsaid("grand_total") {
         missing(order, ExceptionCode::UnreadablePayload, "grand_total", "the order has no grand total");
     }
-    if unsaid(tax, "tax_amount") {
+    if order.is_unsaid("tax_amount") {
         missing(order, ExceptionCode::MissingTaxData, "tax_amount", "the order does not say how much tax it has");
     }
     Some(header_amounts(order, Side::Order, subtotal?, tax?, grand_total?))
@@ -275,7 +278,7 @@ fn base_amounts(order: &Object<'_, '_, '_>) -> Option<HeaderAmounts> {
         return Some(header_amounts(order, Side::Base, subtotal, tax, grand_total));
     }
     if read.iter().any(Option::is_some) {
-        for name in NAMES.into_iter().filter(|name| order.get(name).is_none()) {
+        for name in NAMES.into_iter().filter(|name| order.is_unsaid(name)) {
             missing(order, ExceptionCode::MissingBaseAmounts, name, "other base amounts are there, this one is not");
         }
     }

@@ -118,7 +118,7 @@ fn quantities(object: &Object<'_, '_, '_>) -> Option<Quantities> {
     let or_zero = |name: &str| object.quantity(name).unwrap_or(Quantity::ZERO);
     let (canceled, invoiced) = (or_zero("qty_canceled"), or_zero("qty_invoiced"));
     let ordered = object.quantity("qty_ordered");
-    if ordered.is_none() && object.get("qty_ordered").is_none_or(|sent| sent.as_text() == Some("")) {
+    if object.is_unsaid("qty_ordered") {
         let path = object.path().name("qty_ordered").to_string();
         let message = "the item does not say how many were ordered";
         object.findings().defect(Defect::new(ExceptionCode::UnreadablePayload, path, message));

@@ -3,6 +3,7 @@
 //! REST has ids only (`product_option`), stored orders have readable words too (`product_options`). Nothing is read from
 //! a child: what stands there repeats its parent's.
 
+use crate::domain::defect::{Defect, ExceptionCode};
 use crate::domain::options::{CustomOption, OptionSource, Raw};
 use crate::domain::order::ConfiguredAttribute;
 use crate::json::Json;
@@ -69,7 +70,13 @@ fn requested(request: &Object<'_, '_, '_>, chosen: &mut Chosen) {
 }
 
 fn stored_option(option: &Object<'_, '_, '_>) -> Option<CustomOption> {
-    let id = option.string("option_id")?;
+    // Extensions store options of their own without an id of the catalogue: the label is what tells them apart.
+    let Some(id) = option.string("option_id").or_else(|| option.string("label")) else {
+        let message = "an option has neither an id nor a label, so nobody could tell what it is";
+        let path = option.path().to_string();
+        option.findings().defect(Defect::new(ExceptionCode::UnreadablePayload, path, message));
+        return None;
+    };
     // `value` is escaped for HTML (and a link for files); `print_value` is what a person reads.
     let value = option.string("print_value").or_else(|| option.text("value").map(unescaped));
     let raw = option.get("option_value").and_then(raw);

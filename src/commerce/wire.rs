@@ -144,6 +144,11 @@ impl<'p, 'j, 'a> Object<'p, 'j, 'a> {
         self.get(name).and_then(Json::as_text).map(str::trim).filter(|text| !text.is_empty())
     }
 
+    /// Whether nothing is said: missing, `null`, or blank text, which every reader here takes for missing.
+    pub fn is_unsaid(&self, name: &str) -> bool {
+        self.get(name).is_none_or(|value| matches!(value, Json::String(text) if text.trim().is_empty()))
+    }
+
     /// Owned text.
     pub fn string(&self, name: &str) -> Option<String> {
         self.text(name).map(str::to_owned)
@@ -224,14 +229,16 @@ impl<'p, 'j, 'a> Object<'p, 'j, 'a> {
         }
     }
 
-    /// An instant: `Y-m-d H:i:s` in UTC as Commerce writes it, or RFC 3339. An unreadable one is a warning.
+    /// An instant of the order: `Y-m-d H:i:s` in UTC as Commerce writes it, or RFC 3339. An unreadable one is a warning.
     pub fn time(&self, name: &str) -> Option<Timestamp> {
         let text = self.text(name)?;
         let civil = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
         let time = text.parse::<Timestamp>().ok().or_else(civil);
         if time.is_none() {
             let message = format!("\"{}\" is not a time", text.chars().take(40).collect::<String>());
-            self.findings.warning(Warning::new("unreadable_time", self.path.name(name).to_string(), message));
+            // Warnings name places of the document, which calls the first of the two by another name.
+            let path = if name == "created_at" { "order/placed_at".to_owned() } else { format!("order/{name}") };
+            self.findings.warning(Warning::new("unreadable_time", path, message));
         }
         time
     }
@@ -240,14 +247,15 @@ impl<'p, 'j, 'a> Object<'p, 'j, 'a> {
     pub fn object<T>(&self, name: &str, read: impl FnOnce(&Object<'_, '_, '_>) -> T) -> Option<T> {
         let value = self.get(name)?;
         let path = self.path.name(name);
-        with_embedded(value, |value| Object::of(value, path, self.findings).map(|object| read(&object))).flatten()
+        self.with_embedded(name, value, |value| Object::of(value, path, self.findings).map(|object| read(&object)))
+            .flatten()
     }
 
     /// Passes each element of a collection to `read`: an array, a map, or either of them as JSON inside a string.
     pub fn each(&self, name: &str, mut read: impl FnMut(&Json<'_>, Path<'_>)) {
         let Some(value) = self.get(name) else { return };
         let path = self.path.name(name);
-        with_embedded(value, |value| match value {
+        self.with_embedded(name, value, |value| match value {
             Json::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
                     read(item, Path::Below(&path, Step::Index(index)));
@@ -262,6 +270,24 @@ impl<'p, 'j, 'a> Object<'p, 'j, 'a> {
         });
     }
 
+    /// `value` itself, or the JSON inside its text; `None` when the text holds no JSON collection. One that begins and
+    /// cannot be read is a defect: what it held would be lost without a word.
+    fn with_embedded<T>(&self, name: &str, value: &Json<'_>, read: impl FnOnce(&Json<'_>) -> T) -> Option<T> {
+        match value {
+            Json::String(text) if text.trim_start().starts_with(['{', '[']) => {
+                match json::parse(text.as_bytes(), &Limits::default()) {
+                    Ok(inner) => Some(read(&inner)),
+                    Err(error) => {
+                        self.unreadable(name, value, format!("the JSON inside this text cannot be read: {error}"));
+                        None
+                    }
+                }
+            }
+            Json::String(_) => None,
+            other => Some(read(other)),
+        }
+    }
+
     /// Like [`Object::each`], objects only.
     pub fn each_object(&self, name: &str, mut read: impl FnMut(&Object<'_, '_, '_>)) {
         self.each(name, |value, path| {
@@ -269,18 +295,6 @@ impl<'p, 'j, 'a> Object<'p, 'j, 'a> {
                 read(&object);
             }
         });
-    }
-}
-
-/// `value` itself, or the JSON inside its text; `None` when the text holds no JSON collection.
-fn with_embedded<T>(value: &Json<'_>, read: impl FnOnce(&Json<'_>) -> T) -> Option<T> {
-    match value {
-        Json::String(text) if text.trim_start().starts_with(['{', '[']) => {
-            let inner = json::parse(text.as_bytes(), &Limits::default()).ok()?;
-            Some(read(&inner))
-        }
-        Json::String(_) => None,
-        other => Some(read(other)),
     }
 }
 

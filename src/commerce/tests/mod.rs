@@ -2,6 +2,7 @@
 
 mod corpus;
 mod generated;
+mod lost;
 mod model;
 mod stories;
 
