@@ -151,7 +151,10 @@ fn fixed_taxes(object: &Object<'_, '_, '_>, amounts: &mut ItemAmounts, base: &mu
     let (net, base_net) = (sum(|tax| tax.amount.net), sum(|tax| tax.base.net));
     let (tax, base_tax) = (sum(|tax| tax.amount.tax), sum(|tax| tax.base.tax));
     if object.get(ORDER.fixed_tax_row).is_none() {
-        (amounts.fixed_tax_row, base.fixed_tax_row) = (net, base_net);
+        amounts.fixed_tax_row = net;
+    }
+    if object.get(BASE.fixed_tax_row).is_none() {
+        base.fixed_tax_row = base_net;
     }
     if (net, base_net) != (amounts.fixed_tax_row, base.fixed_tax_row) {
         let title = taxes.first().map_or_else(|| "Fixed product tax".to_owned(), |tax| tax.title.clone());

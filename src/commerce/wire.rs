@@ -383,6 +383,6 @@ mod tests {
             });
         let wanted = Some("2026-03-01T10:15:30Z".to_owned());
         assert_eq!(times, [wanted.clone(), wanted, None]);
-        assert_eq!(warnings[0].path, "c");
+        assert_eq!(warnings[0].path, "order/c");
     }
 }

@@ -3,7 +3,7 @@
 //! Positions are found ([`super::item_tree`]), both currencies are balanced ([`super::ledger`]), lines are written, and
 //! the five laws are checked before anything is returned. Every defect is collected, not the first.
 
-use super::catalogue::{Catalogue, NoCatalogue, PriceType};
+use super::catalogue::{Catalogue, PriceType};
 use super::conserve;
 use super::defect::{Defect, ExceptionCode, Warning};
 use super::fees::{self, Fee, Payment};
@@ -41,6 +41,9 @@ pub fn expand(order: &Order, rules: &Rules<'_>) -> Result<SalesOrder, Vec<Defect
             return Err(defects);
         }
     };
+    if let Some(defect) = too_many_options(order, &positions) {
+        return Err(vec![defect]);
+    }
     let money_lines = money_lines(&positions);
     let fees = fees::fees(order, &money_lines);
     let payments = fees::payments(order);
@@ -78,6 +81,21 @@ pub fn expand(order: &Order, rules: &Rules<'_>) -> Result<SalesOrder, Vec<Defect
     if broken.is_empty() { Ok(document) } else { Err(broken.iter().map(conserve::Violation::defect).collect()) }
 }
 
+/// POI-2: every component repeats its bundle's options, so the two multiply.
+const REPEATED_OPTIONS_MAX: usize = 10_000;
+
+fn too_many_options(order: &Order, positions: &[Position]) -> Option<Defect> {
+    let repeated = |position: &Position| match position {
+        Position::Bundle { parent, children, .. } => order.items[*parent].options.len().saturating_mul(children.len()),
+        Position::Single(_) | Position::Configurable { .. } => 0,
+    };
+    let sum = positions.iter().map(repeated).fold(0, usize::saturating_add);
+    (sum > REPEATED_OPTIONS_MAX).then(|| {
+        let message = format!("its bundles would repeat options {sum} times; {REPEATED_OPTIONS_MAX} is the limit");
+        Defect::new(ExceptionCode::UnreadablePayload, "items", message)
+    })
+}
+
 /// Items that carry money, in the order of their positions.
 pub(super) fn money_lines(positions: &[Position]) -> Vec<usize> {
     let mut lines = Vec::with_capacity(positions.len());
@@ -109,11 +127,9 @@ fn base_ledger(basket: &Basket<'_>, translator: &mut Translator<'_>) -> Result<O
     }
 }
 
-/// The head of an order that could not be expanded, nothing translated: what a route's condition may still look at.
-pub fn head_only(order: &Order) -> OrderHead {
-    let (mappings, policies) = (Mappings::default(), Policies::default());
-    let rules = Rules { mappings: &mappings, policies: &policies, destination: "", catalogue: &NoCatalogue };
-    head(order, &mut Translator::new(order, &rules))
+/// The head of an order that could not be expanded, in the same words: what a route's condition may still look at.
+pub fn head_only(order: &Order, rules: &Rules<'_>) -> OrderHead {
+    head(order, &mut Translator::new(order, rules))
 }
 
 fn head(order: &Order, translator: &mut Translator<'_>) -> OrderHead {

@@ -206,6 +206,8 @@ impl<'a, 't> Lines<'a, 't> {
             let priced = if price_type == PriceType::Fixed { parent } else { child };
             let mut line = self.goods(LineKind::Component, child, child, Some(priced), sku, rows);
             line.unit_price = match price_type {
+                // Newer versions show the bundle's price on a child that costs nothing; its base price stays 0.
+                PriceType::Dynamic if child.base.price.is_some_and(|price| price.is_zero()) => Some(Decimal::ZERO),
                 PriceType::Dynamic => child.amounts.price,
                 PriceType::Fixed => unit_price(line.amounts.net, child.quantities.ordered),
             };
@@ -269,6 +271,10 @@ impl<'a, 't> Lines<'a, 't> {
             comment.product_id = child.product_id;
             comment.parent_order_item_id = parent.id;
             comment.ships = ships(child);
+            comment.quantity_canceled = child.quantities.canceled;
+            comment.quantity_shipped = child.quantities.shipped;
+            comment.quantity_refunded = child.quantities.refunded;
+            comment.quantity_invoiced = child.quantities.invoiced;
             comment.bundle = Some(bundle.of(child));
             self.written.push(comment);
         }

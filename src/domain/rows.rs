@@ -80,16 +80,30 @@ pub struct Rows {
     pub fixed_tax_inside: bool,
 }
 
+/// The order's fixed product taxes on one side.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedTax {
+    /// All of them.
+    pub sum: Decimal,
+    /// The grand total says that they are counted into the subtotal: that is tried first.
+    pub inside_first: bool,
+}
+
 /// Reads the rows of `money_lines` (indices of items) so that they sum to `header.subtotal`.
 pub fn read(
     order: &Order,
     side: Side,
     money_lines: &[usize],
     header: &HeaderAmounts,
-    fixed_tax: Decimal,
+    fixed_tax: FixedTax,
     limit: Decimal,
 ) -> Result<Rows, Box<Defect>> {
-    let insides: &[bool] = if fixed_tax.is_zero() { &[false] } else { &[false, true] };
+    let FixedTax { sum: fixed_tax, inside_first } = fixed_tax;
+    let insides: &[bool] = match (fixed_tax.is_zero(), inside_first) {
+        (true, _) => &[false],
+        (false, false) => &[false, true],
+        (false, true) => &[true, false],
+    };
     let mut nearest: Option<(Decimal, Rows)> = None;
     let mut sums = Vec::new();
     for fixed_tax_inside in insides.iter().copied() {

@@ -201,14 +201,15 @@ fn route(order: &Order, rules: &Rules) -> Outcome {
         let policies = rules.policies_for(destination);
         let by = expand::Rules { mappings: &rules.mappings, policies, destination, catalogue: &NoCatalogue };
         let expanded = expand(order, &by);
-        let decision = decide(order, expanded.as_ref().ok(), rules);
+        let decision = decide(order, expanded.as_ref().ok(), &by, rules);
         explanation = routing::explain(&decision, kind);
         if let Some(reason) = undecided(&decision, destination) {
             wanted = true;
             outcome.parked.push(condition_failed(destination, reason));
             continue;
         }
-        if !decision.destinations.iter().any(|(name, _)| name == destination) {
+        let accepted = decision.destinations.iter().any(|(name, _)| name == destination);
+        if !accepted && !expanded.as_ref().is_err_and(|defects| decided_blindly(defects, rules)) {
             continue;
         }
         wanted = true;
@@ -233,6 +234,17 @@ fn route(order: &Order, rules: &Rules) -> Outcome {
     outcome
 }
 
+/// A word of the head that no table knows is not the word a condition was written for: a route that says no to it has
+/// not decided, and the order waits for a person instead of being ignored.
+fn decided_blindly(defects: &[Defect], rules: &Rules) -> bool {
+    let asks_for = |member: &str| {
+        rules.routes.iter().filter_map(|route| route.when.as_ref()).any(|when| when.as_str().contains(member))
+    };
+    let unknown = |code| defects.iter().any(|defect| defect.code == code);
+    (unknown(ExceptionCode::UnmappedPaymentMethod) && asks_for("payment_method"))
+        || (unknown(ExceptionCode::UnmappedShippingMethod) && asks_for("shipping_method"))
+}
+
 /// Every destination that a route for this kind names, once, in the order of the file.
 fn candidates(rules: &Rules, kind: DocumentKind) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
@@ -247,12 +259,12 @@ fn candidates(rules: &Rules, kind: DocumentKind) -> Vec<&str> {
 }
 
 /// Conditions see the document; an order that cannot be expanded still has its head.
-fn decide(order: &Order, document: Option<&SalesOrder>, rules: &Rules) -> Decision {
+fn decide(order: &Order, document: Option<&SalesOrder>, by: &expand::Rules<'_>, rules: &Rules) -> Decision {
     let conditional = rules.routes.iter().any(|route| route.when.is_some());
     let seen = match document {
         _ if !conditional => minijinja::Value::UNDEFINED,
         Some(document) => view(document),
-        None => view(&serde_json::json!({ "order": expand::head_only(order) })),
+        None => view(&serde_json::json!({ "order": expand::head_only(order, by) })),
     };
     routing::decide(&rules.routes, DocumentKind::Order, &seen)
 }
@@ -335,5 +347,50 @@ fn condition_failed(destination: &str, reason: &str) -> Parked {
             cause: format!("condition {reason}"),
         },
         destination: Some(destination.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::demo::samples;
+    use crate::domain::mapping::{MappingRow, Mappings, Table};
+    use crate::domain::policy::{OnUnmapped, Policies};
+    use crate::json::{self, Limits};
+    use crate::routing::{Condition, Route};
+
+    /// What the first sample order comes to under a route's condition, with one payment method mapped to `CARD`.
+    fn outcome(when: &str, mapped: &str, unmapped_payment: OnUnmapped) -> Outcome {
+        let origin = OriginRules { system: "acme".into(), default_store_id: None, read_back: ReadBack::WhenNeeded };
+        let when = Some(Condition::compile(when).unwrap());
+        let route = Route { name: "cards".into(), accepts: vec![DocumentKind::Order], to: vec!["erp".into()], when };
+        let row = MappingRow { key: mapped.into(), value: "CARD".into(), destination: None };
+        let rules = Rules {
+            config_version: "c1".into(),
+            origins: BTreeMap::from([("hooks".into(), origin)]),
+            routes: Arc::new(vec![route]),
+            policies: Policies { unmapped_payment, ..Policies::default() },
+            destination_policies: BTreeMap::new(),
+            mappings: Arc::new(Mappings::new(1, [(Table::PaymentMethods, row)])),
+        };
+        let sample = samples::SENDINGS[0].samples[0].json;
+        let json = json::parse(sample.as_bytes(), &Limits::default()).unwrap();
+        step(&Input { origin: "hooks", kind: RecordKind::Order, event_name: None, json: &json }, &rules)
+    }
+
+    #[test]
+    fn an_order_whose_payment_no_table_knows_is_parked_by_a_route_that_asks_for_it_and_not_ignored() {
+        let blind = outcome("order.payment_method == \"CARD\"", "somethingelse", OnUnmapped::Park);
+        assert!(blind.ignored.is_none() && !blind.parked.is_empty(), "{blind:?}");
+        let elsewhere = outcome("order.store_id == 99", "somethingelse", OnUnmapped::Park);
+        assert!(
+            elsewhere.ignored.is_some() && elsewhere.parked.is_empty(),
+            "a route that asks for other things decides"
+        );
+        let known = outcome("order.payment_method == \"CARD\"", "checkmo", OnUnmapped::Park);
+        assert_eq!((known.documents.len(), known.parked.len()), (1, 0), "{known:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! Orders from Commerce's text to a sales order, through one door each.
 
 mod corpus;
+mod figures;
 mod generated;
 mod lost;
 mod model;
