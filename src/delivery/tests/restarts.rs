@@ -128,8 +128,12 @@ async fn a_stopped_store_ends_the_engine_quietly() {
 
 /// Starts an attempt that nobody in this process works on: its task died, or the answer of its commit was lost.
 async fn orphan(rig: &Rig) -> DeliveryId {
-    let (_, delivery) = rig.maker.waiting(&rig.store, "000000042").await;
-    assert!(crate::store::contract::build::start(&rig.store, delivery).await.is_some());
+    let envelope = rig.maker.arrive(&rig.store, "000000042", "placed").await;
+    let conclusion = rig.maker.express(rig.maker.create("000000042", &["erp"]));
+    let delivery = conclusion.deliveries[0].id;
+    // Made and started in one transaction: the dispatcher never sees it waiting.
+    let started = rig.store.conclude(envelope, conclusion, at(1)).await.unwrap();
+    assert_eq!(started.len(), 1);
     delivery
 }
 
