@@ -86,10 +86,11 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         deliveries: loaded.config.server.drain_requests,
         ..Timing::default()
     };
+    let asked = shutdown::requested();
     let mut running = start(loaded, Doors::default()).await?;
     tracing::info!(listen = %running.address, admin = %running.admin_address, "crossdock is ready");
     let failure = tokio::select! {
-        () = shutdown::requested() => None,
+        () = asked => None,
         failure = running.failed() => Some(failure),
     };
     if let Some(failure) = failure {
