@@ -118,7 +118,8 @@ pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
     let observer = Arc::new(Observer::new(Metrics::new()));
 
     let rules = rules(&config, &version);
-    let processor = Arc::new(Processor::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), rules));
+    let processor = Processor::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), rules);
+    let processor = Arc::new(processor.watched_by(observer.clone()));
     processor.reload_mappings().await.context("the mapping tables cannot be read")?;
     let delivery = start_delivery(&config, &version, &store, &doors, observer.clone())?;
     delivery.recovered().await;
