@@ -154,7 +154,8 @@ fn above(item: &Members<'_>) -> Option<Id> {
 
 fn id(item: &Members<'_>, name: &str, kind: &'static str) -> Option<Id> {
     let text = item.get(name)?.get().trim_matches('"');
-    (text != "null" && text != "0" && !text.is_empty()).then(|| (kind, text.to_owned()))
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (digits && text != "0").then(|| (kind, text.to_owned()))
 }
 
 fn elements(raw: &str) -> Vec<Members<'_>> {
