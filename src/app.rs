@@ -86,10 +86,11 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         deliveries: loaded.config.server.drain_requests,
         ..Timing::default()
     };
+    let asked = shutdown::requested();
     let mut running = start(loaded, Doors::default()).await?;
     tracing::info!(listen = %running.address, admin = %running.admin_address, "crossdock is ready");
     let failure = tokio::select! {
-        () = shutdown::requested() => None,
+        () = asked => None,
         failure = running.failed() => Some(failure),
     };
     if let Some(failure) = failure {
@@ -117,7 +118,8 @@ pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
     let observer = Arc::new(Observer::new(Metrics::new()));
 
     let rules = rules(&config, &version);
-    let processor = Arc::new(Processor::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), rules));
+    let processor = Processor::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), rules);
+    let processor = Arc::new(processor.watched_by(observer.clone()));
     processor.reload_mappings().await.context("the mapping tables cannot be read")?;
     let delivery = start_delivery(&config, &version, &store, &doors, observer.clone())?;
     delivery.recovered().await;

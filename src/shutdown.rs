@@ -33,24 +33,28 @@ impl Timing {
     }
 }
 
-/// Resolves at the first SIGTERM or SIGINT.
+/// Resolves at the first SIGTERM or SIGINT after the call. The handlers stand when this returns, whether or not the
+/// future is polled yet: a signal that comes while the service is starting must not kill it.
 ///
 /// # Panics
 /// If the process cannot install signal handlers at all.
-pub async fn requested() {
+pub fn requested() -> impl Future<Output = ()> + Send {
     let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be handled");
     let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be handled");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 
 /// Ends the process at the next SIGTERM or SIGINT: someone asked twice. Safe by P1 and ATT-1: nothing that was
 /// acknowledged lives only in memory.
 pub fn exit_on_second_request() {
-    tokio::spawn(async {
-        requested().await;
+    let again = requested();
+    tokio::spawn(async move {
+        again.await;
         tracing::warn!("asked to stop a second time: exiting at once");
         std::process::exit(0);
     });

@@ -31,7 +31,7 @@ impl Expander<'_> {
     /// Every order of a body. `Err` when the body is not JSON or holds no order.
     pub fn expand(&self, body: &[u8]) -> Result<Expansions, ProblemLine> {
         let json = json::parse(body, &Limits::default()).map_err(|error| ProblemLine::new("", error.to_string()))?;
-        let found = decode::records(&json, Dialect::Patchworks, None).records;
+        let found = orders_of(&json);
         if found.is_empty() {
             return Err(ProblemLine::new("", "the body holds no order"));
         }
@@ -64,6 +64,21 @@ impl Expander<'_> {
             },
         }
     }
+}
+
+/// The records of a body. An invoice or credit memo that carries its whole order beside it is about that order here, as
+/// it is on a path that asks for orders; one that does not stays what it is, and is refused by its name.
+fn orders_of<'j, 'a>(json: &'j Json<'a>) -> Vec<Result<Record<'j, 'a>, DecodeProblem>> {
+    let found = decode::records(json, Dialect::Patchworks, None).records;
+    let of_another_kind = |record: &Result<Record<'_, '_>, DecodeProblem>| matches!(record, Ok(record) if !matches!(record.kind, RecordKind::Order | RecordKind::Unknown));
+    if !found.iter().all(of_another_kind) {
+        return found;
+    }
+    let beside = decode::records(json, Dialect::Patchworks, Some(RecordKind::Order)).records;
+    let is_order = |record: &Result<Record<'_, '_>, DecodeProblem>| matches!(record, Ok(record) if record.json.present("increment_id").is_some());
+    let elsewhere = beside.len() == found.len()
+        && beside.iter().zip(&found).all(|(one, other)| is_order(one) && path(one) != path(other));
+    if elsewhere { beside } else { found }
 }
 
 fn done(document: SalesOrder) -> Expansion {
@@ -122,6 +137,23 @@ mod tests {
         assert!(two.list);
         assert_eq!(two.orders[0].problems[0].path, "/0");
         assert!(two.orders.iter().all(|order| order.sales_order.is_none() && !order.problems.is_empty()));
+    }
+
+    #[test]
+    fn an_invoice_with_its_order_beside_it_is_about_the_order_and_alone_it_is_refused_by_name() {
+        let order = include_str!("../demo/orders/simple.json");
+        let invoice = r#"{"order_id":1,"grand_total":1,"total_qty":1}"#;
+        for body in [
+            format!(r#"{{"invoice":{invoice},"order":{order}}}"#),
+            format!(r#"[{{"invoice":{invoice},"order":{order}}}]"#),
+        ] {
+            let both = expansions(&body).unwrap();
+            assert!(both.orders.len() == 1 && both.orders[0].sales_order.is_some(), "{:?}", both.orders[0].problems);
+        }
+        for body in [invoice.to_owned(), format!(r#"{{"invoice":{invoice}}}"#)] {
+            let alone = expansions(&body).unwrap();
+            assert!(alone.orders[0].problems[0].message.contains("kind invoice"), "{:?}", alone.orders[0].problems);
+        }
     }
 
     #[test]

@@ -117,10 +117,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The service logs what happens; a short verb only what is wrong.
+/// The service logs what happens; a short verb only what is wrong; the tour tells its events itself.
 fn start_log(shared: &Shared, verb: &Verb) -> Result<(), log::LogError> {
     let wanted = shared.log.clone().or_else(|| std::env::var("CROSSDOCK_LOG").ok());
-    let usual = if matches!(verb, Verb::Serve(_)) { log::DEFAULT_FILTER } else { "warn" };
+    let usual = match verb {
+        Verb::Serve(_) => log::DEFAULT_FILTER,
+        Verb::Demo(_) => "warn,crossdock::observe=off",
+        _ => "warn",
+    };
     log::start(wanted.as_deref().unwrap_or(usual))
 }
 

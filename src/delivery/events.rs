@@ -71,12 +71,7 @@ impl DeliveryEvents for Observer {
     }
 
     fn exception_opened(&self, exception: &NewException) {
-        self.note(&Event::ExceptionOpened {
-            exception: exception.id,
-            code: &exception.code,
-            increment_id: &exception.subject.id,
-            message: &exception.message,
-        });
+        self.note(&Event::opened(exception));
     }
 
     fn destination_state_changed(&self, destination: &str, state: &DestinationState) {

@@ -40,6 +40,7 @@ async fn receive(intake: &Arc<Intake>, name: &str, entity: Option<&str>, request
     let begun = Instant::now();
     let request_id = RequestId::new(intake.clock.now(), &*intake.entropy);
     let Some(origin) = intake.origins.get(name) else {
+        intake.observer.note(&Event::RequestReceived { origin: "" });
         intake.observer.note(&Event::RequestRefused { origin: "", reason: Refusal::Unknown, detail: "unknown origin" });
         return answer::problem(&Problem::new(StatusCode::NOT_FOUND, "No such origin", request_id));
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::domain::defect::{Defect, ExceptionCode};
@@ -66,6 +67,7 @@ pub(super) async fn take(
         Some(verified) => prepare(intake, origin, given, verified, &body, &mut places)?,
         None => (vec![Slot::Stored(0)], vec![unverified(intake, origin, given, &body)]),
     };
+    note_rejected(intake, origin, &slots);
     if prepared.is_empty() {
         return Ok(results(slots, &[], &[]));
     }
@@ -85,6 +87,15 @@ pub(super) async fn take(
     let receipts = append(intake, origin, arrival, places, given).await?;
     let told: Vec<(Option<String>, EnvelopeId)> = keys.into_iter().zip(ids).collect();
     Ok(results(slots, &told, &receipts))
+}
+
+fn note_rejected(intake: &Intake, origin: &Origin, slots: &[Slot]) {
+    for slot in slots {
+        if let Slot::Rejected(result) = slot {
+            let path = result.problems.first().map_or("", |problem| problem.path.as_str());
+            intake.observer.note(&Event::RecordRejected { origin: &origin.name, path });
+        }
+    }
 }
 
 /// Decodes and, where the express lane may be taken, processes every record.
@@ -398,16 +409,21 @@ async fn append(
     places: HashMap<DeliveryId, Place>,
     given: &Given<'_>,
 ) -> Result<Vec<Receipt>, Box<Refused>> {
-    let ids: Vec<EnvelopeId> = arrival.records.iter().map(|record| record.id).collect();
+    let opening: Vec<Opening> = arrival.records.iter().map(Opening::of).collect();
     let origin_name = origin.name.clone();
     let shared = intake.clone();
     let (request_id, share) = (given.request_id, given.share.clone());
     let appending = tokio::spawn(async move {
         let _share = share;
+        let begun = Instant::now();
         let receipts = shared.store.append(arrival).await?;
+        shared.observer.note(&Event::Committed { elapsed: begun.elapsed() });
         hand_over(&shared, &receipts, places);
-        for (receipt, id) in receipts.iter().zip(ids) {
-            shared.observer.note(&told(&origin_name, receipt, id));
+        for (receipt, opening) in receipts.iter().zip(&opening) {
+            shared.observer.note(&told(&origin_name, receipt, opening.id));
+            for exception in opening.by(receipt) {
+                shared.observer.note(&Event::opened(exception));
+            }
         }
         Ok::<_, StoreError>(receipts)
     });
@@ -418,6 +434,31 @@ async fn append(
             tracing::error!(%panic, "appending broke an assumption of ours");
             let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", request_id);
             Err(Refused::new(Refusal::Internal, panic.to_string(), &problem))
+        }
+    }
+}
+
+/// A record's id, and which exceptions its append opens.
+struct Opening {
+    id: EnvelopeId,
+    if_first: Vec<NewException>,
+    if_conflict: Option<NewException>,
+}
+
+impl Opening {
+    fn of(record: &ArrivedRecord) -> Self {
+        Opening {
+            id: record.id,
+            if_first: record.conclusion.as_ref().map(|conclusion| conclusion.exceptions.clone()).unwrap_or_default(),
+            if_conflict: record.on_conflict.clone(),
+        }
+    }
+
+    fn by(&self, receipt: &Receipt) -> &[NewException] {
+        match receipt {
+            Receipt::First { .. } => &self.if_first,
+            Receipt::Duplicate { .. } => &[],
+            Receipt::Conflict { .. } => self.if_conflict.as_slice(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::metrics::{Metrics, OfAction, OfAttempt, OfCode, OfDestination, OfDestinationState, OfOrigin, OfRefusal};
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
+use crate::store::write::NewException;
 
 /// Why a request was refused at the door; the caller is told less (ANS-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +178,18 @@ pub enum Event<'a> {
         /// By how much.
         by: Duration,
     },
+}
+
+impl<'a> Event<'a> {
+    /// An exception is durable, whoever opened it: intake, the processor or delivery.
+    pub fn opened(exception: &'a NewException) -> Self {
+        Event::ExceptionOpened {
+            exception: exception.id,
+            code: &exception.code,
+            increment_id: &exception.subject.id,
+            message: &exception.message,
+        }
+    }
 }
 
 /// Logs and counts events.

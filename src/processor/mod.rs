@@ -24,8 +24,9 @@ use crate::domain::defect::{Defect, ExceptionCode};
 use crate::domain::mapping::{MappingRow, Mappings, Table};
 use crate::envelope::kind::RecordKind;
 use crate::json::{self, Json, Limits};
+use crate::observe::{Event, Observer};
 use crate::store::view::StoredEnvelope;
-use crate::store::write::{StartedAttempt, Subject};
+use crate::store::write::{NewException, StartedAttempt, Subject};
 use crate::store::{Answer, SharedStore, StoreError};
 
 use enqueue::{Enqueued, Stamp, enqueue};
@@ -49,13 +50,20 @@ pub struct Processor {
     entropy: SharedEntropy,
     rules: ArcSwap<Rules>,
     work: Notify,
+    observer: Option<Arc<Observer>>,
 }
 
 impl Processor {
     /// A processor with these rules; mappings are read from the store by [`Processor::reload_mappings`].
     pub fn new(store: SharedStore, clock: SharedClock, entropy: SharedEntropy, rules: Rules) -> Self {
         let rules = ArcSwap::from_pointee(rules);
-        Processor { store, clock, entropy, rules, work: Notify::new() }
+        Processor { store, clock, entropy, rules, work: Notify::new(), observer: None }
+    }
+
+    /// Exceptions that the loop opens are told to `observer`.
+    #[must_use]
+    pub fn watched_by(self, observer: Arc<Observer>) -> Self {
+        Processor { observer: Some(observer), ..self }
     }
 
     /// The rules in force.
@@ -143,9 +151,9 @@ impl Processor {
         let rules = self.rules.load_full();
         // The store queues a command when its method is called: all conclusions of one claim share a commit.
         let concluding: Vec<_> = claimed.iter().map(|envelope| self.conclude(envelope, &rules)).collect();
-        for (envelope, concluded) in claimed.iter().zip(concluding) {
+        for (envelope, (opened, concluded)) in claimed.iter().zip(concluding) {
             match concluded.await {
-                Ok(_) => {}
+                Ok(_) => self.tell(&opened),
                 Err(StoreError::NotAllowed(reason)) => {
                     tracing::warn!(envelope.id = %envelope.id, reason, "an envelope was concluded by somebody else");
                 }
@@ -173,10 +181,24 @@ impl Processor {
         }
     }
 
-    fn conclude<'s>(&'s self, envelope: &StoredEnvelope, rules: &Rules) -> Answer<'s, Vec<StartedAttempt>> {
+    fn tell(&self, opened: &[NewException]) {
+        if let Some(observer) = &self.observer {
+            for exception in opened {
+                observer.note(&Event::opened(exception));
+            }
+        }
+    }
+
+    /// The exceptions that will be open once the conclusion is durable, and the conclusion on its way to the store.
+    fn conclude<'s>(
+        &'s self,
+        envelope: &StoredEnvelope,
+        rules: &Rules,
+    ) -> (Vec<NewException>, Answer<'s, Vec<StartedAttempt>>) {
         let outcome = outcome_of(envelope, rules);
         let enqueued = enqueue(outcome, &envelope.subject, &self.stamp(rules));
-        self.store.conclude(envelope.id, enqueued.conclusion, self.clock.now())
+        let opened = enqueued.conclusion.exceptions.clone();
+        (opened, self.store.conclude(envelope.id, enqueued.conclusion, self.clock.now()))
     }
 }
 

@@ -9,8 +9,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 const COLUMNS: [&str; 4] = ["net", "discount", "tax", "total"];
-/// Currencies without a minor unit that the samples use.
-const WHOLE: [&str; 4] = ["JPY", "KRW", "UGX", "VND"];
+
+/// Digits of the minor unit (ISO 4217) where there are not two.
+fn digits(currency: &str) -> u32 {
+    match currency {
+        "JPY" | "KRW" | "UGX" | "VND" => 0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        _ => 2,
+    }
+}
 
 /// Every law that does not hold, in words.
 pub fn broken(document: &Value) -> Vec<String> {
@@ -47,7 +54,7 @@ fn side<'d>(
     found: &mut Vec<String>,
     of: impl Fn(&'d Value) -> &'d Value,
 ) {
-    let scale = if WHOLE.contains(&currency) { 0 } else { 2 };
+    let scale = digits(currency);
     let mut sums = [Decimal::ZERO; 4];
     for line in lines {
         let mut parts = [Decimal::ZERO; 4];
@@ -92,24 +99,14 @@ pub fn differs(order: &str, document: &Value) -> Vec<String> {
     if grand != rounded {
         found.push(format!("grand total {grand:?} of {:?}", sent.grand_total));
     }
-    let mut lines: BTreeMap<String, Decimal> = BTreeMap::new();
-    for line in document["lines"].as_array().into_iter().flatten() {
-        if matches!(line["kind"].as_str(), Some("item" | "component")) {
-            let id = if line["child_order_item_id"].is_null() {
-                &line["order_item_id"]
-            } else {
-                &line["child_order_item_id"]
-            };
-            *lines.entry(id.to_string()).or_default() += decimal(&line["quantity"]).unwrap_or_default();
-        }
-    }
-    let quantities = |all: &BTreeMap<String, Decimal>| {
-        let mut all: Vec<Decimal> = all.values().map(Decimal::normalize).collect();
-        all.sort();
-        all
-    };
-    // Before the order is saved items have no ids of the database, so only the quantities themselves are compared.
-    if quantities(&sent.leaves) != quantities(&lines) {
+    let goods = |line: &&Value| matches!(line["kind"].as_str(), Some("item" | "component"));
+    let lines = document["lines"].as_array().into_iter().flatten().filter(goods);
+    let mut lines: Vec<Decimal> =
+        lines.map(|line| decimal(&line["quantity"]).unwrap_or_default().normalize()).collect();
+    lines.sort();
+    // Before the order is saved items have no ids of the database, so the quantities themselves are compared: one line
+    // for each leaf, no more and no fewer.
+    if sent.leaves != lines {
         found.push(format!("law 3: leaves {:?}, lines {lines:?}", sent.leaves));
     }
     found
@@ -118,41 +115,53 @@ pub fn differs(order: &str, document: &Value) -> Vec<String> {
 /// What an order says of itself, read with its digits.
 struct Sent {
     grand_total: Option<Decimal>,
-    leaves: BTreeMap<String, Decimal>,
+    /// `qty_ordered` of every item that is nobody's parent, smallest first.
+    leaves: Vec<Decimal>,
 }
+
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// Ids of the order and of the quote it came from may be equal by chance, so each is kept with its kind.
+type Id = (&'static str, String);
 
 impl Sent {
     fn read(order: &str) -> Sent {
-        let members: BTreeMap<String, &RawValue> = serde_json::from_str(order).expect("an order object");
+        let members: Members<'_> = serde_json::from_str(order).expect("an order object");
         let grand_total = members.get("grand_total").and_then(|raw| exact(raw.get()));
         let items = members.get("items").map_or_else(Vec::new, |raw| elements(raw.get()));
-        let text = |item: &BTreeMap<String, &RawValue>, name: &str| {
-            let raw = item.get(name).map_or("null", |raw| raw.get());
-            Some(raw.trim_matches('"').to_owned()).filter(|text| text != "null" && !text.is_empty())
+        let parents: Vec<Id> = items.iter().filter_map(above).collect();
+        let leaf = |item: &&Members<'_>| {
+            let own = [("item_id", "item_id"), ("quote_item_id", "quote_item_id")];
+            !own.iter().any(|(name, kind)| id(item, name, kind).is_some_and(|id| parents.contains(&id)))
         };
-        // Ids of the order and of the quote it came from may be equal by chance: one kind or the other, never both.
-        let saved = items.iter().any(|item| text(item, "parent_item_id").is_some());
-        let (own, above) =
-            if saved { ("item_id", "parent_item_id") } else { ("quote_item_id", "quote_parent_item_id") };
-        let parents: Vec<String> = items.iter().filter_map(|item| text(item, above)).collect();
-        let mut leaves = BTreeMap::new();
-        for (index, item) in items.iter().enumerate() {
-            if text(item, own).is_some_and(|id| parents.contains(&id)) {
-                continue;
-            }
-            let quantity = item.get("qty_ordered").and_then(|raw| exact(raw.get())).unwrap_or_default();
-            leaves.insert(text(item, "item_id").unwrap_or_else(|| format!("#{index}")), quantity);
-        }
+        let quantity =
+            |item: &Members<'_>| item.get("qty_ordered").and_then(|raw| exact(raw.get())).unwrap_or_default();
+        let mut leaves: Vec<Decimal> = items.iter().filter(leaf).map(|item| quantity(item).normalize()).collect();
+        leaves.sort();
         Sent { grand_total, leaves }
     }
 }
 
-fn elements(raw: &str) -> Vec<BTreeMap<String, &RawValue>> {
+/// The parent an item names: by its id, or by a nested copy of it; the order's ids come first.
+fn above(item: &Members<'_>) -> Option<Id> {
+    let nested = item.get("parent_item").and_then(|raw| serde_json::from_str::<Members<'_>>(raw.get()).ok());
+    let nested = |name, kind| nested.as_ref().and_then(|parent| id(parent, name, kind));
+    id(item, "parent_item_id", "item_id")
+        .or_else(|| nested("item_id", "item_id"))
+        .or_else(|| id(item, "quote_parent_item_id", "quote_item_id"))
+        .or_else(|| nested("quote_item_id", "quote_item_id"))
+}
+
+fn id(item: &Members<'_>, name: &str, kind: &'static str) -> Option<Id> {
+    let text = item.get(name)?.get().trim_matches('"');
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (digits && text != "0").then(|| (kind, text.to_owned()))
+}
+
+fn elements(raw: &str) -> Vec<Members<'_>> {
     let all: Vec<&RawValue> = match serde_json::from_str::<Vec<&RawValue>>(raw) {
         Ok(list) => list,
-        Err(_) => serde_json::from_str::<BTreeMap<String, &RawValue>>(raw)
-            .map(|map| map.into_values().collect())
-            .unwrap_or_default(),
+        Err(_) => serde_json::from_str::<Members<'_>>(raw).map(|map| map.into_values().collect()).unwrap_or_default(),
     };
     all.into_iter().filter_map(|item| serde_json::from_str(item.get()).ok()).collect()
 }

@@ -142,6 +142,22 @@ impl TestApp {
         TestApp { site, erp, running, client: reqwest::Client::new(), token }
     }
 
+    /// On a store whose last service was killed: the express lane stays closed for a minute, so every record takes the
+    /// long way through the processor's loop.
+    pub async fn after_a_kill() -> TestApp {
+        let erp = StandInErp::start().await.expect("a loopback port");
+        let site = Site::new(&erp.url(), |text| text);
+        tokio::task::block_in_place(|| process::Serve::start(&site).kill());
+        let running = start(&site).await;
+        let token = process::token(&site, "admin");
+        TestApp { site, erp, running, client: reqwest::Client::new(), token }
+    }
+
+    /// Stops in order: for tests that start many, each of which would go on looking for work.
+    pub async fn stop(self) {
+        self.running.stop(Timing::at_once()).await;
+    }
+
     /// Stops in order and starts again on the same store.
     pub async fn restart(self) -> TestApp {
         let TestApp { site, erp, running, client, token } = self;

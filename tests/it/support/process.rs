@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::Site;
@@ -30,37 +31,29 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Starts and waits until it is ready.
+    /// Starts and waits until it is ready. It chooses its port itself and says which: a port probed beforehand may be
+    /// somebody else's by then.
     pub fn start(site: &Site) -> Serve {
-        let port = free_port();
-        let text = std::fs::read_to_string(site.config_path()).unwrap();
-        let listening: String = text
-            .lines()
-            .map(|line| {
-                if line.starts_with("listen = ") {
-                    format!("listen = \"127.0.0.1:{port}\"\n")
-                } else {
-                    format!("{line}\n")
-                }
-            })
-            .collect();
-        std::fs::write(site.config_path(), listening).unwrap();
         let mut child = binary()
-            .arg("serve")
-            .arg("--config")
+            .args(["serve", "--log", "info", "--config"])
             .arg(site.config_path())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
-        // The log is drained so that the service never blocks on it; shown when a test fails.
         let log = child.stderr.take().expect("piped above");
+        let (said, heard) = mpsc::channel();
+        // The log is drained so that the service never blocks on it; shown when a test fails.
         std::thread::spawn(move || {
             for line in BufReader::new(log).lines().map_while(Result::ok) {
                 eprintln!("serve: {line}");
+                if let Some(address) = listening(&line) {
+                    let _ = said.send(address);
+                }
             }
         });
-        let mut serve = Serve { child, address: SocketAddr::from(([127, 0, 0, 1], port)) };
+        let address = heard.recv_timeout(Duration::from_secs(20)).expect("the service says where it listens");
+        let mut serve = Serve { child, address };
         serve.await_ready();
         serve
     }
@@ -85,11 +78,21 @@ impl Serve {
         self.child.wait().expect("our own child");
     }
 
+    /// Asks it to stop, and does not wait.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill runs").success());
+    }
+
+    /// Waits for its end; the exit code.
+    pub fn ended(mut self) -> Option<i32> {
+        self.child.wait().expect("our own child").code()
+    }
+
     /// SIGTERM; the exit code and how long it took.
     pub fn terminate(mut self) -> (Option<i32>, Duration) {
         let begun = Instant::now();
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+        self.signal("-TERM");
         let status = self.child.wait().expect("our own child");
         (status.code(), begun.elapsed())
     }
@@ -102,9 +105,10 @@ impl Drop for Serve {
     }
 }
 
-fn free_port() -> u16 {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").expect("a loopback port");
-    probe.local_addr().expect("bound").port()
+/// The address in the line that says the service is ready.
+fn listening(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("crossdock is ready").and(line.split_once("\"listen\":\""))?;
+    rest.split('"').next()?.parse().ok()
 }
 
 fn ready(address: SocketAddr) -> bool {
