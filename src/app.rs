@@ -14,12 +14,13 @@ use anyhow::{Context as _, bail};
 use axum::Router;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::access::Tokens;
 use crate::api::idempotency::KeptAnswers;
 use crate::api::rooms::Rooms;
 use crate::api::{self, Api};
-use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy};
+use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy, Timestamp};
 use crate::config::{self, Config, ConfigVersion, DestinationSettings, Loaded, OriginSettings, StoreUrl};
 use crate::delivery::{self, Delivery};
 use crate::destinations::{self, Destination};
@@ -38,6 +39,9 @@ use crate::store::{SharedStore, Store as _};
 
 /// How often the service looks whether a verb beside it changed the mappings.
 const MAPPINGS_POLL: Duration = Duration::from_secs(1);
+/// How often the wall clock is compared with the steady one, and how far they may part meanwhile (RUN-5).
+const CLOCK_LOOK: Duration = Duration::from_secs(1);
+const CLOCK_JUMP_MIN: Duration = Duration::from_secs(1);
 /// POI-1: how long the express lane stays closed after an unclean end.
 const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_mins(1);
 
@@ -165,6 +169,13 @@ pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
         supervised(
             "mappings",
             watch_mappings(processor.clone(), observer.clone(), stopped.clone()),
+            stopped.clone(),
+            &health,
+            &fatal_sender,
+        ),
+        supervised(
+            "clock",
+            watch_clock(doors.clock.clone(), observer.clone(), stopped.clone()),
             stopped.clone(),
             &health,
             &fatal_sender,
@@ -423,6 +434,30 @@ fn supervised(
     })
 }
 
+/// RUN-5: timers are monotonic, but signatures and `due_at` go by the wall; when it jumps somebody should know.
+async fn watch_clock(clock: SharedClock, observer: Arc<Observer>, mut stopped: watch::Receiver<bool>) {
+    let (mut wall, mut steady) = (clock.now(), Instant::now());
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(CLOCK_LOOK) => {}
+            _ = stopped.changed() => return,
+        }
+        let (wall_now, steady_now) = (clock.now(), Instant::now());
+        if let Some(by) = jump(wall, wall_now, steady_now - steady) {
+            observer.note(&Event::ClockJumped { by });
+        }
+        (wall, steady) = (wall_now, steady_now);
+    }
+}
+
+/// How far the wall clock moved beyond what passed, if that is more than a second either way.
+fn jump(before: Timestamp, after: Timestamp, passed: Duration) -> Option<Duration> {
+    let moved = after.as_microsecond().saturating_sub(before.as_microsecond());
+    let passed = i64::try_from(passed.as_micros()).unwrap_or(i64::MAX);
+    let by = Duration::from_micros(moved.saturating_sub(passed).unsigned_abs());
+    (by > CLOCK_JUMP_MIN).then_some(by)
+}
+
 async fn watch_mappings(processor: Arc<Processor>, observer: Arc<Observer>, mut stopped: watch::Receiver<bool>) {
     loop {
         tokio::select! {
@@ -436,5 +471,21 @@ async fn watch_mappings(processor: Arc<Processor>, observer: Arc<Observer>, mut 
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "the mapping tables could not be read; those in force stay"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::from_micros;
+
+    #[test]
+    fn run_5_a_jump_of_the_wall_clock_is_noticed_either_way_and_a_drift_is_not() {
+        let (start, second) = (from_micros(1_000_000_000), Duration::from_secs(1));
+        let after = |micros: i64| from_micros(1_000_000_000 + micros);
+        assert_eq!(jump(start, after(1_000_000), second), None);
+        assert_eq!(jump(start, after(1_900_000), second), None, "a slow machine, not a jump");
+        assert_eq!(jump(start, after(3_600_000_000), second), Some(Duration::from_secs(3_599)));
+        assert_eq!(jump(start, after(-59_000_000), second), Some(Duration::from_mins(1)));
     }
 }
