@@ -12,11 +12,8 @@ use crate::store::StoreError;
 /// Where prepared statements are found.
 pub(super) trait Prepared {
     /// Does `work` with the statement of `sql`.
-    fn with(
-        &self,
-        sql: &str,
-        work: &mut dyn FnMut(&mut Statement<'_>) -> rusqlite::Result<()>,
-    ) -> rusqlite::Result<()>;
+    fn with(&self, sql: &str, work: &mut dyn FnMut(&mut Statement<'_>) -> rusqlite::Result<()>)
+    -> rusqlite::Result<()>;
 }
 
 impl Prepared for Connection {
