@@ -448,6 +448,9 @@ pub struct StoreFigures {
     pub wal_bytes: u64,
     /// Size of the store in bytes.
     pub store_bytes: u64,
+    /// Commits of this process, each with its flush: what was written divided by them says how well groups form.
+    #[serde(skip)]
+    pub commits: u64,
 }
 
 /// What a newly opened store says about itself (ACK-2).

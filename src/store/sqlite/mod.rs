@@ -107,6 +107,7 @@ pub struct SqliteStore {
     inbox: writer::Inbox,
     readers: readers::Readers,
     health: Arc<Health>,
+    commits: Arc<AtomicU64>,
     // Dropping it ends the checkpointer.
     stop: Mutex<Option<SyncSender<()>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -150,7 +151,7 @@ impl SqliteStore {
             conn: opened.conn,
             gate,
             health: Arc::clone(&health),
-            commits,
+            commits: Arc::clone(&commits),
             grouping: Grouping {
                 group_max: options.group_max.max(1),
                 group_wait: options.group_wait,
@@ -168,6 +169,7 @@ impl SqliteStore {
             inbox,
             readers,
             health,
+            commits,
             stop: Mutex::new(Some(stop)),
             threads: Mutex::new(threads),
         })

@@ -205,7 +205,8 @@ impl Store for SqliteStore {
     fn figures(&self) -> Answer<'_, StoreFigures> {
         let (store_bytes, wal_bytes) = (file_bytes(&self.path), file_bytes(&checkpoint::log_path(&self.path)));
         let figures = self.read(reads::figures);
-        Box::pin(async move { Ok(StoreFigures { wal_bytes, store_bytes, ..figures.await? }) })
+        let commits = self.commits.load(std::sync::atomic::Ordering::Acquire);
+        Box::pin(async move { Ok(StoreFigures { wal_bytes, store_bytes, commits, ..figures.await? }) })
     }
 
     fn health(&self) -> Result<(), String> {
