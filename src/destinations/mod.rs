@@ -10,6 +10,7 @@
 //! destination answers one question at a time and remembers nothing but its credential.
 
 pub mod credentials;
+pub mod find;
 pub mod http;
 pub mod outcome;
 pub mod private;
@@ -26,6 +27,8 @@ use crate::clock::Timestamp;
 use crate::envelope::keys::IdempotencyKey;
 use crate::store::write::SealedRequest;
 
+pub use find::{Find, FindSettings, Finding, Sought};
+pub use http::read::ExistsRule;
 pub use credentials::{CredentialUse, Credentials, OutboundAuth, Reload};
 pub use outcome::{AttemptOutcome, BodyEnd, Health, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
 pub use private::Network;
@@ -82,6 +85,10 @@ pub struct Settings {
     pub receipt: Vec<String>,
     /// Header that carries the idempotency key.
     pub key_header: String,
+    /// How to look whether a record is there; guards `find` and `unique` need it.
+    pub find: Option<FindSettings>,
+    /// What it answers for a record that it has already; `None`: 409 under the guards `find` and `unique`.
+    pub already_exists: Option<ExistsRule>,
 }
 
 impl Settings {
@@ -103,6 +110,8 @@ impl Settings {
             five_xx_never_applies: false,
             receipt: Vec::new(),
             key_header: "idempotency-key".to_owned(),
+            find: None,
+            already_exists: None,
         }
     }
 }
@@ -115,7 +124,7 @@ pub fn default_retry_delays() -> Vec<Duration> {
 /// A destination we can deliver to.
 ///
 /// Invariants: its URL passes the address guard as far as that can be known without a look-up, a key guard has a
-/// window, concurrency and time-outs are not zero.
+/// window, the guards `find` and `unique` can look, concurrency and time-outs are not zero.
 pub struct Destination {
     name: String,
     url: Url,
@@ -123,6 +132,7 @@ pub struct Destination {
     profile: Profile,
     credentials: Credentials,
     transport: Transport,
+    find: Option<(Find, Option<Transport>)>,
     request_timeout: Duration,
     concurrency: u32,
     retry_delays: Vec<Duration>,
@@ -133,7 +143,7 @@ impl Destination {
     /// Checks everything and reports every problem at once, each a sentence.
     pub fn new(settings: Settings) -> Result<Self, Vec<String>> {
         let mut problems = numbers(&settings);
-        problems.extend(guard_problem(settings.guard));
+        problems.extend(guard_problem(&settings));
         let url = private::destination_url(&settings.url, &settings.allow_private)
             .map_err(|found| problems.extend(found))
             .ok();
@@ -151,8 +161,9 @@ impl Destination {
             Credentials::new(&settings.auth, settings.reload.clone()).map_err(|problem| problems.push(problem)).ok();
         let transport =
             url.as_ref().and_then(|url| Transport::new(&settings, url).map_err(|problem| problems.push(problem)).ok());
-        let (Some(url), Some(key_header), Some(credentials), Some(transport)) =
-            (url, key_header, credentials, transport)
+        let find = look(&settings, url.as_ref()).map_err(|found| problems.extend(found)).ok();
+        let (Some(url), Some(key_header), Some(credentials), Some(transport), Some(find)) =
+            (url, key_header, credentials, transport, find)
         else {
             return Err(problems);
         };
@@ -168,10 +179,12 @@ impl Destination {
                 reading: http::read::Rules {
                     receipt: settings.receipt,
                     five_xx_never_applies: settings.five_xx_never_applies,
+                    already_exists: settings.already_exists,
                 },
             }),
             credentials,
             transport,
+            find,
             request_timeout: settings.request_timeout,
             concurrency: settings.concurrency,
             retry_delays: settings.retry_delays,
@@ -224,6 +237,22 @@ impl Destination {
         self.transport.send(request, extra).await
     }
 
+    /// How to look, if it can be asked.
+    pub fn find(&self) -> Option<&Find> {
+        self.find.as_ref().map(|(find, _)| find)
+    }
+
+    /// Whether deliveries of that purpose can be looked for here.
+    pub fn looks_for(&self, purpose: &str) -> bool {
+        self.find().is_some_and(|find| find.looks_for(purpose))
+    }
+
+    /// Asks whether a record is there, with what belongs to this attempt alone.
+    pub async fn ask(&self, sought: &Sought, extra: HeaderMap) -> Wire {
+        let own = self.find.as_ref().and_then(|(_, transport)| transport.as_ref());
+        own.unwrap_or(&self.transport).send(&sought.request, extra).await
+    }
+
     /// What the answer, or its absence, means (delivery-semantics section 8, for a write).
     pub fn read(&self, wire: &Wire, now: Timestamp) -> AttemptOutcome {
         match wire {
@@ -239,15 +268,26 @@ impl Destination {
     }
 }
 
-fn guard_problem(guard: Guard) -> Option<String> {
-    match guard {
+/// How to look, with a transport of its own where that is another host.
+fn look(settings: &Settings, url: Option<&Url>) -> Result<Option<(Find, Option<Transport>)>, Vec<String>> {
+    let Some(how) = &settings.find else { return Ok(None) };
+    let find = Find::new(how.clone(), &settings.allow_private)?;
+    let base = find.base()?;
+    let same = url.is_some_and(|url| url.origin() == base.origin());
+    let transport = if same { None } else { Some(Transport::new(settings, &base).map_err(|problem| vec![problem])?) };
+    Ok(Some((find, transport)))
+}
+
+fn guard_problem(settings: &Settings) -> Option<String> {
+    match settings.guard {
         Guard::Key { window } if window.is_zero() => {
             Some("guard = \"key\" needs a key_window: how long the destination remembers a key (RET-7)".to_owned())
         }
         Guard::Key { .. } | Guard::None => None,
-        Guard::Unique | Guard::Find => {
-            Some("guards \"unique\" and \"find\" are not available yet: use \"key\" or \"none\"".to_owned())
+        Guard::Unique | Guard::Find if settings.find.is_none() => {
+            Some("guards \"unique\" and \"find\" must be able to look: say how under find".to_owned())
         }
+        Guard::Unique | Guard::Find => None,
     }
 }
 

@@ -80,7 +80,9 @@ impl Transport {
             headers.append(name, value);
         }
         headers.extend(extra);
-        *request.body_mut() = Some(sealed.body.clone().into());
+        if !(sealed.body.is_empty() && sealed.method == "GET") {
+            *request.body_mut() = Some(sealed.body.clone().into());
+        }
         Ok(request)
     }
 

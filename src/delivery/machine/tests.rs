@@ -11,11 +11,19 @@ fn at(seconds: u64) -> Timestamp {
 
 /// Made at 0, first tried at 0.
 fn first() -> InFlight {
-    InFlight { created_at: at(0), first_attempt_at: at(0), failures: 0, uncertain: false }
+    InFlight {
+        created_at: at(0),
+        first_attempt_at: at(0),
+        sent: false,
+        failures: 0,
+        uncertain: false,
+        ladder: Ladder::default(),
+        looked_for: true,
+    }
 }
 
 fn policy(guard: Guard) -> Policy {
-    Policy { guard, retry: RetryPolicy::new(&default_retry_delays()), age_limit: 7 * 24 * HOUR }
+    Policy { guard, retry: RetryPolicy::new(&default_retry_delays()), age_limit: 7 * 24 * HOUR, looks: None }
 }
 
 /// What happens to `delivery` after `seconds` when the destination lets us see `outcome`.
@@ -37,16 +45,20 @@ fn rejected(mark: Mark, status: Option<u16>) -> AttemptOutcome {
 }
 
 fn waiting(seconds: u64, uncertain: bool, counts: bool) -> Next {
-    Next::Waiting { due_at: at(seconds), uncertain, counts }
+    let ladder = if uncertain { Ladder::at(Rung::Doubt) } else { Ladder::default() };
+    Next::Waiting { due_at: at(seconds), uncertain, counts, ladder }
 }
 
 fn code(next: &Next) -> &'static str {
     match next {
         Next::Delivered(_) => "delivered",
         Next::Waiting { .. } => "waiting",
+        Next::Renewed => "renewed",
         Next::Parked { problem, .. } => match problem {
             Problem::Rejected(_) => "rejected_by_destination",
             Problem::OutcomeUncertain { .. } => "outcome_uncertain",
+            Problem::FoundDifferent { .. } => "found_different",
+            Problem::FoundMany { .. } => "found_many",
             Problem::RetriesExhausted { .. } => "retries_exhausted",
             Problem::TooOld { .. } => "too_old",
             Problem::Crashed { .. } => "crashed_worker",
@@ -56,7 +68,7 @@ fn code(next: &Next) -> &'static str {
 
 fn is_in_doubt(next: &Next) -> bool {
     match next {
-        Next::Delivered(_) => false,
+        Next::Delivered(_) | Next::Renewed => false,
         Next::Waiting { uncertain, .. } | Next::Parked { uncertain, .. } => *uncertain,
     }
 }

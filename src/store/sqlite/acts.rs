@@ -84,7 +84,11 @@ pub(super) fn decide(tx: &mut Tx<'_>, decision: &Decision) -> Outcome<()> {
 
 /// The same bytes with the same key again (KEY-4); a person's word starts the retry schedule anew.
 fn retry(tx: &mut Tx<'_>, row: &Row, due_at: i64) -> Outcome<()> {
-    tx.run("UPDATE deliveries SET state = 'waiting', due_at = ?2, failures = 0 WHERE seq = ?1", (row.seq, due_at))?;
+    tx.run(
+        "UPDATE deliveries SET state = 'waiting', due_at = ?2, failures = 0, rung = 'asked', absent = 0, look_failures = 0 \
+         WHERE seq = ?1",
+        (row.seq, due_at),
+    )?;
     tx.tally.waiting(&row.destination, 1);
     Ok(())
 }
@@ -100,10 +104,7 @@ fn replace(tx: &mut Tx<'_>, row: &Row, document: &NewDocument, new: &NewDelivery
     if new.destination != row.destination || new.document != document.id {
         return Err(Fault::not_allowed(format!("{} does not replace {}", new.id, decision.delivery)));
     }
-    let taken = tx.row("SELECT 1 FROM deliveries WHERE key = ?1", [new.key.as_str()], |_| Ok(()))?;
-    if taken.is_some() {
-        return Err(Fault::not_allowed(format!("the key {} is in use: a replacement needs a new one", new.key)));
-    }
+    key_is_free(tx, new)?;
     let at = decision.act.at;
     delivery::end(tx, row, "superseded", at)?;
     let document = effects::insert_document(tx, row.envelope, document, at)?;
@@ -111,6 +112,15 @@ fn replace(tx: &mut Tx<'_>, row: &Row, document: &NewDocument, new: &NewDelivery
     effects::insert_delivery(tx, place, new, None, at)?;
     tx.tally.waiting(&new.destination, 1);
     Ok(())
+}
+
+/// KEY-2, told in words.
+pub(super) fn key_is_free(tx: &Tx<'_>, new: &NewDelivery) -> Outcome<()> {
+    let taken = tx.row("SELECT 1 FROM deliveries WHERE key = ?1", [new.key.as_str()], |_| Ok(()))?;
+    match taken {
+        Some(()) => Err(Fault::not_allowed(format!("the key {} is in use: this needs a new one", new.key))),
+        None => Ok(()),
+    }
 }
 
 /// Replaces a mapping table; the version of all mappings rises.
