@@ -16,8 +16,8 @@ use crossdock::store::SharedStore;
 use crossdock::store::pack::pack;
 use crossdock::store::sqlite::{Options, SqliteStore};
 use crossdock::store::write::{
-    Arrival, ArrivedRecord, AttemptPurpose, AttemptSeen, AttemptStart, Conclusion, NewDelivery, NewDocument, NextState, PackedBody,
-    Receipt, SealedRequest, Settlement, StartedAttempt, Subject, SubjectFacts,
+    Arrival, ArrivedRecord, AttemptPurpose, AttemptSeen, AttemptStart, Conclusion, NewDelivery, NewDocument, NextState,
+    PackedBody, Receipt, SealedRequest, Settlement, StartedAttempt, Subject, SubjectFacts,
 };
 
 #[derive(Clone, Copy, PartialEq)]

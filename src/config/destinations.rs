@@ -7,8 +7,8 @@ use reqwest::Url;
 
 use super::auth::{header_name, signing_secrets};
 use super::available;
-use super::looking;
 use super::commerce::{networks, one_secret};
+use super::looking;
 use super::net::{Network, PlainHttp, outbound_url};
 use super::policies::{Policies, policies};
 use super::read::{Field, Place, Report, Section};

@@ -27,7 +27,8 @@ pub(super) fn find(
     let url = url.and_then(|field| field.text(report)).map(str::to_owned);
     let reference = table.required("reference", "name where our reference stands in the answer", report);
     let reference = reference.and_then(|field| field.parse(report, json_pointer));
-    let mut pointer = |name, report: &mut Report<'_>| table.field(name).and_then(|field| field.parse(report, json_pointer));
+    let mut pointer =
+        |name, report: &mut Report<'_>| table.field(name).and_then(|field| field.parse(report, json_pointer));
     let (id, digest, total) = (pointer("id", report), pointer("digest", report), pointer("total", report));
     let value = table.field("value").and_then(|field| field.text(report)).map(str::to_owned);
     let absent = table.field("absent_status").map(|field| statuses(&field, report));
@@ -40,7 +41,7 @@ pub(super) fn find(
     table.finish(report);
     let (url, reference) = (url?, reference?);
     let mut settings = FindSettings::new(&url, &reference);
-    settings.method = method.to_owned();
+    method.clone_into(&mut settings.method);
     settings.value = value.unwrap_or(settings.value);
     settings.absent_status = absent.unwrap_or_else(|| default_absent_status(&url));
     settings.purposes = purposes.unwrap_or(settings.purposes);

@@ -93,15 +93,18 @@ impl Policy {
             guard: destination.guard(),
             retry: RetryPolicy::new(destination.retry_delays()),
             age_limit: destination.age_limit(),
-            looks: destination
-                .find()
-                .map(|find| Looks { settle_after: find.settle_after(), first: find.first() }),
+            looks: destination.find().map(|find| Looks { settle_after: find.settle_after(), first: find.first() }),
         }
     }
 
     /// For a destination that is no longer configured: nothing is promised, so nothing is sent twice.
     pub fn unknown() -> Self {
-        Policy { guard: Guard::None, retry: RetryPolicy::new(&[]), age_limit: Duration::from_hours(7 * 24), looks: None }
+        Policy {
+            guard: Guard::None,
+            retry: RetryPolicy::new(&[]),
+            age_limit: Duration::from_hours(7 * 24),
+            looks: None,
+        }
     }
 
     /// How this delivery can be looked for, if it can.

@@ -24,7 +24,8 @@ use crate::envelope::ids::{DeliveryId, DocumentId, ExceptionId};
 use crate::envelope::keys::{IdempotencyKey, KeyParts};
 use crate::store::view::Interrupted;
 use crate::store::write::{
-    AttemptPurpose, AttemptSeen, NewDelivery, NewException, NextState, SealedRequest, Settlement, StartedAttempt, Subject,
+    AttemptPurpose, AttemptSeen, NewDelivery, NewException, NextState, SealedRequest, Settlement, StartedAttempt,
+    Subject,
 };
 use crate::store::{Answer, StoreError};
 
@@ -261,7 +262,9 @@ pub(super) async fn settle_interrupted(engine: Arc<Engine>, interrupted: Interru
         failures: delivery.failures,
         uncertain: delivery.uncertain,
         ladder: delivery.ladder,
-        looked_for: engine.gate(&delivery.destination).is_some_and(|gate| gate.destination.looks_for(&delivery.purpose)),
+        looked_for: engine
+            .gate(&delivery.destination)
+            .is_some_and(|gate| gate.destination.looks_for(&delivery.purpose)),
     };
     let moment = Moment { now: engine.clock.now(), jitter: engine.entropy.unit() };
     let step = machine::step(&facts, DeliveryEvent::ProcessDied(interrupted.purpose), policy, moment);

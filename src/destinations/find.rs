@@ -176,7 +176,8 @@ impl Find {
         if settings.method != "GET" && settings.method != "POST" {
             problems.push(format!("find.method {} is neither GET nor POST", settings.method));
         }
-        let pointers = [Some(&settings.reference), settings.id.as_ref(), settings.digest.as_ref(), settings.total.as_ref()];
+        let pointers =
+            [Some(&settings.reference), settings.id.as_ref(), settings.digest.as_ref(), settings.total.as_ref()];
         let (list, _) = split(&settings.reference);
         for pointer in pointers.into_iter().flatten() {
             if !pointer.starts_with('/') {
@@ -197,9 +198,7 @@ impl Find {
         }
         let door = fixed_part(&settings.url).and_then(|fixed| private::destination_url(&fixed, allowed));
         match door {
-            Ok(url) if problems.is_empty() => {
-                Ok(Find { door: Door::of(&url), settings, encoding, plain, list })
-            }
+            Ok(url) if problems.is_empty() => Ok(Find { door: Door::of(&url), settings, encoding, plain, list }),
             Ok(_) => Err(problems),
             Err(found) => {
                 problems.extend(found.into_iter().map(|problem| format!("find.url: {problem}")));
@@ -278,9 +277,8 @@ impl Find {
             let rules = Rules { five_xx_never_applies: true, ..Rules::default() };
             return Finding::Failed(read::read(&rules, Guard::None, response, now));
         }
-        self.answer(response, sought).unwrap_or_else(|problem| {
-            failed(format!("answered {}, but {problem}", read::named(response.status)))
-        })
+        self.answer(response, sought)
+            .unwrap_or_else(|problem| failed(format!("answered {}, but {problem}", read::named(response.status))))
     }
 
     fn answer(&self, response: &ResponseSeen, sought: &Sought) -> Result<Finding, String> {
@@ -442,7 +440,8 @@ fn environment(encodes: bool) -> Environment<'static> {
     environment.set_fuel(Some(FUEL));
     environment.set_formatter(move |out, _, value| {
         let text = plain_text(value)?;
-        let written = if encodes { write!(out, "{}", utf8_percent_encode(&text, ENCODED)) } else { out.write_str(&text) };
+        let written =
+            if encodes { write!(out, "{}", utf8_percent_encode(&text, ENCODED)) } else { out.write_str(&text) };
         written.map_err(Error::from)
     });
     environment

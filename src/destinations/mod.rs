@@ -27,9 +27,9 @@ use crate::clock::Timestamp;
 use crate::envelope::keys::IdempotencyKey;
 use crate::store::write::SealedRequest;
 
+pub use credentials::{CredentialUse, Credentials, OutboundAuth, Reload};
 pub use find::{Find, FindSettings, Finding, Sought};
 pub use http::read::ExistsRule;
-pub use credentials::{CredentialUse, Credentials, OutboundAuth, Reload};
 pub use outcome::{AttemptOutcome, BodyEnd, Health, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
 pub use private::Network;
 use profile::Profile;
@@ -283,11 +283,10 @@ fn guard_problem(settings: &Settings) -> Option<String> {
         Guard::Key { window } if window.is_zero() => {
             Some("guard = \"key\" needs a key_window: how long the destination remembers a key (RET-7)".to_owned())
         }
-        Guard::Key { .. } | Guard::None => None,
         Guard::Unique | Guard::Find if settings.find.is_none() => {
             Some("guards \"unique\" and \"find\" must be able to look: say how under find".to_owned())
         }
-        Guard::Unique | Guard::Find => None,
+        Guard::Key { .. } | Guard::Unique | Guard::Find | Guard::None => None,
     }
 }
 

@@ -61,9 +61,8 @@ pub fn turn(delivery: &InFlight, policy: &Policy, now: Timestamp) -> Turn {
         Rung::Fresh if delivery.uncertain => in_doubt(delivery, policy, now),
         Rung::Fresh if looks_first => Turn::Look,
         Rung::Fresh | Rung::Cleared => Turn::Send,
-        Rung::Doubt => in_doubt(delivery, policy, now),
         Rung::Restored | Rung::Exists | Rung::StaleKey if looks.is_some() => Turn::Look,
-        Rung::Restored => in_doubt(delivery, policy, now),
+        Rung::Doubt | Rung::Restored => in_doubt(delivery, policy, now),
         Rung::Exists | Rung::StaleKey => Turn::Withhold(Withheld::InDoubt),
         Rung::Asked => asked(delivery, policy, now, looks_first),
     }
@@ -93,7 +92,8 @@ fn asked(delivery: &InFlight, policy: &Policy, now: Timestamp, looks_first: bool
 /// UNC-2, counted from the first send; of a delivery that may have been sent before we can remember, from its making.
 fn is_window_over(delivery: &InFlight, policy: &Policy, now: Timestamp) -> bool {
     let since = if delivery.sent { delivery.first_attempt_at } else { delivery.created_at };
-    resend_limit(&InFlight { first_attempt_at: since, ..delivery.clone() }, policy.guard).is_some_and(|limit| now >= limit)
+    resend_limit(&InFlight { first_attempt_at: since, ..delivery.clone() }, policy.guard)
+        .is_some_and(|limit| now >= limit)
 }
 
 impl Case<'_> {
@@ -191,7 +191,10 @@ impl Case<'_> {
         let failures = self.delivery.failures;
         if failures > 0 && self.policy.retry.delay(failures, 0.5).is_none() {
             let detail = "two looks found that the last attempt was not applied".to_owned();
-            return Next::Parked { problem: Problem::RetriesExhausted { attempts: failures, detail }, uncertain: false };
+            return Next::Parked {
+                problem: Problem::RetriesExhausted { attempts: failures, detail },
+                uncertain: false,
+            };
         }
         Next::Waiting { due_at: self.at.now, uncertain: false, counts: false, ladder: Ladder::at(Rung::Cleared) }
     }

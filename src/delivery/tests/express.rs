@@ -24,10 +24,10 @@ fn ask(rig: &Rig, number: &str, conclusion: &Conclusion) -> Option<(AttemptStart
         document: document.id,
         body: &body,
         subject: &order(number),
-            purpose: &delivery.purpose,
-            revision: &delivery.revision,
-            generation: delivery.generation,
-            traceparent: Some(TRACE),
+        purpose: &delivery.purpose,
+        revision: &delivery.revision,
+        generation: delivery.generation,
+        traceparent: Some(TRACE),
         created_at: rig.clock.now(),
     })
 }

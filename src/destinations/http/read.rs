@@ -124,7 +124,9 @@ fn success(rules: &Rules, response: &ResponseSeen) -> AttemptOutcome {
             detail: format!("answered {}, but its JSON cannot be read", named(response.status)),
             wait: Wait::default(),
         },
-        BodyEnd::Complete if json::parse(&response.body, &Limits::default()).is_ok_and(|body| says_failed(&body)) => rejected(Mark::Record, response),
+        BodyEnd::Complete if json::parse(&response.body, &Limits::default()).is_ok_and(|body| says_failed(&body)) => {
+            rejected(Mark::Record, response)
+        }
         BodyEnd::Complete => AttemptOutcome::Accepted(Receipt(receipt(rules, response))),
         BodyEnd::CutOff => AttemptOutcome::Uncertain {
             detail: format!("answered {}, but the body broke off after {bytes} bytes", named(response.status)),

@@ -8,8 +8,9 @@ use crate::envelope::keys::{Digest, EventKey, IdempotencyKey, KeyParts};
 use crate::store::pack::pack;
 use crate::store::view::{DueDelivery, Ledger};
 use crate::store::write::{
-    Act, Arrival, ArrivedRecord, AttemptPurpose, AttemptSeen, AttemptStart, Conclusion, Ladder, NewDelivery, NewDocument, NewException,
-    NewToken, NextState, Receipt, Rung, SealedRequest, Settlement, StartedAttempt, Subject, SubjectFacts,
+    Act, Arrival, ArrivedRecord, AttemptPurpose, AttemptSeen, AttemptStart, Conclusion, Ladder, NewDelivery,
+    NewDocument, NewException, NewToken, NextState, Receipt, Rung, SealedRequest, Settlement, StartedAttempt, Subject,
+    SubjectFacts,
 };
 use crate::store::{SharedStore, Slots};
 

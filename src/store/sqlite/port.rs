@@ -2,8 +2,8 @@
 
 use super::writer::Urgency;
 use super::{
-    SqliteStore, acts, again, append, checkpoint, claim, conclude, delivery, due, effects, file_bytes, lists, orders, reads,
-    tally,
+    SqliteStore, acts, again, append, checkpoint, claim, conclude, delivery, due, effects, file_bytes, lists, orders,
+    reads, tally,
 };
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
