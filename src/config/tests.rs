@@ -264,7 +264,6 @@ line 28: destinations.wms.key_window: is missing for guard = "key"; write how lo
 line 30: destinations.wms.url: carries a user or password; put credentials into auth
 line 34: destinations.shop.profile: profile commerce is not available in this version; use profile = "http"
 line 37: destinations.odd.find: is missing: guards find and unique must be able to look; write find = { method = "GET", url = "https://…?ref={{ order.increment_id }}", reference = "/items/0/reference", id = "/items/0/id" }
-line 37: destinations.odd.guard: guard "find" is not available in this version; use guard = "key" or "none"
 line 39: destinations.odd.url: uses plain http; use https; plain http is for loopback and addresses named in allow_private
 line 41: destinations.odd.retry_schedule[1]: is of type integer; write a string in quotes
 line 45: routes[0].accepts[0]: "orders" is not known here; did you mean "order"?
