@@ -104,7 +104,9 @@ fn replace(tx: &mut Tx<'_>, row: &Row, document: &NewDocument, new: &NewDelivery
     if new.destination != row.destination || new.document != document.id {
         return Err(Fault::not_allowed(format!("{} does not replace {}", new.id, decision.delivery)));
     }
-    key_is_free(tx, new)?;
+    if effects::is_made(tx, row.subject, new)? {
+        return Err(Fault::not_allowed(format!("the key {} is in use: a replacement needs a new one", new.key)));
+    }
     let at = decision.act.at;
     delivery::end(tx, row, "superseded", at)?;
     let document = effects::insert_document(tx, row.envelope, document, at)?;
@@ -112,15 +114,6 @@ fn replace(tx: &mut Tx<'_>, row: &Row, document: &NewDocument, new: &NewDelivery
     effects::insert_delivery(tx, place, new, None, at)?;
     tx.tally.waiting(&new.destination, 1);
     Ok(())
-}
-
-/// KEY-2, told in words.
-pub(super) fn key_is_free(tx: &Tx<'_>, new: &NewDelivery) -> Outcome<()> {
-    let taken = tx.row("SELECT 1 FROM deliveries WHERE key = ?1", [new.key.as_str()], |_| Ok(()))?;
-    match taken {
-        Some(()) => Err(Fault::not_allowed(format!("the key {} is in use: this needs a new one", new.key))),
-        None => Ok(()),
-    }
 }
 
 /// Replaces a mapping table; the version of all mappings rises.

@@ -1,6 +1,5 @@
 //! New keys for the same content: a key that is spent (KEY-3 b), and a deliberate second effect (KEY-3 c).
 
-use super::acts;
 use super::audit;
 use super::delivery::{self, Row};
 use super::effects::{self, Place};
@@ -13,7 +12,7 @@ use crate::store::write::{NewDelivery, Resend};
 /// The successor takes the place in the lane, with the same document. The caller brings the envelope's state up to date.
 pub(super) fn renew(tx: &mut Tx<'_>, row: &Row, new: &NewDelivery, at: Timestamp) -> Outcome<()> {
     let document = same_document(tx, row, new)?;
-    acts::key_is_free(tx, new)?;
+    is_new(tx, row, new)?;
     delivery::end(tx, row, "superseded", at)?;
     let place = Place { envelope: row.envelope, subject: row.subject, document, head: true };
     effects::insert_delivery(tx, place, new, None, at)?;
@@ -31,7 +30,7 @@ pub(super) fn resend(tx: &mut Tx<'_>, resend: &Resend) -> Outcome<()> {
         )));
     }
     let open = tx.row(
-        "SELECT state FROM deliveries INDEXED BY deliveries_by_subject WHERE subject = ?1 AND destination = ?2 \
+        "SELECT state FROM deliveries INDEXED BY deliveries_effect WHERE subject = ?1 AND destination = ?2 \
          AND purpose = ?3 AND revision = ?4 AND state IN ('waiting', 'in_flight', 'parked') LIMIT 1",
         (row.subject, &row.destination, &new.purpose, &new.revision),
         |row| row.get::<_, String>(0),
@@ -43,7 +42,7 @@ pub(super) fn resend(tx: &mut Tx<'_>, resend: &Resend) -> Outcome<()> {
         )));
     }
     let document = same_document(tx, &row, new)?;
-    acts::key_is_free(tx, new)?;
+    is_new(tx, &row, new)?;
     let at = resend.act.at;
     let head = effects::lane_is_free(tx, row.subject, &row.destination)?;
     let place = Place { envelope: row.envelope, subject: row.subject, document, head };
@@ -51,6 +50,14 @@ pub(super) fn resend(tx: &mut Tx<'_>, resend: &Resend) -> Outcome<()> {
     tx.tally.waiting(&new.destination, 1);
     state::settle_state(tx, row.envelope)?;
     audit::record(tx, &resend.act)
+}
+
+/// KEY-2, told in words.
+fn is_new(tx: &Tx<'_>, row: &Row, new: &NewDelivery) -> Outcome<()> {
+    if effects::is_made(tx, row.subject, new)? {
+        return Err(Fault::not_allowed(format!("the key {} is in use: this needs a new one", new.key)));
+    }
+    Ok(())
 }
 
 /// The row of the document that both send.
