@@ -8,8 +8,8 @@ use crate::clock::ManualClock;
 use crate::destinations::double::{Double, Play, Seen};
 use crate::destinations::{self, ExistsRule, FindSettings, Guard};
 use crate::envelope::keys::{IdempotencyKey, KeyParts};
-use crate::store::contract::build::{Maker, act, at, create_key, key};
-use crate::store::write::{Conclusion, Decision, Verdict};
+use crate::store::contract::build::{Maker, act, at, create_key, key, settle, start_of};
+use crate::store::write::{AttemptPurpose, AttemptStart, Conclusion, Decision, Ladder, NextState, Rung, Verdict};
 
 /// A destination that can be asked at `/orders?ref=`, a minute after what it may have taken.
 fn asks(one: &mut destinations::Settings, guard: Guard, first: bool) {
@@ -316,6 +316,36 @@ async fn section_8_a_look_that_is_refused_our_credential_holds_the_destination_a
     assert!(rig.delivery.release("erp"));
     rig.finished(4).await;
     assert_eq!(rig.row(delivery).await.delivery.state, "delivered");
+}
+
+/// What a restored backup marks: attempts of which nothing is known any more may have taken effect.
+#[tokio::test]
+async fn bak_3_what_was_restored_is_looked_for_before_anything_is_sent() {
+    for (guard, expected) in
+        [(Guard::Find, ["GET", "GET", "POST"]), (Guard::Unique, ["GET", "GET", "POST"]), (KEY, ["GET", "GET", "POST"])]
+    {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(ManualClock::new(at(5))));
+        let erp = Double::start().await;
+        let mut one = settings("erp", &erp);
+        asks(&mut one, guard, false);
+        let store = open(&folder, &clock);
+        let (_, delivery) = Maker::default().waiting(&store, "000000042").await;
+        let (_, row) = store.delivery_origin(delivery).await.unwrap().unwrap();
+        let mark = AttemptStart { seal: None, purpose: AttemptPurpose::Find, ..start_of(&row) };
+        let marked = store.start_attempts(vec![mark]).await.unwrap().remove(0);
+        let ladder = Ladder::at(Rung::Restored);
+        settle(&store, marked, NextState::Waiting { due_at: at(5), uncertain: true, counts: false, ladder }).await;
+
+        erp.play([nothing(), nothing()]);
+        let ears = Arc::new(Ears::default());
+        let engine = start(&store, &clock, &ears, vec![one]);
+        ears.until("it was looked for once", |told| told.finished == 1).await;
+        clock.advance(Duration::from_secs(61));
+        engine.wake();
+        ears.until("it is delivered", |told| told.settled == [delivery]).await;
+        assert_eq!(methods(&erp.seen()), expected, "{guard:?}");
+        engine.stop(Duration::from_secs(5)).await;
+    }
 }
 
 /// The rung a delivery stands on survives the process; a look that was under way leaves no doubt of its own.
