@@ -47,6 +47,10 @@ pub(super) fn find(
     settings.purposes = purposes.unwrap_or(settings.purposes);
     (settings.id, settings.digest, settings.total) = (id, digest, total);
     (settings.settle_after, settings.first) = (settle_after, first);
+    if settings.total.is_none() && settings.digest.is_none() {
+        let remedy = "say where its total stands, such as total = \"/items/0/total\", if the answer has one";
+        report.warn(&field.place, "compares nothing: whatever stands under our reference is taken as ours", remedy);
+    }
     let allowed: Vec<_> = allowed.iter().filter_map(|network| network.to_string().parse().ok()).collect();
     if let Err(problems) = Find::new(settings.clone(), &allowed) {
         for problem in problems {

@@ -230,6 +230,7 @@ fn prepare(
         created_at: due.created_at,
         first_attempt_at: due.first_attempt_at.unwrap_or(now),
         sent: due.first_attempt_at.is_some(),
+        generation: due.generation,
         failures: due.failures,
         uncertain: due.uncertain,
         ladder: due.ladder,

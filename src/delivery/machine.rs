@@ -54,6 +54,8 @@ pub struct InFlight {
     pub first_attempt_at: Timestamp,
     /// An earlier attempt was to send it.
     pub sent: bool,
+    /// KEY-3.
+    pub generation: u32,
     /// Attempts before this one that count (RET-2).
     pub failures: u32,
     /// An earlier attempt may have taken effect.

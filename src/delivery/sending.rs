@@ -19,7 +19,7 @@ use super::sweeping::Held;
 use super::trace;
 use super::worker::Engine;
 use crate::clock::Timestamp;
-use crate::destinations::{AttemptOutcome, CredentialUse, Finding, Sought, Wire};
+use crate::destinations::{AttemptOutcome, CredentialUse, Finding, Late, Sought, Wire};
 use crate::envelope::ids::{DeliveryId, DocumentId, ExceptionId};
 use crate::envelope::keys::{IdempotencyKey, KeyParts};
 use crate::store::view::Interrupted;
@@ -72,6 +72,8 @@ struct Report {
     event: DeliveryEvent,
     seen: AttemptSeen,
     elapsed: Duration,
+    /// The answer that was not there in time.
+    late: Option<Late>,
 }
 
 /// Takes a durable attempt to its settlement. Never fails: what cannot be settled stays started and is uncertain at
@@ -101,6 +103,28 @@ pub(super) async fn run(engine: Arc<Engine>, errand: Errand, started: StartedAtt
     if waits || engine.hint.load(Ordering::SeqCst) {
         engine.wake.notify_one();
     }
+    if let Some(late) = report.late {
+        overhear(&engine, &gate, &settling, late).await;
+    }
+}
+
+/// ATT-2, applied wins: an answer that comes after the attempt was settled as uncertain still says that it took effect.
+/// Any other late answer says nothing that is not known.
+async fn overhear(engine: &Engine, gate: &Gate, settling: &Settling<'_>, late: Late) {
+    let begun = Instant::now();
+    let Ok(wire) = caught(late).await else { return };
+    let now = engine.clock.now();
+    let outcome = gate.destination.read(&wire, now);
+    let (AttemptOutcome::Accepted(receipt) | AttemptOutcome::AlreadyApplied(receipt)) = &outcome else { return };
+    let seen = AttemptSeen {
+        outcome: outcome.as_str().to_owned(),
+        status: wire.status(),
+        detail: format!("answered late: {}", outcome.detail()),
+        response: wire.excerpt(),
+        duration_us: None,
+    };
+    settle(engine, settling, &seen, begun.elapsed(), &Next::Delivered(receipt.clone()), now).await;
+    engine.wake.notify_one();
 }
 
 async fn attempt(engine: &Engine, gate: &Gate, errand: &Errand, number: u32, seat: &mut Seat) -> Report {
@@ -129,17 +153,26 @@ async fn attempt(engine: &Engine, gate: &Gate, errand: &Errand, number: u32, sea
     seat.step_down();
     let elapsed = begun.elapsed();
     match exchanged {
-        Ok((outcome, wire, credential)) => answered(engine, gate, outcome, &wire, credential, elapsed),
+        Ok(Exchange { outcome, wire, credential, late }) => {
+            Report { late, ..answered(engine, gate, outcome, &wire, credential, elapsed) }
+        }
         Err(detail) => failed(true, detail, elapsed),
     }
 }
 
-async fn exchange(engine: &Engine, gate: &Gate, errand: &Errand, number: u32) -> (AttemptOutcome, Wire, CredentialUse) {
+struct Exchange {
+    outcome: AttemptOutcome,
+    wire: Wire,
+    credential: CredentialUse,
+    late: Option<Late>,
+}
+
+async fn exchange(engine: &Engine, gate: &Gate, errand: &Errand, number: u32) -> Exchange {
     let (version, extra) = extra(gate, errand, number);
-    let wire = gate.destination.send(&errand.request, extra).await;
+    let (wire, late) = gate.destination.send_and_keep(&errand.request, extra).await;
     let outcome = gate.destination.read(&wire, engine.clock.now());
     let credential = judged(gate, &outcome, version);
-    (outcome, wire, credential)
+    Exchange { outcome, wire, credential, late }
 }
 
 async fn ask(
@@ -201,7 +234,7 @@ fn answered(
         response: wire.excerpt(),
         duration_us: Some(micros(elapsed)),
     };
-    Report { event: DeliveryEvent::Seen { outcome, health: wire.health(), credential }, seen, elapsed }
+    Report { event: DeliveryEvent::Seen { outcome, health: wire.health(), credential }, seen, elapsed, late: None }
 }
 
 fn looked(
@@ -222,7 +255,7 @@ fn looked(
         response: wire.excerpt(),
         duration_us: Some(micros(elapsed)),
     };
-    Report { event: DeliveryEvent::Looked { finding, health: wire.health(), credential }, seen, elapsed }
+    Report { event: DeliveryEvent::Looked { finding, health: wire.health(), credential }, seen, elapsed, late: None }
 }
 
 fn withheld(reason: Withheld) -> Report {
@@ -235,7 +268,7 @@ fn withheld(reason: Withheld) -> Report {
         Withheld::CannotAsk(detail) => &format!("not asked and not sent: {detail}"),
     };
     let seen = AttemptSeen { outcome: "unavailable".to_owned(), detail: detail.to_owned(), ..AttemptSeen::default() };
-    Report { event: DeliveryEvent::Withheld(reason), seen, elapsed: Duration::ZERO }
+    Report { event: DeliveryEvent::Withheld(reason), seen, elapsed: Duration::ZERO, late: None }
 }
 
 fn failed(sent: bool, detail: String, elapsed: Duration) -> Report {
@@ -246,7 +279,7 @@ fn failed(sent: bool, detail: String, elapsed: Duration) -> Report {
         duration_us: sent.then(|| micros(elapsed)),
         ..AttemptSeen::default()
     };
-    Report { event: DeliveryEvent::Failed { sent, detail }, seen, elapsed }
+    Report { event: DeliveryEvent::Failed { sent, detail }, seen, elapsed, late: None }
 }
 
 /// An attempt that the last process, or a lost task of this one, left under way (ATT-1): uncertain, and the machine
@@ -259,6 +292,7 @@ pub(super) async fn settle_interrupted(engine: Arc<Engine>, interrupted: Interru
         created_at: delivery.created_at,
         first_attempt_at: delivery.first_attempt_at.unwrap_or(interrupted.started_at),
         sent: delivery.first_attempt_at.is_some(),
+        generation: delivery.generation,
         failures: delivery.failures,
         uncertain: delivery.uncertain,
         ladder: delivery.ladder,

@@ -203,6 +203,7 @@ impl Delivery {
                 created_at: delivery.created_at,
                 first_attempt_at: started_at,
                 sent: false,
+                generation: delivery.generation,
                 failures: 0,
                 uncertain: false,
                 ladder: Ladder::default(),

@@ -33,6 +33,7 @@ pub use http::read::ExistsRule;
 pub use outcome::{AttemptOutcome, BodyEnd, Health, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
 pub use private::Network;
 use profile::Profile;
+pub use transport::Late;
 use transport::Transport;
 
 /// What protects the destination from a second effect (delivery-semantics section 1).
@@ -234,6 +235,11 @@ impl Destination {
 
     /// Sends sealed bytes with what belongs to this attempt alone: the credential and `extra`.
     pub async fn send(&self, request: &SealedRequest, extra: HeaderMap) -> Wire {
+        self.transport.send(request, extra).await.0
+    }
+
+    /// As [`Destination::send`], with the answer that was not there in time, should it still come.
+    pub async fn send_and_keep(&self, request: &SealedRequest, extra: HeaderMap) -> (Wire, Option<Late>) {
         self.transport.send(request, extra).await
     }
 
@@ -250,7 +256,7 @@ impl Destination {
     /// Asks whether a record is there, with what belongs to this attempt alone.
     pub async fn ask(&self, sought: &Sought, extra: HeaderMap) -> Wire {
         let own = self.find.as_ref().and_then(|(_, transport)| transport.as_ref());
-        own.unwrap_or(&self.transport).send(&sought.request, extra).await
+        own.unwrap_or(&self.transport).send(&sought.request, extra).await.0
     }
 
     /// What the answer, or its absence, means (delivery-semantics section 8, for a write).

@@ -36,6 +36,10 @@ use super::{
 /// UNC-4: that many looks in a row must find nothing.
 const ABSENT_ENOUGH: u32 = 2;
 
+/// Keys that are given up by themselves for one effect. A new key has no stored failure; a destination that says so again
+/// and again is not to be believed.
+const GENERATIONS_MAX: u32 = 5;
+
 /// What the next attempt of a delivery does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -107,11 +111,11 @@ impl Case<'_> {
             }
             Finding::Different { detail, .. } => {
                 effects.push(Effect::Answered);
-                self.parked(Problem::FoundDifferent { detail }, false)
+                self.parked(Problem::FoundDifferent { detail }, self.may_be_ours())
             }
             Finding::Many { detail, .. } => {
                 effects.extend([Effect::Answered, Effect::Alarm { what: detail.clone() }]);
-                self.parked(Problem::FoundMany { detail }, false)
+                self.parked(Problem::FoundMany { detail }, self.may_be_ours())
             }
             Finding::Absent => {
                 effects.push(Effect::Answered);
@@ -120,6 +124,11 @@ impl Case<'_> {
             Finding::Failed(outcome) => self.look_failed(outcome, credential, &mut effects),
         };
         Step { next, effects }
+    }
+
+    /// Whether what was found may be an effect of ours although the last answer denied it: no new key then (KEY-3 a).
+    fn may_be_ours(&self) -> bool {
+        self.delivery.ladder.rung == Rung::StaleKey
     }
 
     /// UNC-6: an ordinary retry of the look.
@@ -182,7 +191,11 @@ impl Case<'_> {
                 let detail = "it was refused as existing already, and two looks found nothing of ours there".to_owned();
                 self.parked(Problem::Rejected(Rejection { mark: Mark::Exists, status: None, detail }), false)
             }
-            Rung::StaleKey => Next::Renewed,
+            Rung::StaleKey if self.delivery.generation < GENERATIONS_MAX => Next::Renewed,
+            Rung::StaleKey => {
+                let detail = "it repeats a stored failure for every new key".to_owned();
+                self.parked(Problem::Rejected(Rejection { mark: Mark::StaleKey, status: None, detail }), false)
+            }
         }
     }
 

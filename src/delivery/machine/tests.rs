@@ -17,6 +17,7 @@ pub(super) fn first() -> InFlight {
         created_at: at(0),
         first_attempt_at: at(0),
         sent: false,
+        generation: 0,
         failures: 0,
         uncertain: false,
         ladder: Ladder::default(),

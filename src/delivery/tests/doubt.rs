@@ -318,6 +318,35 @@ async fn section_8_a_look_that_is_refused_our_credential_holds_the_destination_a
     assert_eq!(rig.row(delivery).await.delivery.state, "delivered");
 }
 
+/// An ERP that is slow, not deaf: its answer comes after the attempt was settled as uncertain, and counts.
+#[tokio::test]
+async fn att_2_an_answer_that_comes_late_still_makes_it_applied() {
+    for guard in [Guard::None, Guard::Find] {
+        let rig = Rig::new(|one| {
+            asks(one, guard, false);
+            one.request_timeout = Duration::from_millis(300);
+        })
+        .await;
+        let (hang, go) = Play::hang();
+        rig.erp().play([hang]);
+        let delivery = rig.order("000000042").await;
+        rig.finished(1).await;
+        let row = rig.row(delivery).await.delivery;
+        let expected = if guard == Guard::None { "parked" } else { "waiting" };
+        assert_eq!((row.state.as_str(), row.uncertain), (expected, true));
+        go.notify_one();
+        rig.ears.until("the late answer is heard", |told| told.settled == [delivery]).await;
+        let row = rig.row(delivery).await;
+        assert_eq!((row.delivery.state.as_str(), row.delivery.uncertain), ("delivered", false));
+        assert!(rig.exceptions().await.is_empty(), "what a person was told is taken back");
+        let outcomes: Vec<_> = row.attempts_made.iter().filter_map(|made| made.outcome.as_deref()).collect();
+        assert_eq!(outcomes, ["uncertain", "accepted"]);
+        rig.pass(1_000);
+        rig.settle_down().await;
+        assert_eq!(rig.erp().seen().len(), 1);
+    }
+}
+
 /// What a restored backup marks: attempts of which nothing is known any more may have taken effect.
 #[tokio::test]
 async fn bak_3_what_was_restored_is_looked_for_before_anything_is_sent() {

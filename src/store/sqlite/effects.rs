@@ -140,7 +140,8 @@ fn meet(
     }
     let document = insert_document(tx, target.seq, document, at)?;
     tx.run(
-        "UPDATE deliveries SET document = ?2, envelope = ?3, state = 'waiting', due_at = ?4 WHERE seq = ?1",
+        "UPDATE deliveries SET document = ?2, envelope = ?3, state = 'waiting', due_at = ?4, look_failures = 0 \
+         WHERE seq = ?1",
         (known.seq, document, target.seq, new.due_at.as_microsecond()),
     )?;
     let words = format!("overtaken by {}", target.id);
