@@ -165,7 +165,8 @@ async fn start(
         let Some((gate, opening)) = openings.iter().find(|(gate, _)| gate.name() == delivery.destination) else {
             continue;
         };
-        let is_retry = delivery.attempts > 0;
+        // RET-4 is about load: what was withheld or sent back free of charge is no repeat of a failure.
+        let is_retry = delivery.failures > 0 || delivery.uncertain;
         if is_retry && matches!(opening, Opening::Free { retries: false, .. }) {
             continue;
         }
