@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::open::{self, DEFAULT_CONFIG};
 use super::{Outcome, Shared, print};
 use crate::config::Config;
+use crate::incidents::{self, IncidentView};
 use crate::observe::disk::DiskSpace;
 use crate::store::SharedStore;
 
@@ -162,10 +163,29 @@ async fn look_at_store(store: &SharedStore, findings: &mut Vec<Finding>) {
         }
         Err(error) => findings.push(Finding::new(Verdict::Problem, "ledger", error.to_string())),
     }
+    match incidents::views(store).await {
+        Ok(views) => findings.extend(views.iter().filter(|view| view.incident.ended_at.is_none()).map(trouble)),
+        Err(error) => findings.push(Finding::new(Verdict::Problem, "incidents", error.to_string())),
+    }
     if store.tokens().await.is_ok_and(|tokens| tokens.iter().all(|token| token.revoked_at.is_some())) {
         let detail = "there is none; `crossdock token create --name NAME --role admin` makes the first";
         findings.push(Finding::new(Verdict::Warning, "tokens", detail));
     }
+}
+
+/// A destination in trouble loses nothing: a warning, not a problem of this installation.
+fn trouble(view: &IncidentView) -> Finding {
+    let incident = &view.incident;
+    let safe = view.safe.map_or(0, |safe| safe.total);
+    let drained = incident.drained_at.map_or_else(String::new, |at| format!(", drained about {at}"));
+    let detail = format!(
+        "{} is {} since {}: {}; {safe} deliveries are safe here{drained}",
+        incident.destination,
+        incident.kind.as_str(),
+        incident.opened_at,
+        incident.why
+    );
+    Finding::new(Verdict::Warning, "incident", detail)
 }
 
 async fn probe(url: &str) -> anyhow::Result<Outcome> {

@@ -46,6 +46,9 @@ pub struct DestinationStatus {
     pub limit: u32,
     /// Deliveries that left for good in the last minute: applied, or parked.
     pub settled_last_minute: u32,
+    /// What the last failure was that says something about the destination, not about a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
 }
 
 /// Whether a destination takes deliveries.
@@ -133,6 +136,7 @@ struct Standing {
     /// It was shut, and the backlog of that time has not been worked off.
     draining: bool,
     settled: Recent<60>,
+    last_failure: Option<String>,
 }
 
 /// What a look at a destination says.
@@ -155,6 +159,7 @@ impl Standing {
             was_out: false,
             draining: false,
             settled: Recent::default(),
+            last_failure: None,
         }
     }
 
@@ -313,7 +318,7 @@ impl Gate {
     }
 
     /// What follows from an attempt that was on the wire for `took`. Alarms are left to the caller.
-    pub(super) fn apply(&self, effects: &[Effect], probe: bool, took: Duration) {
+    pub(super) fn apply(&self, effects: &[Effect], probe: bool, took: Duration, detail: &str) {
         let now = self.uptime();
         let throttled = effects.iter().any(|effect| matches!(effect, Effect::Pause { .. }));
         for effect in effects {
@@ -321,6 +326,9 @@ impl Gate {
                 Effect::Health(health) => {
                     let mut standing = self.lock();
                     standing.breaker.record(now, *health, probe);
+                    if matches!(health, Health::Failed | Health::ConnectFailed) {
+                        standing.last_failure = Some(detail.to_owned());
+                    }
                     let health = if throttled { Health::Failed } else { *health };
                     standing.hear(now, health, took);
                 }
@@ -367,6 +375,7 @@ impl Gate {
             concurrency: self.destination.concurrency(),
             limit: standing.adaptive.limit(),
             settled_last_minute: standing.settled.sums(now).0,
+            last_failure: standing.last_failure.clone(),
         }
     }
 
@@ -481,7 +490,7 @@ mod tests {
 
     fn broken() -> Arc<Gate> {
         let gate = gate(8);
-        (0..5).for_each(|_| gate.apply(&[Effect::Health(Health::ConnectFailed)], false, QUICK));
+        (0..5).for_each(|_| gate.apply(&[Effect::Health(Health::ConnectFailed)], false, QUICK, ""));
         gate
     }
 
@@ -498,7 +507,7 @@ mod tests {
         assert_eq!(gate.opening(), Opening::Shut { until: None });
         assert_eq!(gate.status().state.as_str(), "half_open");
         let probe = seat.take_probe();
-        gate.apply(&[Effect::Health(Health::Answered)], probe, QUICK);
+        gate.apply(&[Effect::Health(Health::Answered)], probe, QUICK, "");
         assert_eq!(gate.opening(), Opening::Free { places: 0, retries: true }, "PRS-1: one at a time at first");
         drop(seat);
         assert_eq!(gate.opening(), Opening::Free { places: 1, retries: true });
@@ -537,11 +546,11 @@ mod tests {
         assert_eq!(gate.opening(), Opening::Probe);
         let mut seat = gate.take(true).unwrap();
         let probe = seat.take_probe();
-        gate.apply(&[Effect::Health(Health::Answered)], probe, QUICK);
+        gate.apply(&[Effect::Health(Health::Answered)], probe, QUICK, "");
         drop(seat);
         (0..100).for_each(|_| {
             assert!(gate.is_open());
-            gate.apply(&[Effect::Health(Health::Answered)], false, QUICK);
+            gate.apply(&[Effect::Health(Health::Answered)], false, QUICK, "");
         });
         assert_eq!(gate.status().limit, 8, "it bears all of it");
         assert!(gate.reserve().is_none(), "older ones wait");
@@ -555,7 +564,7 @@ mod tests {
     async fn prs_1_a_throttled_destination_gets_fewer_at_once_when_its_pause_is_over() {
         let gate = gate(8);
         let floor = Some(Duration::from_secs(3));
-        gate.apply(&[Effect::Health(Health::Answered), Effect::Pause { floor }], false, QUICK);
+        gate.apply(&[Effect::Health(Health::Answered), Effect::Pause { floor }], false, QUICK, "");
         assert!(!gate.is_open());
         advance(Duration::from_secs(3)).await;
         assert_eq!(gate.opening(), Opening::Free { places: 4, retries: true });

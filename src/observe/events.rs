@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::metrics::{Metrics, OfAction, OfAttempt, OfCode, OfDestination, OfDestinationState, OfOrigin, OfRefusal};
+use super::metrics::{
+    Metrics, OfAction, OfAttempt, OfCode, OfDestination, OfDestinationState, OfIncident, OfOrigin, OfRefusal,
+};
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::store::write::NewException;
 
@@ -159,6 +161,26 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// A destination is in trouble; told once, until it is over.
+    IncidentOpened {
+        /// Destination.
+        destination: &'a str,
+        /// `backlog`, `paused`, `broken`, `held`.
+        kind: &'a str,
+        /// In words.
+        why: &'a str,
+        /// Deliveries that wait.
+        waiting: u64,
+    },
+    /// A destination takes deliveries again and its backlog has gone.
+    IncidentEnded {
+        /// Destination.
+        destination: &'a str,
+        /// The worst of it.
+        kind: &'a str,
+        /// From the beginning until the backlog had gone.
+        lasted: Duration,
+    },
     /// Mapping tables were read anew.
     MappingsReloaded {
         /// Their version.
@@ -256,6 +278,11 @@ impl Observer {
                 let label = OfDestinationState { destination: (*destination).to_owned(), state: (*state).to_owned() };
                 count(&counters.destination_changes, &label);
             }
+            Event::IncidentOpened { destination, kind, .. } => {
+                let label = OfIncident { destination: (*destination).to_owned(), kind: (*kind).to_owned() };
+                count(&counters.incidents, &label);
+            }
+            Event::IncidentEnded { .. } => {}
             Event::MappingsReloaded { .. } => {
                 counters.mappings_reloads.inc();
             }
@@ -330,6 +357,19 @@ fn log(event: &Event<'_>) {
             "held" => tracing::error!(destination.name = destination, state, reason, "a destination is held"),
             _ => tracing::warn!(destination.name = destination, state, reason, "a destination changed"),
         },
+        Event::IncidentOpened { destination, kind, why, waiting } => tracing::error!(
+            destination.name = destination,
+            kind,
+            why,
+            waiting,
+            "a destination is in trouble; what is meant for it is safe and waits"
+        ),
+        Event::IncidentEnded { destination, kind, lasted } => tracing::info!(
+            destination.name = destination,
+            kind,
+            lasted_s = lasted.as_secs(),
+            "a destination is well again and its backlog has gone"
+        ),
         Event::MappingsReloaded { version } => tracing::info!(version, "the mapping tables were read anew"),
         Event::OperatorActed { actor, action, target } => {
             tracing::info!(actor, action, target, "an operator acted");
@@ -353,7 +393,7 @@ fn log_attempt(destination: &str, delivery: DeliveryId, number: u32, outcome: &s
 
 #[cfg(test)]
 mod tests {
-    use super::super::metrics::{DestinationGauge, Scrape};
+    use super::super::metrics::{DestinationGauge, IncidentGauge, Scrape};
     use super::*;
     use crate::clock::{SeededEntropy, from_micros};
     use crate::store::view::{Ledger, StoreFigures};
@@ -406,6 +446,12 @@ mod tests {
             ..StoreFigures::default()
         };
         let scrape = Scrape {
+            incidents: vec![IncidentGauge {
+                destination: "erp".into(),
+                kind: "held",
+                lasted: Duration::from_secs(90),
+                safe: 7,
+            }],
             ready: true,
             store: Some((figures, ledger, from_micros(61_000_000))),
             destinations: vec![DestinationGauge { name: "erp".to_owned(), state: "held".to_owned(), in_flight: 3 }],

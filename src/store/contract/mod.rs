@@ -10,6 +10,7 @@ pub mod people;
 pub mod processing;
 pub mod random;
 pub mod reading;
+pub mod running;
 
 /// Makes one test a promise; `$store` is an async function that gives a fresh store and whatever must outlive it.
 macro_rules! contract {
@@ -50,6 +51,11 @@ macro_rules! contract {
             a_start_with_an_outdated_document_is_left_out,
             due_heads_come_oldest_first_within_their_slots,
             settling_moves_the_envelope_through_the_ledger,
+        });
+        $crate::store::contract::contract!($store, running {
+            an_incident_is_written_as_it_goes_and_the_last_fifty_are_kept,
+            a_destination_stands_with_what_waits_and_what_is_under_way,
+            run_5_due_times_move_with_the_clock,
         });
         $crate::store::contract::contract!($store, people {
             replay_closes_what_was_open_and_writes_what_is_new,

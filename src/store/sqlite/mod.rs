@@ -28,6 +28,7 @@ mod port;
 mod readers;
 mod reads;
 mod rows;
+mod running;
 mod state;
 mod subjects;
 mod tally;
