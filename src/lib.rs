@@ -34,6 +34,7 @@ pub mod api;
 pub mod config;
 pub mod server;
 pub mod shutdown;
+pub mod watch;
 pub mod app;
 pub mod demo;
 pub mod cli;

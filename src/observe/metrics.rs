@@ -101,7 +101,7 @@ pub struct Metrics {
     gauges: Gauges,
 }
 
-/// What only rises; fed by events.
+/// What events feed: what only rises, and the few states that nobody else knows.
 pub(super) struct Counters {
     pub requests_received: Counts<OfOrigin>,
     pub requests_stored: Counts<OfOrigin>,
@@ -120,6 +120,9 @@ pub(super) struct Counters {
     pub exceptions_opened: Counts<OfCode>,
     pub destination_changes: Counts<OfDestinationState>,
     pub incidents: Counts<OfIncident>,
+    pub exception_storms: Counts<OfCode>,
+    pub commits_too_slow: Gauge<i64, AtomicI64>,
+    pub disk_level: Gauge<i64, AtomicI64>,
     pub mappings_reloads: Counter,
     pub operator_acts: Counts<OfAction>,
     pub clock_jumps: Counter,
@@ -255,6 +258,9 @@ impl Counters {
             exceptions_opened: Family::default(),
             destination_changes: Family::default(),
             incidents: Family::default(),
+            exception_storms: Family::default(),
+            commits_too_slow: Gauge::default(),
+            disk_level: Gauge::default(),
             mappings_reloads: Counter::default(),
             operator_acts: Family::default(),
             clock_jumps: Counter::default(),
@@ -290,6 +296,12 @@ impl Counters {
         registry.register("exceptions_opened", "Exceptions opened by code", self.exceptions_opened.clone());
         let help = "Changes of a destination's state";
         registry.register("destination_state_changes", help, self.destination_changes.clone());
+        let help = "Many exceptions of one cause within ten minutes";
+        registry.register("exception_storms", help, self.exception_storms.clone());
+        let help = "1 while intake is refused because commits take too long";
+        registry.register("intake_refused_for_commits", help, self.commits_too_slow.clone());
+        let help = "0 plenty, 1 low, 2 scarce (stock is refused), 3 full (nothing is taken in)";
+        registry.register("store_disk_level", help, self.disk_level.clone());
         registry.register("incidents", "Troubles of destinations, by their kind at first", self.incidents.clone());
         registry.register("mappings_reloads", "Mapping tables read anew", self.mappings_reloads.clone());
         registry.register("operator_acts", "What operators did", self.operator_acts.clone());

@@ -366,7 +366,13 @@ mod tests {
     fn outcome(when: &str, mapped: &str, unmapped_payment: OnUnmapped) -> Outcome {
         let origin = OriginRules { system: "acme".into(), default_store_id: None, read_back: ReadBack::WhenNeeded };
         let when = Some(Condition::compile(when).unwrap());
-        let route = Route { name: "cards".into(), accepts: vec![DocumentKind::Order], to: vec!["erp".into()], when };
+        let route = Route {
+            name: "cards".into(),
+            accepts: vec![DocumentKind::Order],
+            to: vec!["erp".into()],
+            when,
+            pause_on_storm: false,
+        };
         let row = MappingRow { key: mapped.into(), value: "CARD".into(), destination: None };
         let rules = Rules {
             config_version: "c1".into(),

@@ -55,6 +55,7 @@ drain_intake = "0s"
 
 [store]
 url = "sqlite:crossdock.db"
+ballast = "1MiB"
 
 [commerce.acme]
 edition = "paas"
