@@ -77,7 +77,9 @@ mod tests {
         let taken: Vec<_> = (0..2).map(|_| places.semaphore().try_acquire_owned().unwrap()).collect();
         places.resize(1);
         places.resize(2);
-        taken.into_iter().for_each(|place| places.give_back(place));
+        for place in taken {
+            places.give_back(place);
+        }
         assert_eq!(places.free(), 2);
     }
 }

@@ -58,12 +58,11 @@ async fn view(store: &SharedStore, incident: Incident) -> Result<IncidentView, S
         (Some(_), None) => "draining",
         (None, None) => "down",
     };
-    let safe = match incident.ended_at {
-        Some(_) => None,
-        None => {
-            let standing = store.standing(incident.destination.clone()).await?;
-            Some(Safe { total: standing.waiting + standing.in_flight, standing })
-        }
+    let safe = if incident.ended_at.is_some() {
+        None
+    } else {
+        let standing = store.standing(incident.destination.clone()).await?;
+        Some(Safe { total: standing.waiting + standing.in_flight, standing })
     };
     Ok(IncidentView { incident, state, safe })
 }

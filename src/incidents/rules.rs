@@ -21,6 +21,7 @@ const PAUSE_MIN: Duration = Duration::from_secs(30);
 const WINDOW: Duration = Duration::from_mins(1);
 /// Less than this is no measurement.
 const WINDOW_MIN: Duration = Duration::from_secs(2);
+const WINDOW_MIN_MS: u64 = 2_000;
 /// A backlog below this is gone before anybody has read of it.
 const BACKLOG_MIN: u64 = 100;
 
@@ -139,7 +140,8 @@ impl Tracker {
             return None;
         }
         let (&(from, before), &(to, now)) = (self.waited.front()?, self.waited.back()?);
-        let passed = u64::try_from((to - from).as_millis()).ok().filter(|passed| *passed >= 2_000)?;
+        let passed =
+            u64::try_from(to.saturating_sub(from).as_millis()).ok().filter(|passed| *passed >= WINDOW_MIN_MS)?;
         let gone = before.checked_sub(now).filter(|gone| *gone > 0)?;
         Some(Drain {
             per_minute: gone.saturating_mul(60_000) / passed,
@@ -158,7 +160,7 @@ impl Tracker {
             };
         };
         let since = *self.paused_since.get_or_insert(now);
-        (seen.pause_left + (now - since) >= PAUSE_MIN).then_some(Trouble::Paused)
+        (seen.pause_left + now.saturating_sub(since) >= PAUSE_MIN).then_some(Trouble::Paused)
     }
 
     fn measure(&mut self, now: Uptime, seen: &Seen<'_>) {
@@ -166,10 +168,10 @@ impl Tracker {
             self.waited.clear();
             return;
         }
-        while self.waited.front().is_some_and(|(at, _)| now - *at > WINDOW) {
+        while self.waited.front().is_some_and(|(at, _)| now.saturating_sub(*at) > WINDOW) {
             self.waited.pop_front();
         }
-        if self.waited.back().is_none_or(|(at, _)| now - *at >= WINDOW_MIN / 2) {
+        if self.waited.back().is_none_or(|(at, _)| now.saturating_sub(*at) >= WINDOW_MIN / 2) {
             self.waited.push_back((now, seen.waiting));
         }
     }
@@ -177,7 +179,7 @@ impl Tracker {
     /// For a whole minute more came than went.
     fn is_rising(&self) -> bool {
         let (Some(&(from, before)), Some(&(to, now))) = (self.waited.front(), self.waited.back()) else { return false };
-        to - from + WINDOW_MIN * 3 >= WINDOW && now >= BACKLOG_MIN && now > before + before / 10
+        to.saturating_sub(from) + WINDOW_MIN * 3 >= WINDOW && now >= BACKLOG_MIN && now > before + before / 10
     }
 }
 

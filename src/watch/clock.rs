@@ -11,8 +11,9 @@ use crate::clock::{SharedClock, Timestamp};
 use crate::observe::{Event, Observer};
 use crate::store::SharedStore;
 
-/// How often the wall clock is compared with the steady one, and how far they may part meanwhile.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the wall clock is compared with the steady one, and how far they may part meanwhile. A clock that stands
+/// still drifts, it does not jump.
+const LOOK: Duration = Duration::from_millis(500);
 const JUMP_MIN: Duration = Duration::from_secs(1);
 
 /// A jump of the wall clock.

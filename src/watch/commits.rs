@@ -94,9 +94,10 @@ pub(super) async fn run(
         load.refuse_for_commits(refuse);
         if refuse != refusing {
             observer.note(&Event::CommitsTooSlow { refusing: refuse });
-            match refuse {
-                true => health.hold("slow_commits", "commits take more than a second: the disk is too slow"),
-                false => health.clear("slow_commits"),
+            if refuse {
+                health.hold("slow_commits", "commits take more than a second: the disk is too slow");
+            } else {
+                health.clear("slow_commits");
             }
         }
         refusing = refuse;

@@ -70,4 +70,16 @@ mod tests {
             assert!(String::from_utf8_lossy(&body).contains(said), "{path}");
         }
     }
+
+    #[tokio::test]
+    async fn run_1_new_connections_reach_the_service_once_it_is_ready() {
+        let settings = crate::server::Settings::default();
+        let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = crate::server::Server::start(anywhere, router(Arc::new(Health::new())), settings).await.unwrap();
+        let url = format!("http://{}/health/ready", server.address());
+        let client = reqwest::Client::new();
+        assert_eq!(client.get(&url).send().await.unwrap().status().as_u16(), 503);
+        server.serve(Router::new().route("/health/ready", get(|| async { "ready" })));
+        assert_eq!(client.get(&url).send().await.unwrap().status().as_u16(), 200, "the same client, at once");
+    }
 }

@@ -52,7 +52,7 @@ impl Storms {
             }
         }
         let cause = self.causes.entry((opened.destination.clone(), opened.fingerprint.clone())).or_default();
-        while cause.seen.front().is_some_and(|at| now - *at >= WINDOW) {
+        while cause.seen.front().is_some_and(|at| now.saturating_sub(*at) >= WINDOW) {
             cause.seen.pop_front();
         }
         if cause.seen.is_empty() {

@@ -29,6 +29,7 @@ mod readers;
 mod reads;
 mod rows;
 mod running;
+mod startcheck;
 mod state;
 mod subjects;
 mod tally;
