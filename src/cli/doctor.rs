@@ -10,8 +10,11 @@ use super::open::{self, DEFAULT_CONFIG};
 use super::{Outcome, Shared, print};
 use crate::config::Config;
 use crate::incidents::{self, IncidentView};
+use crate::intake::load::DiskLevel;
 use crate::observe::disk::DiskSpace;
 use crate::store::SharedStore;
+use crate::watch::ballast_path;
+use crate::watch::disk::level;
 
 /// A probe that takes longer has failed; container health checks wait three seconds.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -133,12 +136,14 @@ fn disk(path: &std::path::Path) -> Finding {
         return Finding::new(Verdict::Warning, "disk", "the free space could not be read");
     };
     let (free, share) = (space.free_bytes >> 20, space.free_per_mille());
-    let detail = format!("{free} MiB free ({}.{} %)", share / 10, share % 10);
-    if share < 50 || free < 512 {
-        return Finding::new(Verdict::Problem, "disk", format!("{detail}: nothing is taken in; make room"));
-    }
-    let verdict = if share < 150 { Verdict::Warning } else { Verdict::Ok };
-    Finding::new(verdict, "disk", detail)
+    let (verdict, means) = match level(space) {
+        DiskLevel::Full => (Verdict::Problem, ": nothing is taken in; make room"),
+        DiskLevel::Scarce => (Verdict::Warning, ": stock is refused; make room"),
+        DiskLevel::Low => (Verdict::Warning, ": it is filling"),
+        DiskLevel::Plenty => (Verdict::Ok, ""),
+    };
+    let ballast = if ballast_path(path).exists() { ", ballast in place" } else { "" };
+    Finding::new(verdict, "disk", format!("{free} MiB free ({}.{} %){ballast}{means}", share / 10, share % 10))
 }
 
 async fn look_at_store(store: &SharedStore, findings: &mut Vec<Finding>) {

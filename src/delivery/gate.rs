@@ -256,7 +256,12 @@ impl Gate {
     pub(super) fn opening(&self) -> Opening {
         let now = self.uptime();
         let mut standing = self.lock();
-        match standing.look(now) {
+        let look = standing.look(now);
+        if !matches!(look, Look::Asked(Admission::Free)) {
+            // Until the dispatcher has looked at what waits, it is taken for a backlog.
+            self.backlog.store(true, Ordering::Relaxed);
+        }
+        match look {
             Look::Held | Look::Asked(Admission::Probing) => Opening::Shut { until: None },
             Look::Paused(until) | Look::Asked(Admission::Shut { until }) => Opening::Shut { until: Some(until) },
             Look::Asked(Admission::Probe) => Opening::Probe,
@@ -541,7 +546,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn prs_1_after_an_outage_the_express_lane_waits_until_the_backlog_has_gone() {
         let gate = broken();
-        gate.backlog.store(true, Ordering::Relaxed);
+        assert!(matches!(gate.opening(), Opening::Shut { .. }));
         advance(Duration::from_secs(5)).await;
         assert_eq!(gate.opening(), Opening::Probe);
         let mut seat = gate.take(true).unwrap();

@@ -7,7 +7,7 @@
 //! | down     | shut in a worse way                               | down, worse |
 //! | down     | open                                              | draining  |
 //! | draining | shut                                              | down      |
-//! | draining | nothing is overdue                                | ended     |
+//! | draining | nothing is overdue, and it took something or nothing is left | ended |
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -36,6 +36,9 @@ pub struct Seen<'a> {
     pub waiting: u64,
     /// One of them has been due for a while.
     pub overdue: bool,
+    /// It took something lately, or there is nothing for it to take. A process that has just begun knows of no trouble,
+    /// and that proves nothing.
+    pub proven: bool,
 }
 
 /// What a look changed.
@@ -127,7 +130,7 @@ impl Tracker {
             }
             (Course::Draining, None) => {}
         }
-        if self.course == Course::Draining && *seen.state == DestinationState::Open && !seen.overdue {
+        if self.course == Course::Draining && *seen.state == DestinationState::Open && !seen.overdue && seen.proven {
             self.course = Course::Well;
             changes.push(Change::Ended);
         }
@@ -193,7 +196,7 @@ mod tests {
     }
 
     fn look(tracker: &mut Tracker, now: u64, state: &DestinationState, pause_left: u64, waiting: u64) -> Vec<Change> {
-        let seen = Seen { state, pause_left: at(pause_left), waiting, overdue: waiting > 0 };
+        let seen = Seen { state, pause_left: at(pause_left), waiting, overdue: waiting > 0, proven: true };
         tracker.look(at(now), &seen)
     }
 
@@ -270,6 +273,9 @@ mod tests {
         let mut tracker = Tracker::in_trouble(Trouble::Broken);
         assert_eq!(look(&mut tracker, 0, &broken(), 0, 7), []);
         assert_eq!(look(&mut tracker, 1, &OPEN, 0, 7), [Change::Reopened]);
-        assert_eq!(look(&mut tracker, 2, &OPEN, 0, 0), [Change::Ended]);
+        let silent = Seen { state: &OPEN, pause_left: at(0), waiting: 1, overdue: false, proven: false };
+        assert_eq!(tracker.look(at(2), &silent), [], "nobody knows yet");
+        assert_eq!(look(&mut tracker, 3, &held(), 0, 1), [Change::Shut(Trouble::Held)], "the same one");
+        assert_eq!(look(&mut tracker, 4, &OPEN, 0, 0), [Change::Reopened, Change::Ended]);
     }
 }

@@ -117,6 +117,7 @@ impl Watcher {
             state: &status.state,
             pause_left: pause_left(&status.state, now),
             waiting: standing.waiting,
+            proven: status.settled_last_minute > 0 || standing.waiting + standing.in_flight == 0,
             overdue: standing.oldest_due_at.is_some_and(|due_at| later(due_at, OVERDUE) <= now),
         };
         let changes = watched.tracker.look(self.born.elapsed(), &seen);

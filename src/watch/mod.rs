@@ -64,6 +64,10 @@ pub struct Supervisor {
 /// Starts every task that runs for the life of the service.
 pub fn start(watched: Watched, wake: Wake, supervisor: &Supervisor) -> Vec<JoinHandle<()>> {
     let Watched { clock, store, processor, delivery, load, observer, health, .. } = watched;
+    // Before the first request, not a moment after it.
+    if let Some(space) = (watched.disk)() {
+        load.set_disk(disk::level(space));
+    }
     let stopped = || supervisor.stopped.clone();
     let spawn = |name, task: JoinHandle<()>| supervised(name, task, supervisor, &health);
     vec![

@@ -77,10 +77,10 @@ mod tests {
 
     use super::*;
     use crate::clock::{ManualClock, SharedClock};
+    use crate::store::SharedStore;
     use crate::store::contract::build::{Maker, at};
     use crate::store::sqlite::open::quick_check;
     use crate::store::sqlite::{Options, SqliteStore};
-    use crate::store::{SharedStore, Store as _};
 
     async fn file(folder: &Path) -> PathBuf {
         let path = folder.join("crossdock.db");
@@ -95,11 +95,11 @@ mod tests {
     fn damage(path: &Path, table: &str) {
         let conn = Connection::open(path).unwrap();
         let query = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
-        let page: u64 = conn.query_row(query, [table], |row| row.get(0)).unwrap();
-        let bytes: u64 = conn.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
+        let page: i64 = conn.query_row(query, [table], |row| row.get(0)).unwrap();
+        let bytes: i64 = conn.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
         drop(conn);
         let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-        file.seek(SeekFrom::Start((page - 1) * bytes)).unwrap();
+        file.seek(SeekFrom::Start(u64::try_from((page - 1) * bytes).unwrap())).unwrap();
         file.write_all(&[0xff; 64]).unwrap();
     }
 
