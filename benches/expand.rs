@@ -22,7 +22,13 @@ mod support;
 
 fn rules() -> Rules {
     let origin = OriginRules { system: "acme".into(), default_store_id: None, read_back: ReadBack::WhenNeeded };
-    let route = Route { name: "orders".into(), accepts: vec![DocumentKind::Order], to: vec!["erp".into()], when: None };
+    let route = Route {
+        name: "orders".into(),
+        accepts: vec![DocumentKind::Order],
+        to: vec!["erp".into()],
+        when: None,
+        pause_on_storm: false,
+    };
     Rules {
         config_version: "c1".into(),
         origins: BTreeMap::from([("flows".into(), origin)]),

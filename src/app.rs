@@ -1,47 +1,48 @@
 //! Composition root: builds store, rooms and servers from a configuration, and closes them in order.
 //!
 //! The only file that knows every room. `serve` is [`run`]; the tour and the tests call [`start`] and stop it
-//! themselves. Opening: store → mappings → what an earlier run left open is settled → listening → ready. Closing is the
-//! other way round (RUN-2).
+//! themselves. Opening: listening (not ready) → store → mappings → what an earlier run left open is settled → ready.
+//! Closing is the other way round (RUN-2).
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use axum::Router;
-use tokio::sync::{mpsc, watch};
+use axum::middleware::from_fn_with_state;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use crate::access::Tokens;
 use crate::api::idempotency::KeptAnswers;
 use crate::api::rooms::Rooms;
 use crate::api::{self, Api};
-use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy, Timestamp};
-use crate::config::{self, Config, ConfigVersion, DestinationSettings, Loaded, OriginSettings, StoreUrl};
+use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy};
+use crate::config::{Config, ConfigVersion, Loaded, StoreUrl};
 use crate::delivery::{self, Delivery};
-use crate::destinations::{self, Destination};
-use crate::exceptions::replay::{Desk, Render};
-use crate::intake::answer::Dialect;
-use crate::intake::pressure::{Pace, Room};
-use crate::intake::signature::Verifier;
-use crate::intake::{self, Intake, Origin};
-use crate::observe::{Event, Health, Metrics, Observer};
-use crate::processor::rules::{OriginRules, ReadBack, Rules};
+use crate::exceptions::replay::Desk;
+use crate::incidents;
+use crate::intake::{self, Intake};
+use crate::observe::disk::DiskSpace;
+use crate::observe::{Health, Metrics, Observer};
 use crate::processor::{Processor, Wake};
+use crate::routing::Route;
 use crate::server::{self, Server};
 use crate::shutdown::{self, Timing};
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{SharedStore, Store as _};
+use crate::watch::shedding::Shedding;
+use crate::watch::storms::Pausing;
+use crate::watch::{self, disk as watch_disk};
 
-/// How often the service looks whether a verb beside it changed the mappings.
-const MAPPINGS_POLL: Duration = Duration::from_secs(1);
-/// How often the wall clock is compared with the steady one, and how far they may part meanwhile (RUN-5).
-const CLOCK_LOOK: Duration = Duration::from_secs(1);
-const CLOCK_JUMP_MIN: Duration = Duration::from_secs(1);
+mod build;
+
+use build::{destinations_of, intake_of};
+pub use build::{renderer, rules};
+
 /// POI-1: how long the express lane stays closed after an unclean end.
 const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_mins(1);
 
@@ -75,7 +76,7 @@ pub struct Running {
     intake: Arc<Intake>,
     health: Arc<Health>,
     servers: Vec<Server>,
-    stopping: watch::Sender<bool>,
+    stopping: tokio::sync::watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     fatal: mpsc::UnboundedReceiver<String>,
 }
@@ -104,9 +105,19 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     }
     shutdown::exit_on_second_request();
     tracing::info!("asked to stop: no longer ready");
-    running.stop(timing).await;
+    if tokio::time::timeout(timing.whole(), running.stop(timing)).await.is_err() {
+        // Safe like a second signal: nothing that was acknowledged lives only in memory (P1, ATT-1).
+        tracing::warn!("stopping took too long; the next start settles what is left");
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What of the machine tests replace.
+#[derive(Clone, Default)]
+pub struct Machine {
+    /// Asks the store's disk for its room; the machine itself where there is none.
+    pub disk: Option<watch_disk::Probe>,
 }
 
 /// Opens everything; returns when the service is ready.
@@ -114,12 +125,69 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
 /// # Errors
 /// When the store, a destination or an address cannot be used.
 pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
+    start_on(loaded, doors, Machine::default()).await
+}
+
+/// As [`start`], on a machine that tests bend.
+///
+/// # Errors
+/// When the store, a destination or an address cannot be used.
+pub async fn start_on(loaded: Loaded, doors: Doors, machine: Machine) -> anyhow::Result<Running> {
+    let opened: Arc<OnceLock<SharedStore>> = Arc::default();
+    let probed = opened.clone();
+    let store_health = move || probed.get().map_or(Ok(()), |store| store.health());
+    let health = Arc::new(Health::new().with_probe("store", store_health));
+    // Before anything is looked at: who asks meanwhile hears that we live and why we are not ready (RUN-1).
+    let servers = listen(&loaded.config, &watch::starting::router(health.clone())).await?;
+    match open_all(loaded, doors, machine, &health, &opened, &servers).await {
+        Ok(opened) => Ok(opened.running(servers, health)),
+        Err(error) => {
+            for server in servers {
+                server.stop(Duration::ZERO).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Everything but the servers.
+struct Opened {
+    store: SharedStore,
+    delivery: Arc<Delivery>,
+    processor: Arc<Processor>,
+    intake: Arc<Intake>,
+    stopping: tokio::sync::watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    fatal: mpsc::UnboundedReceiver<String>,
+}
+
+impl Opened {
+    fn running(self, servers: Vec<Server>, health: Arc<Health>) -> Running {
+        let Opened { store, delivery, processor, intake, stopping, tasks, fatal } = self;
+        let address = servers[0].address();
+        let admin_address = servers.last().expect("there is at least one server").address();
+        Running { address, admin_address, store, delivery, processor, intake, health, servers, stopping, tasks, fatal }
+    }
+}
+
+async fn open_all(
+    loaded: Loaded,
+    doors: Doors,
+    machine: Machine,
+    health: &Arc<Health>,
+    opened: &OnceLock<SharedStore>,
+    servers: &[Server],
+) -> anyhow::Result<Opened> {
     let Loaded { config, version, .. } = loaded;
     let (fatal_sender, fatal) = mpsc::unbounded_channel();
-    let (store, unclean) = open_store(&config, &doors, fatal_sender.clone(), true)?;
-    let probed = store.clone();
-    let health = Arc::new(Health::new().with_probe("store", move || probed.health()));
-    let observer = Arc::new(Observer::new(Metrics::new()));
+    let (config, fatal_of_store, doors_of_store) = (Arc::new(config), fatal_sender.clone(), doors.clone());
+    let opening = config.clone();
+    // Checks may take their time, and the servers answer meanwhile.
+    let open = move || open_store(&opening, &doors_of_store, fatal_of_store, true);
+    let (store, unclean) = tokio::task::spawn_blocking(open).await??;
+    let _ = opened.set(store.clone());
+    let (heard_sender, heard) = mpsc::channel(watch::storms::HEARD_MAX);
+    let observer = Arc::new(Observer::new(Metrics::new()).heard_by(heard_sender));
 
     let rules = rules(&config, &version);
     let processor = Processor::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), rules);
@@ -147,6 +215,7 @@ pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
         .map(|(name, settings)| (name.clone(), settings.profile.as_str().to_owned()))
         .collect();
     let rooms = Arc::new(Rooms { desk, delivery: delivery.clone(), observer: observer.clone(), profiles });
+    let path = store_path(&config);
     let api = Api::new(api::Parts {
         store: store.clone(),
         clock: doors.clock.clone(),
@@ -156,35 +225,60 @@ pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
         observer: observer.clone(),
         health: health.clone(),
         config_version: version.as_str().to_owned(),
-        store_path: match &config.store.url {
-            StoreUrl::Sqlite(path) => Some(path.clone()),
-            StoreUrl::Postgres(_) => None,
-        },
+        store_path: path.clone(),
         kept: KeptAnswers::default(),
     });
-    let servers = listen(&config, intake::router(intake.clone()), &api).await?;
-    let (stopping, stopped) = watch::channel(false);
-    let tasks = vec![
-        supervised("processor", processor.clone().run(wake, stopped.clone()), stopped.clone(), &health, &fatal_sender),
-        supervised(
-            "mappings",
-            watch_mappings(processor.clone(), observer.clone(), stopped.clone()),
-            stopped.clone(),
-            &health,
-            &fatal_sender,
-        ),
-        supervised(
-            "clock",
-            watch_clock(doors.clock.clone(), observer.clone(), stopped.clone()),
-            stopped.clone(),
-            &health,
-            &fatal_sender,
-        ),
-    ];
+    let incidents = incidents::Watcher::new(
+        store.clone(),
+        doors.clock.clone(),
+        doors.entropy.clone(),
+        delivery.clone(),
+        observer.clone(),
+    );
+    let (stopping, stopped) = tokio::sync::watch::channel(false);
+    let watched = watch::Watched {
+        clock: doors.clock.clone(),
+        store: store.clone(),
+        processor: processor.clone(),
+        delivery: delivery.clone(),
+        load: intake.load.clone(),
+        observer,
+        health: health.clone(),
+        ballast: path.as_deref().and_then(|path| ballast(&config, path)),
+        disk: machine.disk.unwrap_or_else(|| disk_of(path)),
+        pausing: pausing(&config),
+        opened: heard,
+        incidents: incidents.await.context("incidents cannot be read")?,
+    };
+    let supervisor = watch::Supervisor { stopped, fatal: fatal_sender };
+    let tasks = watch::start(watched, wake, &supervisor);
+    serve(servers, &intake, &api, &doors);
     health.clear("recovering");
-    let address = servers[0].address();
-    let admin_address = servers.last().expect("there is at least one server").address();
-    Ok(Running { address, admin_address, store, delivery, processor, intake, health, servers, stopping, tasks, fatal })
+    Ok(Opened { store, delivery, processor, intake, stopping, tasks, fatal })
+}
+
+fn store_path(config: &Config) -> Option<PathBuf> {
+    match &config.store.url {
+        StoreUrl::Sqlite(path) => Some(path.clone()),
+        StoreUrl::Postgres(_) => None,
+    }
+}
+
+fn disk_of(path: Option<PathBuf>) -> watch_disk::Probe {
+    Arc::new(move || path.as_deref().and_then(DiskSpace::of))
+}
+
+fn ballast(config: &Config, store: &Path) -> Option<watch_disk::Ballast> {
+    watch_disk::Ballast::new(watch::ballast_path(store), config.store.ballast_bytes)
+}
+
+fn pausing(config: &Config) -> Vec<Pausing> {
+    let routes = config.routes.iter().filter(|route| route.pause_on_storm);
+    let each = |route: &Route| {
+        let of = |to: &String| Pausing { route: route.name.clone(), destination: to.clone() };
+        route.to.iter().map(of).collect::<Vec<_>>()
+    };
+    routes.flat_map(each).collect()
 }
 
 impl Running {
@@ -245,81 +339,6 @@ pub fn open_store(
     Ok((Arc::new(store), unclean))
 }
 
-/// The rules of a configuration, with no mappings yet.
-pub fn rules(config: &Config, version: &ConfigVersion) -> Rules {
-    let origins = config.origins.iter().map(|(name, origin)| (name.clone(), origin_rules(config, origin))).collect();
-    let policies =
-        config.destinations.iter().map(|(name, destination)| (name.clone(), destination.policies.clone())).collect();
-    Rules {
-        config_version: version.as_str().to_owned(),
-        origins,
-        routes: Arc::new(config.routes.clone()),
-        policies: config.policies.clone(),
-        destination_policies: policies,
-        mappings: Arc::default(),
-    }
-}
-
-fn origin_rules(config: &Config, origin: &OriginSettings) -> OriginRules {
-    let read_back = match config.commerce.get(&origin.commerce).map(|commerce| commerce.read_back) {
-        Some(config::ReadBack::Always) => ReadBack::Always,
-        Some(config::ReadBack::WhenNeeded) => ReadBack::WhenNeeded,
-        Some(config::ReadBack::Never) | None => ReadBack::Never,
-    };
-    OriginRules {
-        system: origin.commerce.clone(),
-        default_store_id: origin.default_store_id.map(|id| id.to_string()),
-        read_back,
-    }
-}
-
-fn intake_of(
-    config: &Config,
-    version: &ConfigVersion,
-    store: &SharedStore,
-    doors: &Doors,
-    processor: &Arc<Processor>,
-    delivery: &Arc<Delivery>,
-    observer: &Arc<Observer>,
-) -> anyhow::Result<Intake> {
-    let origins: BTreeMap<String, Origin> = config
-        .origins
-        .values()
-        .map(|settings| Ok((settings.name.clone(), origin(config, settings)?)))
-        .collect::<anyhow::Result<_>>()?;
-    let in_hand = usize::try_from(config.server.bodies_bytes_max).unwrap_or(usize::MAX);
-    Ok(Intake {
-        origins,
-        store: store.clone(),
-        clock: doors.clock.clone(),
-        entropy: doors.entropy.clone(),
-        processor: processor.clone(),
-        delivery: delivery.clone(),
-        observer: observer.clone(),
-        room: Room::new(config.server.requests_max as usize, in_hand),
-        body_timeout: config.server.body_timeout,
-        open: AtomicBool::new(true),
-        config_version: version.as_str().to_owned(),
-        express_from: AtomicI64::new(0),
-    })
-}
-
-fn origin(config: &Config, settings: &OriginSettings) -> anyhow::Result<Origin> {
-    let verifier = Verifier::new(&settings.auth)
-        .map_err(|problems| anyhow::anyhow!("origin {}: {}", settings.name, problems.join("; ")))?;
-    Ok(Origin {
-        name: settings.name.clone(),
-        dialect: Dialect::from(settings.kind),
-        verifier,
-        event_id_header: settings.event_id_header.clone(),
-        refuse_with_exception: settings.on_refused == config::OnRefused::Exception,
-        grace: settings.grace,
-        body_bytes_max: usize::try_from(config.body_bytes_max(settings)).unwrap_or(usize::MAX),
-        handler_timeout: config.handler_timeout(settings),
-        pace: settings.rate.as_ref().map(|rate| Pace::new(rate.count, rate.per)),
-    })
-}
-
 fn start_delivery(
     config: &Config,
     version: &ConfigVersion,
@@ -332,162 +351,46 @@ fn start_delivery(
     Ok(Delivery::start(store.clone(), doors.clock.clone(), doors.entropy.clone(), destinations, settings, observer))
 }
 
-fn destinations_of(config: &Config) -> anyhow::Result<Vec<Destination>> {
-    let made = config.destinations.values().map(|settings| {
-        destination(settings)
-            .and_then(Destination::new)
-            .map_err(|problems| anyhow::anyhow!("destination {}: {}", settings.name, problems.join("; ")))
-    });
-    made.collect()
-}
-
-/// Renders deliveries under a configuration without sending them; for the replay desk.
-///
-/// # Errors
-/// When a destination cannot be used.
-pub fn renderer(config: &Config) -> anyhow::Result<Render> {
-    let destinations = destinations_of(config)?;
-    Ok(Arc::new(move |due| {
-        let destination = destinations.iter().find(|destination| destination.name() == due.destination)?;
-        Some(destination.render(&due.document, &due.key))
-    }))
-}
-
-fn destination(settings: &DestinationSettings) -> Result<destinations::Settings, Vec<String>> {
-    let url = settings.url.as_ref().ok_or_else(|| vec!["url is missing".to_owned()])?;
-    let networks = settings.allow_private.iter().map(|network| network.to_string().parse());
-    let allow_private =
-        networks.collect::<Result<_, _>>().map_err(|invalid| vec![format!("allow_private: {invalid}")])?;
-    Ok(destinations::Settings {
-        guard: match settings.guard {
-            config::Guard::Key { window } => destinations::Guard::Key { window },
-            config::Guard::Unique => destinations::Guard::Unique,
-            config::Guard::Find => destinations::Guard::Find,
-            config::Guard::None => destinations::Guard::None,
-        },
-        auth: match &settings.auth {
-            config::OutboundAuth::None => destinations::OutboundAuth::None,
-            config::OutboundAuth::Bearer { token } => destinations::OutboundAuth::Bearer(token.expose().clone()),
-            config::OutboundAuth::Basic { user, password } => {
-                destinations::OutboundAuth::Basic { user: user.clone(), password: password.expose().clone() }
-            }
-            config::OutboundAuth::Header { name, value } => {
-                destinations::OutboundAuth::Header { name: name.to_string(), value: value.expose().clone() }
-            }
-        },
-        connect_timeout: settings.connect_timeout,
-        request_timeout: settings.request_timeout,
-        concurrency: settings.concurrency,
-        retry_delays: settings.retry_schedule.clone(),
-        age_limit: settings.age_limit,
-        allow_private,
-        key_header: settings.idempotency_header.to_string(),
-        find: settings.find.clone(),
-        already_exists: settings.already_exists.clone(),
-        ..destinations::Settings::new(&settings.name, url.as_str())
-    })
-}
-
 fn waker(delivery: &Arc<Delivery>) -> Wake {
     let delivery = delivery.clone();
     Arc::new(move || delivery.wake())
 }
 
-/// One server for everything, or two when `admin_listen` is set.
-async fn listen(config: &Config, intake: Router, api: &Api) -> anyhow::Result<Vec<Server>> {
+/// One server for everything, or two when `admin_listen` is set; all of them serve `router` for now.
+async fn listen(config: &Config, router: &Router) -> anyhow::Result<Vec<Server>> {
     let settings = server::Settings {
         connections_max: config.server.connections_max as usize,
         header_timeout: config.server.header_timeout,
         idle_timeout: config.server.idle_timeout,
     };
-    let public = intake.merge(api::health_router(api.clone()));
-    let private = api::api_router(api.clone()).merge(api::metrics_router(api.clone()));
-    let bind = async |address, router| {
-        Server::start(address, api::finish(router, api.clone()), settings)
-            .await
-            .with_context(|| format!("cannot listen on {address}"))
-    };
-    Ok(match config.server.admin_listen {
-        None => vec![bind(config.server.listen, public.merge(private)).await?],
-        Some(address) => {
-            let with_health = private.merge(api::health_router(api.clone()));
-            vec![bind(config.server.listen, public).await?, bind(address, with_health).await?]
-        }
-    })
-}
-
-/// Runs a task whose end, before we stop, ends the process (RUN-3).
-fn supervised(
-    name: &'static str,
-    task: impl Future<Output = ()> + Send + 'static,
-    stopped: watch::Receiver<bool>,
-    health: &Arc<Health>,
-    fatal: &mpsc::UnboundedSender<String>,
-) -> JoinHandle<()> {
-    let (health, fatal) = (health.clone(), fatal.clone());
-    tokio::spawn(async move {
-        let ended = tokio::spawn(task).await;
-        if *stopped.borrow() {
-            return;
-        }
-        let how = ended.err().map_or_else(|| "ended".to_owned(), |error| error.to_string());
-        health.task_died(name);
-        let _ = fatal.send(format!("the internal task \"{name}\" {how}"));
-    })
-}
-
-/// RUN-5: timers are monotonic, but signatures and `due_at` go by the wall; when it jumps somebody should know.
-async fn watch_clock(clock: SharedClock, observer: Arc<Observer>, mut stopped: watch::Receiver<bool>) {
-    let (mut wall, mut steady) = (clock.now(), Instant::now());
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(CLOCK_LOOK) => {}
-            _ = stopped.changed() => return,
-        }
-        let (wall_now, steady_now) = (clock.now(), Instant::now());
-        if let Some(by) = jump(wall, wall_now, steady_now - steady) {
-            observer.note(&Event::ClockJumped { by });
-        }
-        (wall, steady) = (wall_now, steady_now);
-    }
-}
-
-/// How far the wall clock moved beyond what passed, if that is more than a second either way.
-fn jump(before: Timestamp, after: Timestamp, passed: Duration) -> Option<Duration> {
-    let moved = after.as_microsecond().saturating_sub(before.as_microsecond());
-    let passed = i64::try_from(passed.as_micros()).unwrap_or(i64::MAX);
-    let by = Duration::from_micros(moved.saturating_sub(passed).unsigned_abs());
-    (by > CLOCK_JUMP_MIN).then_some(by)
-}
-
-async fn watch_mappings(processor: Arc<Processor>, observer: Arc<Observer>, mut stopped: watch::Receiver<bool>) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(MAPPINGS_POLL) => {}
-            _ = stopped.changed() => return,
-        }
-        match processor.reload_mappings().await {
-            Ok(true) => {
-                observer.note(&Event::MappingsReloaded { version: processor.rules().mappings.version() });
+    let mut servers: Vec<Server> = Vec::new();
+    for address in [Some(config.server.listen), config.server.admin_listen].into_iter().flatten() {
+        match Server::start(address, router.clone(), settings).await {
+            Ok(server) => servers.push(server),
+            Err(error) => {
+                for server in servers {
+                    server.stop(Duration::ZERO).await;
+                }
+                return Err(error).with_context(|| format!("cannot listen on {address}"));
             }
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "the mapping tables could not be read; those in force stay"),
         }
     }
+    Ok(servers)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::from_micros;
-
-    #[test]
-    fn run_5_a_jump_of_the_wall_clock_is_noticed_either_way_and_a_drift_is_not() {
-        let (start, second) = (from_micros(1_000_000_000), Duration::from_secs(1));
-        let after = |micros: i64| from_micros(1_000_000_000 + micros);
-        assert_eq!(jump(start, after(1_000_000), second), None);
-        assert_eq!(jump(start, after(1_900_000), second), None, "a slow machine, not a jump");
-        assert_eq!(jump(start, after(3_600_000_000), second), Some(Duration::from_secs(3_599)));
-        assert_eq!(jump(start, after(-59_000_000), second), Some(Duration::from_mins(1)));
+/// From now on the servers serve the service proper.
+fn serve(servers: &[Server], intake: &Arc<Intake>, api: &Api, doors: &Doors) {
+    let (load, clock, entropy) = (intake.load.clone(), doors.clock.clone(), doors.entropy.clone());
+    let shedding = from_fn_with_state(Shedding { load, clock, entropy }, watch::shedding::queries);
+    let public = intake::router(intake.clone()).merge(api::health_router(api.clone()));
+    let private = api::api_router(api.clone()).layer(shedding).merge(api::metrics_router(api.clone()));
+    match servers {
+        [only] => only.serve(api::finish(public.merge(private), api.clone())),
+        servers => {
+            let with_health = private.merge(api::health_router(api.clone()));
+            for (server, router) in servers.iter().zip([public, with_health]) {
+                server.serve(api::finish(router, api.clone()));
+            }
+        }
     }
 }

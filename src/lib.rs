@@ -24,6 +24,7 @@ pub mod destinations;
 pub mod processor;
 pub mod delivery;
 pub mod exceptions;
+pub mod incidents;
 
 // edges
 pub mod intake;
@@ -33,6 +34,7 @@ pub mod api;
 pub mod config;
 pub mod server;
 pub mod shutdown;
+pub mod watch;
 pub mod app;
 pub mod demo;
 pub mod cli;

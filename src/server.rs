@@ -63,6 +63,7 @@ const HEADER_LINES_MAX: usize = 100;
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    router: watch::Sender<Router>,
     stop: watch::Sender<bool>,
     done: JoinHandle<()>,
 }
@@ -76,8 +77,14 @@ impl Server {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
-        let done = tokio::spawn(accept(listener, router, settings, stopped));
-        Ok(Server { address, stop, done })
+        let (router, routers) = watch::channel(router);
+        let done = tokio::spawn(accept(listener, routers, settings, stopped));
+        Ok(Server { address, router, stop, done })
+    }
+
+    /// Connections accepted from now on are served by `router`.
+    pub fn serve(&self, router: Router) {
+        drop(self.router.send_replace(router));
     }
 
     /// Where it listens; with port 0 the kernel chose.
@@ -95,7 +102,12 @@ impl Server {
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, settings: Settings, mut stopped: watch::Receiver<bool>) {
+async fn accept(
+    listener: TcpListener,
+    routers: watch::Receiver<Router>,
+    settings: Settings,
+    mut stopped: watch::Receiver<bool>,
+) {
     let places = Arc::new(Semaphore::new(settings.connections_max));
     let drain = GracefulShutdown::new();
     loop {
@@ -115,7 +127,7 @@ async fn accept(listener: TcpListener, router: Router, settings: Settings, mut s
             },
             _ = stopped.changed() => break,
         };
-        let connection = serve(stream, router.clone(), settings);
+        let connection = serve(stream, routers.borrow().clone(), settings);
         let watched = drain.watch(connection);
         tokio::spawn(async move {
             // A client that breaks off or is too slow is its own affair; hyper has closed the connection.

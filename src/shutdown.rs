@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+/// What closing the store may take beyond the other steps.
+const STORE: Duration = Duration::from_secs(4);
+
 /// How long each step of an orderly end may take. The sum stays under 25 s.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
@@ -27,6 +30,12 @@ impl Default for Timing {
 }
 
 impl Timing {
+    /// The whole of it: intake lingers, then deliveries and answers finish side by side, then the store closes. Whatever
+    /// takes longer is cut off.
+    pub fn whole(&self) -> Duration {
+        self.linger + self.deliveries.max(self.connections) + STORE
+    }
+
     /// For tests and the tour: nobody balances load onto us.
     pub fn at_once() -> Self {
         Timing { linger: Duration::ZERO, ..Timing::default() }
@@ -58,4 +67,16 @@ pub fn exit_on_second_request() {
         tracing::warn!("asked to stop a second time: exiting at once");
         std::process::exit(0);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_2_the_whole_of_an_orderly_end_stays_under_25_s() {
+        assert_eq!(Timing::default().linger, Duration::from_secs(5));
+        assert_eq!(Timing::default().deliveries, Duration::from_secs(15));
+        assert!(Timing::default().whole() < Duration::from_secs(25));
+    }
 }

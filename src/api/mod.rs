@@ -25,6 +25,7 @@ mod documents;
 mod events;
 mod exceptions;
 mod expand;
+mod incidents;
 mod mappings;
 mod orders;
 mod outside;
@@ -97,6 +98,9 @@ pub fn routes() -> Vec<Route> {
 
         get("/destinations", CanRead, destinations::list),
         post("/destinations/{name}/release", CanReleaseDestinations, KeyRule::Taken, destinations::release),
+
+        get("/incidents", CanRead, incidents::list),
+        get("/incidents/{id}", CanRead, incidents::show),
 
         get("/tokens", CanManageTokens, tokens::list),
         post("/tokens", CanManageTokens, KeyRule::None, tokens::create),

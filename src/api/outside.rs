@@ -7,8 +7,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::state::Api;
+use crate::incidents;
 use crate::observe::disk::DiskSpace;
-use crate::observe::metrics::{CONTENT_TYPE, DestinationGauge};
+use crate::observe::metrics::{CONTENT_TYPE, DestinationGauge, IncidentGauge};
 use crate::observe::{Reason, Scrape};
 use crate::store::StoreError;
 use crate::store::view::{Ledger, StoreFigures};
@@ -56,9 +57,24 @@ pub async fn metrics(State(api): State<Api>) -> Response {
         ready: api.health.not_ready().is_empty(),
         store,
         destinations: destinations.collect(),
+        incidents: open_incidents(&api).await,
         disk: api.store_path.as_deref().and_then(DiskSpace::of),
     };
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], api.observer.metrics().render(&scrape)).into_response()
+}
+
+async fn open_incidents(api: &Api) -> Vec<IncidentGauge> {
+    let views = incidents::views(&api.store).await.unwrap_or_default();
+    let now = api.clock.now();
+    let gauge = |view: incidents::IncidentView| {
+        Some(IncidentGauge {
+            kind: view.incident.kind.as_str(),
+            lasted: now.duration_since(view.incident.opened_at).try_into().unwrap_or_default(),
+            safe: view.safe?.total,
+            destination: view.incident.destination,
+        })
+    };
+    views.into_iter().filter_map(gauge).collect()
 }
 
 async fn figures(api: &Api) -> Result<(StoreFigures, Ledger), StoreError> {

@@ -9,8 +9,12 @@ use serde::Serialize;
 use super::open::{self, DEFAULT_CONFIG};
 use super::{Outcome, Shared, print};
 use crate::config::Config;
+use crate::incidents::{self, IncidentView};
+use crate::intake::load::DiskLevel;
 use crate::observe::disk::DiskSpace;
 use crate::store::SharedStore;
+use crate::watch::ballast_path;
+use crate::watch::disk::level;
 
 /// A probe that takes longer has failed; container health checks wait three seconds.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -132,12 +136,14 @@ fn disk(path: &std::path::Path) -> Finding {
         return Finding::new(Verdict::Warning, "disk", "the free space could not be read");
     };
     let (free, share) = (space.free_bytes >> 20, space.free_per_mille());
-    let detail = format!("{free} MiB free ({}.{} %)", share / 10, share % 10);
-    if share < 50 || free < 512 {
-        return Finding::new(Verdict::Problem, "disk", format!("{detail}: nothing is taken in; make room"));
-    }
-    let verdict = if share < 150 { Verdict::Warning } else { Verdict::Ok };
-    Finding::new(verdict, "disk", detail)
+    let (verdict, means) = match level(space) {
+        DiskLevel::Full => (Verdict::Problem, ": nothing is taken in; make room"),
+        DiskLevel::Scarce => (Verdict::Warning, ": stock is refused; make room"),
+        DiskLevel::Low => (Verdict::Warning, ": it is filling"),
+        DiskLevel::Plenty => (Verdict::Ok, ""),
+    };
+    let ballast = if ballast_path(path).exists() { ", ballast in place" } else { "" };
+    Finding::new(verdict, "disk", format!("{free} MiB free ({}.{} %){ballast}{means}", share / 10, share % 10))
 }
 
 async fn look_at_store(store: &SharedStore, findings: &mut Vec<Finding>) {
@@ -162,10 +168,29 @@ async fn look_at_store(store: &SharedStore, findings: &mut Vec<Finding>) {
         }
         Err(error) => findings.push(Finding::new(Verdict::Problem, "ledger", error.to_string())),
     }
+    match incidents::views(store).await {
+        Ok(views) => findings.extend(views.iter().filter(|view| view.incident.ended_at.is_none()).map(trouble)),
+        Err(error) => findings.push(Finding::new(Verdict::Problem, "incidents", error.to_string())),
+    }
     if store.tokens().await.is_ok_and(|tokens| tokens.iter().all(|token| token.revoked_at.is_some())) {
         let detail = "there is none; `crossdock token create --name NAME --role admin` makes the first";
         findings.push(Finding::new(Verdict::Warning, "tokens", detail));
     }
+}
+
+/// A destination in trouble loses nothing: a warning, not a problem of this installation.
+fn trouble(view: &IncidentView) -> Finding {
+    let incident = &view.incident;
+    let safe = view.safe.map_or(0, |safe| safe.total);
+    let drained = incident.drained_at.map_or_else(String::new, |at| format!(", drained about {at}"));
+    let detail = format!(
+        "{} is {} since {}: {}; {safe} deliveries are safe here{drained}",
+        incident.destination,
+        incident.kind.as_str(),
+        incident.opened_at,
+        incident.why
+    );
+    Finding::new(Verdict::Warning, "incident", detail)
 }
 
 async fn probe(url: &str) -> anyhow::Result<Outcome> {

@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod exceptions;
 mod expand;
+mod incidents;
 mod mappings;
 mod migrate;
 mod open;
@@ -80,6 +81,8 @@ enum Verb {
     Orders(orders::Orders),
     /// Read what waits for a person
     Exceptions(exceptions::Exceptions),
+    /// See which destination is in trouble, and what is safe meanwhile
+    Incidents(incidents::Incidents),
     /// Process records again, alone or all of one cause
     Replay(replay::Replay),
     /// Bring mapping tables in and out
@@ -137,6 +140,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Expand(verb) => open::wait(expand::run(verb, &shared)),
         Verb::Orders(verb) => open::wait(orders::run(verb, &shared)),
         Verb::Exceptions(verb) => open::wait(exceptions::run(verb, &shared)),
+        Verb::Incidents(verb) => open::wait(incidents::run(verb, &shared)),
         Verb::Replay(verb) => open::wait(replay::run(verb, &shared)),
         Verb::Mappings(verb) => open::wait(mappings::run(verb, &shared)),
         Verb::Token(verb) => open::wait(token::run(verb, &shared)),

@@ -164,8 +164,9 @@ fn route(item: &Field<'_>, report: &mut Report<'_>) -> Option<Route> {
     });
     let to = words(&mut section, "to", "name the destinations", report);
     let to = to.iter().filter_map(|field| field.text(report)).map(str::to_owned).collect();
+    let pause_on_storm = section.boolean_or("pause_on_storm", false, report);
     section.finish(report);
-    Some(Route { name: name?, accepts, when, to })
+    Some(Route { name: name?, accepts, when, to, pause_on_storm })
 }
 
 /// A list of words that must not be empty.

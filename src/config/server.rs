@@ -94,6 +94,8 @@ fn address(section: &mut Section<'_>, name: &'static str, report: &mut Report<'_
 pub struct StoreSettings {
     /// Which backend.
     pub url: StoreUrl,
+    /// Room kept on the store's disk, to be let go when it is full (RUN-4).
+    pub ballast_bytes: u64,
     /// Reserved for payloads at rest: 32 bytes. Checked now, not yet used.
     pub encryption_key: Option<Secret<[u8; 32]>>,
 }
@@ -127,8 +129,9 @@ pub(super) fn store(mut section: Section<'_>, report: &mut Report<'_>) -> StoreS
         }
     };
     let encryption_key = encryption_key(&mut section, report);
+    let ballast_bytes = section.bytes_or("ballast", 256 * MIB, (0, 16 * 1024 * MIB), report);
     section.finish(report);
-    StoreSettings { url, encryption_key }
+    StoreSettings { url, ballast_bytes, encryption_key }
 }
 
 fn store_url(text: &str, report: &Report<'_>) -> Result<StoreUrl, Complaint> {

@@ -165,8 +165,9 @@ async fn start(
         let Some((gate, opening)) = openings.iter().find(|(gate, _)| gate.name() == delivery.destination) else {
             continue;
         };
-        // A first look and the first send after it are no retries.
-        let is_retry = delivery.first_attempt_at.is_some() || delivery.ladder.look_failures > 0;
+        // RET-4 is about load: what was withheld or sent back free of charge is no repeat of a failure, nor is a first look
+        // or the first send after it.
+        let is_retry = delivery.failures > 0 || delivery.uncertain || delivery.ladder.look_failures > 0;
         if is_retry && matches!(opening, Opening::Free { retries: false, .. }) {
             continue;
         }

@@ -1,23 +1,31 @@
 //! One destination's door: how many may pass, whether it is open, who is inside.
 //!
 //! Places. `concurrency` requests are on the wire at once. A quarter of them is kept for the dispatcher, so that a
-//! steady express lane never starves retries and backlog; the dispatcher may use the rest too when it is free. In
+//! steady express lane never starves retries and backlog; the dispatcher may use the rest too when it is free. How many
+//! places there are at a time follows what the destination bears ([`super::adaptive`]), `concurrency` at most. In
 //! front of the wire stands a bounded hand-off of the express lane (limits, section 5): attempts that are durable and
 //! wait in memory for their turn. It is short, since each of them is in doubt should the process die.
+//!
+//! A destination that was shut and opens again has a backlog: until the dispatcher has worked it off, the express lane
+//! steps aside, so that the oldest go first.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::Uptime;
+use super::adaptive::Adaptive;
 use super::breaker::{Admission, Breaker};
 use super::machine::{Effect, Policy};
+use super::places::Places;
+use super::recent::Recent;
 use super::throttle::Throttle;
 use crate::clock::{SharedClock, Timestamp, later};
-use crate::destinations::Destination;
+use crate::destinations::{Destination, Health};
 
 /// Hand-off places for each request on the wire.
 const PLACES_PER_REQUEST: usize = 8;
@@ -34,6 +42,13 @@ pub struct DestinationStatus {
     pub in_flight: u32,
     /// Most requests at once.
     pub concurrency: u32,
+    /// Most requests at once now, by what it bears (PRS-1).
+    pub limit: u32,
+    /// Deliveries that left for good in the last minute: applied, or parked.
+    pub settled_last_minute: u32,
+    /// What the last failure was that says something about the destination, not about a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
 }
 
 /// Whether a destination takes deliveries.
@@ -100,8 +115,6 @@ pub(super) struct Gate {
     pub(super) policy: Policy,
     clock: SharedClock,
     born: Instant,
-    shared: Arc<Semaphore>,
-    reserved: Arc<Semaphore>,
     hand_off: Arc<Semaphore>,
     on_the_wire: AtomicU32,
     inside: AtomicU32,
@@ -111,29 +124,111 @@ pub(super) struct Gate {
     standing: Mutex<Standing>,
 }
 
-#[derive(Default)]
 struct Standing {
     breaker: Breaker,
     throttle: Throttle,
     told: Option<&'static str>,
+    adaptive: Adaptive,
+    shared: Places,
+    reserved: Places,
+    /// It was broken or held when it was last looked at.
+    was_out: bool,
+    /// It was shut, and the backlog of that time has not been worked off.
+    draining: bool,
+    settled: Recent<60>,
+    last_failure: Option<String>,
+}
+
+/// What a look at a destination says.
+enum Look {
+    Held,
+    Paused(Uptime),
+    Asked(Admission),
+}
+
+impl Standing {
+    fn new(concurrency: u32) -> Self {
+        let (shared, reserved) = split(concurrency);
+        Standing {
+            breaker: Breaker::default(),
+            throttle: Throttle::default(),
+            told: None,
+            adaptive: Adaptive::new(concurrency),
+            shared: Places::new(shared),
+            reserved: Places::new(reserved),
+            was_out: false,
+            draining: false,
+            settled: Recent::default(),
+            last_failure: None,
+        }
+    }
+
+    /// Whether it takes deliveries, noticing that it opened again.
+    fn look(&mut self, now: Uptime) -> Look {
+        let look = if self.throttle.held().is_some() {
+            Look::Held
+        } else if let Some(until) = self.throttle.paused_until(now) {
+            Look::Paused(until)
+        } else {
+            Look::Asked(self.breaker.admit(now))
+        };
+        match look {
+            Look::Asked(Admission::Free) => {
+                if std::mem::take(&mut self.was_out) {
+                    self.adaptive.reopened(now);
+                    self.fit();
+                }
+            }
+            Look::Paused(_) => self.draining = true,
+            Look::Held | Look::Asked(_) => (self.was_out, self.draining) = (true, true),
+        }
+        look
+    }
+
+    /// Free places on the wire. Right after a decrease more are out than there should be.
+    fn places(&self, on_the_wire: u32) -> usize {
+        let free = self.reserved.free() + self.shared.free();
+        free.min(self.adaptive.limit().saturating_sub(on_the_wire) as usize)
+    }
+
+    /// As many places as the limit says.
+    fn fit(&mut self) {
+        let (shared, reserved) = split(self.adaptive.limit());
+        self.shared.resize(shared);
+        self.reserved.resize(reserved);
+    }
+
+    fn hear(&mut self, now: Uptime, health: Health, took: Duration) {
+        match health {
+            Health::Answered => self.adaptive.answered(now, took),
+            Health::Failed => self.adaptive.strained(now),
+            // Not reached at all: that is the breaker's to judge.
+            Health::ConnectFailed | Health::Unknown => return,
+        }
+        self.fit();
+    }
+}
+
+/// Places for everybody, and those kept for the dispatcher.
+fn split(limit: u32) -> (usize, usize) {
+    let places = usize::try_from(limit).unwrap_or(usize::MAX);
+    let reserved = if places < 2 { 0 } else { (places / 4).max(1) };
+    (places - reserved, reserved)
 }
 
 impl Gate {
     pub(super) fn new(destination: Destination, clock: SharedClock, emptied: Arc<Notify>) -> Self {
         let places = usize::try_from(destination.concurrency()).unwrap_or(usize::MAX);
-        let reserved = if places < 2 { 0 } else { (places / 4).max(1) };
         Gate {
             policy: Policy::of(&destination),
             clock,
             born: Instant::now(),
-            shared: Arc::new(Semaphore::new(places - reserved)),
-            reserved: Arc::new(Semaphore::new(reserved)),
             hand_off: Arc::new(Semaphore::new(places * PLACES_PER_REQUEST)),
             on_the_wire: AtomicU32::new(0),
             inside: AtomicU32::new(0),
             emptied,
             backlog: AtomicBool::new(false),
-            standing: Mutex::default(),
+            standing: Mutex::new(Standing::new(destination.concurrency())),
             destination,
         }
     }
@@ -161,37 +256,47 @@ impl Gate {
     pub(super) fn opening(&self) -> Opening {
         let now = self.uptime();
         let mut standing = self.lock();
-        if standing.throttle.held().is_some() {
-            return Opening::Shut { until: None };
+        let look = standing.look(now);
+        if !matches!(look, Look::Asked(Admission::Free)) {
+            // Until the dispatcher has looked at what waits, it is taken for a backlog.
+            self.backlog.store(true, Ordering::Relaxed);
         }
-        if let Some(until) = standing.throttle.paused_until(now) {
-            return Opening::Shut { until: Some(until) };
-        }
-        match standing.breaker.admit(now) {
-            Admission::Free => Opening::Free {
-                places: self.reserved.available_permits() + self.shared.available_permits(),
+        match look {
+            Look::Held | Look::Asked(Admission::Probing) => Opening::Shut { until: None },
+            Look::Paused(until) | Look::Asked(Admission::Shut { until }) => Opening::Shut { until: Some(until) },
+            Look::Asked(Admission::Probe) => Opening::Probe,
+            Look::Asked(Admission::Free) => Opening::Free {
+                places: standing.places(self.on_the_wire.load(Ordering::SeqCst)),
                 retries: standing.throttle.may_retry(now),
             },
-            Admission::Probe => Opening::Probe,
-            Admission::Shut { until } => Opening::Shut { until: Some(until) },
-            Admission::Probing => Opening::Shut { until: None },
         }
     }
 
     /// Whether ordinary deliveries pass: closed breaker, no pause, no hold.
     pub(super) fn is_open(&self) -> bool {
         let now = self.uptime();
-        let mut standing = self.lock();
-        standing.throttle.held().is_none()
-            && standing.throttle.paused_until(now).is_none()
-            && standing.breaker.admit(now) == Admission::Free
+        matches!(self.lock().look(now), Look::Asked(Admission::Free))
     }
 
-    /// A place in the hand-off, if the destination is open and one is free. With a single place on the wire there is
-    /// none to keep for the dispatcher, so while it has a backlog the express lane steps aside.
+    /// A place in the hand-off, if the destination is open and one is free. The express lane steps aside while older
+    /// deliveries wait that have no place of their own: with a single place on the wire there is none to keep for the
+    /// dispatcher, and a destination that was shut is owed its backlog first.
     pub(super) fn reserve(self: &Arc<Self>) -> Option<Seat> {
-        let lone = self.destination.concurrency() < 2;
-        if (lone && self.backlog.load(Ordering::Relaxed)) || !self.is_open() {
+        let (now, backlog) = (self.uptime(), self.backlog.load(Ordering::Relaxed));
+        let limit = {
+            let mut standing = self.lock();
+            if !matches!(standing.look(now), Look::Asked(Admission::Free)) {
+                return None;
+            }
+            standing.draining &= backlog;
+            let limit = standing.adaptive.limit();
+            if backlog && (standing.draining || limit < 2) {
+                return None;
+            }
+            limit
+        };
+        // The hand-off is as long as the wire bears.
+        if self.inside() as usize >= (limit as usize).saturating_mul(PLACES_PER_REQUEST) {
             return None;
         }
         let place = Arc::clone(&self.hand_off).try_acquire_owned().ok()?;
@@ -200,14 +305,15 @@ impl Gate {
 
     /// A place on the wire for the dispatcher, if one is free.
     pub(super) fn take(self: &Arc<Self>, probe: bool) -> Option<Seat> {
-        let permit = Arc::clone(&self.reserved)
-            .try_acquire_owned()
-            .or_else(|_| Arc::clone(&self.shared).try_acquire_owned())
-            .ok()?;
+        let mut standing = self.lock();
+        let reserved = standing.reserved.semaphore().try_acquire_owned().ok().map(OnTheWire::Reserved);
+        let place =
+            reserved.or_else(|| Some(OnTheWire::Shared(standing.shared.semaphore().try_acquire_owned().ok()?)))?;
         if probe {
-            self.lock().breaker.begin_probe();
+            standing.breaker.begin_probe();
         }
-        Some(Seat::new(self, None, Some(permit), probe))
+        drop(standing);
+        Some(Seat::new(self, None, Some(place), probe))
     }
 
     /// An attempt is durable.
@@ -216,12 +322,21 @@ impl Gate {
         self.lock().throttle.started(now, is_retry);
     }
 
-    /// What follows from an attempt. Alarms are left to the caller.
-    pub(super) fn apply(&self, effects: &[Effect], probe: bool) {
+    /// What follows from an attempt that was on the wire for `took`. Alarms are left to the caller.
+    pub(super) fn apply(&self, effects: &[Effect], probe: bool, took: Duration, detail: &str) {
         let now = self.uptime();
+        let throttled = effects.iter().any(|effect| matches!(effect, Effect::Pause { .. }));
         for effect in effects {
             match effect {
-                Effect::Health(health) => self.lock().breaker.record(now, *health, probe),
+                Effect::Health(health) => {
+                    let mut standing = self.lock();
+                    standing.breaker.record(now, *health, probe);
+                    if matches!(health, Health::Failed | Health::ConnectFailed) {
+                        standing.last_failure = Some(detail.to_owned());
+                    }
+                    let health = if throttled { Health::Failed } else { *health };
+                    standing.hear(now, health, took);
+                }
                 Effect::Answered => {
                     self.destination.credentials().accepted();
                     self.lock().throttle.answered();
@@ -237,6 +352,17 @@ impl Gate {
         }
     }
 
+    /// A delivery left for good: applied, or parked.
+    pub(super) fn count_settled(&self) {
+        let now = self.uptime();
+        self.lock().settled.add(now, 1, 0);
+    }
+
+    /// Nothing goes out until a person lets it go; the first reason stands.
+    pub(super) fn hold(&self, reason: &str) {
+        self.lock().throttle.hold(reason);
+    }
+
     /// A person lets it go: no hold, no pause, and the credential is read anew.
     pub(super) fn release(&self) {
         self.lock().throttle.release();
@@ -245,11 +371,16 @@ impl Gate {
     }
 
     pub(super) fn status(&self) -> DestinationStatus {
+        let now = self.uptime();
+        let mut standing = self.lock();
         DestinationStatus {
             name: self.name().to_owned(),
-            state: self.state(&mut self.lock()),
+            state: self.state(&mut standing),
             in_flight: self.on_the_wire.load(Ordering::SeqCst),
             concurrency: self.destination.concurrency(),
+            limit: standing.adaptive.limit(),
+            settled_last_minute: standing.settled.sums(now).0,
+            last_failure: standing.last_failure.clone(),
         }
     }
 
@@ -264,16 +395,12 @@ impl Gate {
     fn state(&self, standing: &mut Standing) -> DestinationState {
         let now = self.uptime();
         let wall = |until: Uptime| later(self.clock.now(), until.saturating_sub(now));
-        if let Some(reason) = standing.throttle.held() {
-            return DestinationState::Held { reason: reason.to_owned() };
-        }
-        if let Some(until) = standing.throttle.paused_until(now) {
-            return DestinationState::Paused { until: wall(until) };
-        }
-        match standing.breaker.admit(now) {
-            Admission::Free => DestinationState::Open,
-            Admission::Probe | Admission::Probing => DestinationState::HalfOpen,
-            Admission::Shut { until } => DestinationState::Broken { until: wall(until) },
+        match standing.look(now) {
+            Look::Held => DestinationState::Held { reason: standing.throttle.held().unwrap_or_default().to_owned() },
+            Look::Paused(until) => DestinationState::Paused { until: wall(until) },
+            Look::Asked(Admission::Free) => DestinationState::Open,
+            Look::Asked(Admission::Probe | Admission::Probing) => DestinationState::HalfOpen,
+            Look::Asked(Admission::Shut { until }) => DestinationState::Broken { until: wall(until) },
         }
     }
 
@@ -287,17 +414,18 @@ pub(super) struct Seat {
     gate: Arc<Gate>,
     /// Kept until the end: bounds what is started and not settled.
     _place: Option<OwnedSemaphorePermit>,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OnTheWire>,
     probe: bool,
 }
 
+/// A place on the wire, and where it belongs.
+enum OnTheWire {
+    Shared(OwnedSemaphorePermit),
+    Reserved(OwnedSemaphorePermit),
+}
+
 impl Seat {
-    fn new(
-        gate: &Arc<Gate>,
-        place: Option<OwnedSemaphorePermit>,
-        permit: Option<OwnedSemaphorePermit>,
-        probe: bool,
-    ) -> Self {
+    fn new(gate: &Arc<Gate>, place: Option<OwnedSemaphorePermit>, permit: Option<OnTheWire>, probe: bool) -> Self {
         gate.inside.fetch_add(1, Ordering::SeqCst);
         if permit.is_some() {
             gate.on_the_wire.fetch_add(1, Ordering::SeqCst);
@@ -314,16 +442,21 @@ impl Seat {
         if self.permit.is_some() {
             return true;
         }
-        let permit = Arc::clone(&self.gate.shared).acquire_owned().await;
-        self.permit = Some(permit.expect("the semaphore is never closed"));
+        let shared = self.gate.lock().shared.semaphore();
+        let permit = shared.acquire_owned().await.expect("the semaphore is never closed");
+        self.permit = Some(OnTheWire::Shared(permit));
         self.gate.on_the_wire.fetch_add(1, Ordering::SeqCst);
         self.gate.is_open()
     }
 
     /// The answer is there: the place on the wire is free for the next.
     pub(super) fn step_down(&mut self) {
-        if self.permit.take().is_some() {
-            self.gate.on_the_wire.fetch_sub(1, Ordering::SeqCst);
+        let Some(place) = self.permit.take() else { return };
+        self.gate.on_the_wire.fetch_sub(1, Ordering::SeqCst);
+        let mut standing = self.gate.lock();
+        match place {
+            OnTheWire::Shared(permit) => standing.shared.give_back(permit),
+            OnTheWire::Reserved(permit) => standing.reserved.give_back(permit),
         }
     }
 
@@ -346,13 +479,13 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::advance;
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::destinations::{Health, Settings};
+    use crate::destinations::Settings;
+
+    const QUICK: Duration = Duration::from_millis(5);
 
     fn gate(concurrency: u32) -> Arc<Gate> {
         let settings = Settings { concurrency, ..Settings::new("erp", "https://erp.example.com/orders") };
@@ -362,7 +495,7 @@ mod tests {
 
     fn broken() -> Arc<Gate> {
         let gate = gate(8);
-        (0..5).for_each(|_| gate.apply(&[Effect::Health(Health::ConnectFailed)], false));
+        (0..5).for_each(|_| gate.apply(&[Effect::Health(Health::ConnectFailed)], false, QUICK, ""));
         gate
     }
 
@@ -379,10 +512,10 @@ mod tests {
         assert_eq!(gate.opening(), Opening::Shut { until: None });
         assert_eq!(gate.status().state.as_str(), "half_open");
         let probe = seat.take_probe();
-        gate.apply(&[Effect::Health(Health::Answered)], probe);
-        assert_eq!(gate.opening(), Opening::Free { places: 7, retries: true });
+        gate.apply(&[Effect::Health(Health::Answered)], probe, QUICK, "");
+        assert_eq!(gate.opening(), Opening::Free { places: 0, retries: true }, "PRS-1: one at a time at first");
         drop(seat);
-        assert_eq!(gate.opening(), Opening::Free { places: 8, retries: true });
+        assert_eq!(gate.opening(), Opening::Free { places: 1, retries: true });
     }
 
     #[tokio::test(start_paused = true)]
@@ -408,5 +541,37 @@ mod tests {
         assert_eq!((gate.status().in_flight, gate.inside()), (8, 9));
         drop((express, one, two));
         assert_eq!((gate.status().in_flight, gate.inside()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn prs_1_after_an_outage_the_express_lane_waits_until_the_backlog_has_gone() {
+        let gate = broken();
+        assert!(matches!(gate.opening(), Opening::Shut { .. }));
+        advance(Duration::from_secs(5)).await;
+        assert_eq!(gate.opening(), Opening::Probe);
+        let mut seat = gate.take(true).unwrap();
+        let probe = seat.take_probe();
+        gate.apply(&[Effect::Health(Health::Answered)], probe, QUICK, "");
+        drop(seat);
+        (0..100).for_each(|_| {
+            assert!(gate.is_open());
+            gate.apply(&[Effect::Health(Health::Answered)], false, QUICK, "");
+        });
+        assert_eq!(gate.status().limit, 8, "it bears all of it");
+        assert!(gate.reserve().is_none(), "older ones wait");
+        gate.backlog.store(false, Ordering::Relaxed);
+        assert!(gate.reserve().is_some());
+        gate.backlog.store(true, Ordering::Relaxed);
+        assert!(gate.reserve().is_some(), "a backlog of an ordinary day is no reason");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn prs_1_a_throttled_destination_gets_fewer_at_once_when_its_pause_is_over() {
+        let gate = gate(8);
+        let floor = Some(Duration::from_secs(3));
+        gate.apply(&[Effect::Health(Health::Answered), Effect::Pause { floor }], false, QUICK, "");
+        assert!(!gate.is_open());
+        advance(Duration::from_secs(3)).await;
+        assert_eq!(gate.opening(), Opening::Free { places: 4, retries: true });
     }
 }

@@ -437,7 +437,13 @@ impl Case<'_> {
 
     fn withheld(&self, reason: Withheld) -> Next {
         match reason {
-            Withheld::DestinationShut => self.free_of_charge("not sent: the destination took nothing"),
+            Withheld::DestinationShut => match self.free_of_charge("not sent: the destination took nothing") {
+                // It keeps its place among those that wait: the backlog drains oldest first.
+                Next::Waiting { uncertain, counts, ladder, .. } => {
+                    Next::Waiting { due_at: self.delivery.created_at.min(self.at.now), uncertain, counts, ladder }
+                }
+                other => other,
+            },
             Withheld::WindowClosed => {
                 let detail = "not sent again: the destination no longer remembers the key".to_owned();
                 self.parked(Problem::OutcomeUncertain { detail }, true)

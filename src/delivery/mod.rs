@@ -7,7 +7,7 @@
 //! lane open or shut: the store's unique index does (LANE-1).
 //!
 //! Who does what. [`machine`] decides, purely, where a delivery goes and what follows for its destination. [`backoff`],
-//! [`breaker`] and [`throttle`] are the policies as plain values. [`gate`] is one destination's door: its places, its
+//! [`breaker`], [`throttle`] and [`adaptive`] are the policies as plain values. [`gate`] is one destination's door: its places, its
 //! breaker and throttle under one short lock. [`dispatcher`] asks the store whose turn it is, starts attempts and
 //! hands them to [`sending`], which sends, reads, settles. [`parking`] puts a parked delivery into words.
 //!
@@ -20,6 +20,7 @@
 //! Deliberately absent: state that only lives here. Breakers, pauses and holds are forgotten with the process and
 //! learnt again; what must not be forgotten is in the store before a byte leaves (ATT-1).
 
+pub mod adaptive;
 pub mod backoff;
 pub mod breaker;
 mod dispatcher;
@@ -27,6 +28,7 @@ pub mod events;
 mod gate;
 pub mod machine;
 mod parking;
+mod places;
 mod recent;
 mod sending;
 mod sweeping;

@@ -84,7 +84,10 @@ pub(super) async fn run(engine: Arc<Engine>, errand: Errand, started: StartedAtt
     let moment = Moment { now: engine.clock.now(), jitter: engine.entropy.unit() };
     let step = machine::step(&errand.facts, report.event, &gate.policy, moment);
     let reports_health = step.effects.iter().any(|effect| matches!(effect, Effect::Health(_)));
-    gate.apply(&step.effects, reports_health && seat.take_probe());
+    gate.apply(&step.effects, reports_health && seat.take_probe(), report.elapsed, &report.seen.detail);
+    if !matches!(step.next, Next::Waiting { .. }) {
+        gate.count_settled();
+    }
     raise_alarms(&engine, gate.name(), &step);
     engine.tell_news(&gate);
     let settling = Settling {

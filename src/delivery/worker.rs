@@ -239,6 +239,16 @@ impl Delivery {
         self.engine.gates.iter().map(|gate| gate.status()).collect()
     }
 
+    /// Holds a destination until a person lets it go. `false`: there is none of that name.
+    pub fn hold(&self, destination: &str, reason: &str) -> bool {
+        let Some(gate) = self.engine.gate(destination) else {
+            return false;
+        };
+        gate.hold(reason);
+        self.engine.tell_news(gate);
+        true
+    }
+
     /// A person opens a destination that is held or paused; its credential is read anew. `false`: there is none of
     /// that name.
     pub fn release(&self, destination: &str) -> bool {

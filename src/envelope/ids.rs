@@ -124,6 +124,10 @@ id!(
     TokenId, "tok"
 );
 id!(
+    /// One trouble of one destination.
+    IncidentId, "inc"
+);
+id!(
     /// One request to us, for correlation.
     RequestId, "req"
 );

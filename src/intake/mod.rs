@@ -11,6 +11,7 @@
 pub mod answer;
 mod carry;
 pub mod decode;
+pub mod load;
 pub mod pressure;
 pub mod receive;
 pub mod signature;
@@ -32,7 +33,8 @@ use crate::processor::Processor;
 use crate::store::SharedStore;
 
 use answer::Dialect;
-use pressure::{Pace, Room};
+use load::Load;
+use pressure::Pace;
 use signature::Verifier;
 
 /// PRS-1: requests in handlers.
@@ -79,8 +81,8 @@ pub struct Intake {
     pub delivery: Arc<Delivery>,
     /// Counts and logs.
     pub observer: Arc<Observer>,
-    /// Requests and bytes in hand.
-    pub room: Room,
+    /// What is in hand, and what is refused for it.
+    pub load: Arc<Load>,
     /// Whole body (ACK-8).
     pub body_timeout: Duration,
     /// Cleared when the service stops taking requests (RUN-2).

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 pub struct Room {
     requests: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    requests_max: usize,
+    bytes_max: usize,
 }
 
 /// A request's share of the [`Room`]; given back when dropped. It grows with what was really received: a client that
@@ -27,7 +29,19 @@ pub struct Share {
 impl Room {
     /// Room for `requests` at once with `bytes` of bodies among them.
     pub fn new(requests: usize, bytes: usize) -> Self {
-        Room { requests: Arc::new(Semaphore::new(requests)), bytes: Arc::new(Semaphore::new(bytes)) }
+        Room {
+            requests: Arc::new(Semaphore::new(requests)),
+            bytes: Arc::new(Semaphore::new(bytes)),
+            requests_max: requests,
+            bytes_max: bytes,
+        }
+    }
+
+    /// How full it is, in thousandths: of requests or of bytes, whichever is fuller.
+    pub fn fullness(&self) -> u64 {
+        let share = |free: usize, most: usize| (most.saturating_sub(free) as u64) * 1_000 / (most.max(1) as u64);
+        share(self.requests.available_permits(), self.requests_max)
+            .max(share(self.bytes.available_permits(), self.bytes_max))
     }
 
     /// An empty share, if there is room now for one more request with a body of `expected` bytes; `None`: shed before

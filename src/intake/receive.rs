@@ -17,6 +17,7 @@ use crate::envelope::kind::RecordKind;
 use crate::observe::{Event, Refusal};
 
 use super::answer::{self, Problem};
+use super::load::Cargo;
 use super::pressure::Share;
 use super::signature::Verified;
 use super::take::{self, Given};
@@ -91,7 +92,7 @@ async fn pass(
             Refused::new(Refusal::Unknown, "unknown entity", &problem)
         })?),
     };
-    open(intake, origin, request_id)?;
+    open(intake, origin, cargo(kind), request_id)?;
     if let Some(name) = &origin.event_id_header
         && request.headers().get_all(name).iter().nth(1).is_some()
     {
@@ -106,10 +107,10 @@ async fn pass(
     }
     // Shed before reading (PRS-2): a body of unknown length may turn out as large as allowed.
     let expected = expected.map_or(origin.body_bytes_max, |length| usize::try_from(length).unwrap_or(usize::MAX));
-    let mut share = intake.room.offer(expected).ok_or_else(|| no_room(request_id))?;
+    let mut share = intake.load.room.offer(expected).ok_or_else(|| no_room(intake, request_id))?;
     let body = read(intake, origin, body, &mut share, request_id).await?;
     if !share.enter() {
-        return Err(no_room(request_id));
+        return Err(no_room(intake, request_id));
     }
     let now = intake.clock.now();
     let verified = match origin.verifier.verify(&parts.headers, body.clone(), now) {
@@ -124,15 +125,26 @@ async fn pass(
     answer_in_time(intake, origin, &given, verified, body).await
 }
 
+/// What a path says of its records; a path that does not say may carry new orders.
+fn cargo(kind: Option<RecordKind>) -> Cargo {
+    match kind {
+        Some(RecordKind::Stock) => Cargo::Stock,
+        None | Some(RecordKind::Order | RecordKind::Unknown) => Cargo::Order,
+        Some(_) => Cargo::Change,
+    }
+}
+
 /// Whether requests are taken at all now.
-fn open(intake: &Intake, origin: &Origin, request_id: RequestId) -> Result<(), Box<Refused>> {
+fn open(intake: &Intake, origin: &Origin, cargo: Cargo, request_id: RequestId) -> Result<(), Box<Refused>> {
     if !intake.open.load(Ordering::Acquire) {
         let problem = answer::unavailable(request_id, Duration::from_secs(5));
         return Err(Refused::new(Refusal::NotReady, "stopping", &problem));
     }
     if let Err(reason) = intake.store.health() {
-        let problem = answer::unavailable(request_id, Duration::from_secs(10));
-        return Err(Refused::new(Refusal::Overload, reason, &problem));
+        return Err(overload(intake, request_id, reason));
+    }
+    if let Err(reason) = intake.load.admits(cargo) {
+        return Err(overload(intake, request_id, reason));
     }
     if let Some(pace) = &origin.pace
         && let Err(wait) = pace.take(Instant::now())
@@ -154,13 +166,16 @@ async fn read(
     share: &mut Share,
     request_id: RequestId,
 ) -> Result<Bytes, Box<Refused>> {
-    tokio::time::timeout(intake.body_timeout, collect(origin, body, share, request_id)).await.unwrap_or_else(|_| {
-        let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "The body took too long", request_id);
-        Err(Refused::new(Refusal::TimedOut, "body time-out", &problem))
-    })
+    tokio::time::timeout(intake.body_timeout, collect(intake, origin, body, share, request_id)).await.unwrap_or_else(
+        |_| {
+            let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "The body took too long", request_id);
+            Err(Refused::new(Refusal::TimedOut, "body time-out", &problem))
+        },
+    )
 }
 
 async fn collect(
+    intake: &Intake,
     origin: &Origin,
     mut body: Body,
     share: &mut Share,
@@ -178,7 +193,7 @@ async fn collect(
             return Err(too_large(origin, request_id));
         }
         if !share.grow(data.len()) {
-            return Err(no_room(request_id));
+            return Err(no_room(intake, request_id));
         }
         whole.extend_from_slice(&data);
     }
@@ -221,7 +236,7 @@ async fn answer_in_time(
     match tokio::time::timeout(origin.handler_timeout, taking).await {
         Ok(Ok(results)) => Ok(answer::answer(origin.dialect, &results, given.request_id)),
         Ok(Err(refused)) => Err(refused),
-        Err(_) => Err(overload(given.request_id, "handler deadline")),
+        Err(_) => Err(overload(intake, given.request_id, "handler deadline")),
     }
 }
 
@@ -241,10 +256,11 @@ fn too_large(origin: &Origin, request_id: RequestId) -> Box<Refused> {
     Refused::new(Refusal::TooLarge, "over the limit", &problem)
 }
 
-fn no_room(request_id: RequestId) -> Box<Refused> {
-    overload(request_id, "no room for another request")
+fn no_room(intake: &Intake, request_id: RequestId) -> Box<Refused> {
+    overload(intake, request_id, "no room for another request")
 }
 
-pub(super) fn overload(request_id: RequestId, detail: impl Into<String>) -> Box<Refused> {
-    Refused::new(Refusal::Overload, detail, &answer::unavailable(request_id, Duration::from_secs(1)))
+pub(super) fn overload(intake: &Intake, request_id: RequestId, detail: impl Into<String>) -> Box<Refused> {
+    let wait = intake.load.retry_after(intake.entropy.unit());
+    Refused::new(Refusal::Overload, detail, &answer::unavailable(request_id, wait))
 }

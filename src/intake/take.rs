@@ -419,7 +419,10 @@ async fn append(
     let appending = Carried::new(async move {
         let _share = share;
         let begun = Instant::now();
-        let receipts = shared.store.append(arrival).await?;
+        let receipts = {
+            let _waiting = shared.load.committing();
+            shared.store.append(arrival).await?
+        };
         shared.observer.note(&Event::Committed { elapsed: begun.elapsed() });
         hand_over(&shared, &receipts, places);
         for (receipt, opening) in receipts.iter().zip(&opening) {
@@ -432,7 +435,7 @@ async fn append(
     });
     match appending.await {
         Ok(Ok(receipts)) => Ok(receipts),
-        Ok(Err(error)) => Err(overload(request_id, error.to_string())),
+        Ok(Err(error)) => Err(overload(intake, request_id, error.to_string())),
         Err(panic) => {
             tracing::error!(panic, "appending broke an assumption of ours");
             let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", request_id);

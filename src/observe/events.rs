@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use super::metrics::{Metrics, OfAction, OfAttempt, OfCode, OfDestination, OfDestinationState, OfOrigin, OfRefusal};
+use super::metrics::{
+    Metrics, OfAction, OfAttempt, OfCode, OfDestination, OfDestinationState, OfIncident, OfOrigin, OfRefusal,
+};
+use super::opened::Opened;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::store::write::NewException;
+use tokio::sync::mpsc;
 
 /// Why a request was refused at the door; the caller is told less (ANS-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +149,10 @@ pub enum Event<'a> {
         exception: ExceptionId,
         /// From the catalogue.
         code: &'a str,
+        /// Its cause.
+        fingerprint: &'a str,
+        /// For whom the record was, if that was known.
+        destination: Option<&'a str>,
         /// Of an order, or any other id.
         increment_id: &'a str,
         /// In a sentence.
@@ -158,6 +166,51 @@ pub enum Event<'a> {
         state: &'a str,
         /// Why.
         reason: &'a str,
+    },
+    /// POI-4: many exceptions with one cause in a short time.
+    ExceptionStorm {
+        /// From the catalogue.
+        code: &'a str,
+        /// Their cause.
+        fingerprint: &'a str,
+        /// For whom; empty when that was not known.
+        destination: &'a str,
+        /// The destination is held for it.
+        paused: bool,
+    },
+    /// PRS-3: intake is refused because commits take too long, or no longer.
+    CommitsTooSlow {
+        /// It is refused.
+        refusing: bool,
+    },
+    /// RUN-4: the store's disk has less or more room than before, by levels.
+    DiskChanged {
+        /// `plenty`, `low`, `scarce`, `full`.
+        level: &'a str,
+        /// 0 to 3.
+        rank: u8,
+        /// Bytes free.
+        free: u64,
+    },
+    /// A destination is in trouble; told once, until it is over.
+    IncidentOpened {
+        /// Destination.
+        destination: &'a str,
+        /// `backlog`, `paused`, `broken`, `held`.
+        kind: &'a str,
+        /// In words.
+        why: &'a str,
+        /// Deliveries that wait.
+        waiting: u64,
+    },
+    /// A destination takes deliveries again and its backlog has gone.
+    IncidentEnded {
+        /// Destination.
+        destination: &'a str,
+        /// The worst of it.
+        kind: &'a str,
+        /// From the beginning until the backlog had gone.
+        lasted: Duration,
     },
     /// Mapping tables were read anew.
     MappingsReloaded {
@@ -186,6 +239,8 @@ impl<'a> Event<'a> {
         Event::ExceptionOpened {
             exception: exception.id,
             code: &exception.code,
+            fingerprint: &exception.fingerprint,
+            destination: exception.destination.as_deref(),
             increment_id: &exception.subject.id,
             message: &exception.message,
         }
@@ -196,6 +251,8 @@ impl<'a> Event<'a> {
 #[derive(Debug)]
 pub struct Observer {
     metrics: Metrics,
+    /// Hears of every exception; what it has no room for is not counted as part of a storm.
+    storms: Option<mpsc::Sender<Opened>>,
 }
 
 fn of(origin: &str) -> OfOrigin {
@@ -209,7 +266,13 @@ fn to(destination: &str) -> OfDestination {
 impl Observer {
     /// Counts into `metrics`.
     pub fn new(metrics: Metrics) -> Self {
-        Observer { metrics }
+        Observer { metrics, storms: None }
+    }
+
+    /// Tells `storms` of every exception (POI-4).
+    #[must_use]
+    pub fn heard_by(self, storms: mpsc::Sender<Opened>) -> Self {
+        Observer { storms: Some(storms), ..self }
     }
 
     /// The metrics, for rendering.
@@ -220,6 +283,15 @@ impl Observer {
     /// Logs and counts one event.
     pub fn note(&self, event: &Event<'_>) {
         self.count(event);
+        if let (Event::ExceptionOpened { code, fingerprint, destination, .. }, Some(storms)) = (event, &self.storms) {
+            let opened = Opened {
+                fingerprint: (*fingerprint).to_owned(),
+                code: (*code).to_owned(),
+                destination: destination.map(str::to_owned),
+            };
+            // Never waits; when it is full there is a storm already.
+            drop(storms.try_send(opened));
+        }
         log(event);
     }
 
@@ -255,6 +327,20 @@ impl Observer {
             Event::DestinationStateChanged { destination, state, .. } => {
                 let label = OfDestinationState { destination: (*destination).to_owned(), state: (*state).to_owned() };
                 count(&counters.destination_changes, &label);
+            }
+            Event::IncidentOpened { destination, kind, .. } => {
+                let label = OfIncident { destination: (*destination).to_owned(), kind: (*kind).to_owned() };
+                count(&counters.incidents, &label);
+            }
+            Event::IncidentEnded { .. } => {}
+            Event::ExceptionStorm { code, .. } => {
+                count(&counters.exception_storms, &OfCode { code: (*code).to_owned() });
+            }
+            Event::CommitsTooSlow { refusing } => {
+                counters.commits_too_slow.set(i64::from(*refusing));
+            }
+            Event::DiskChanged { rank, .. } => {
+                counters.disk_level.set(i64::from(*rank));
             }
             Event::MappingsReloaded { .. } => {
                 counters.mappings_reloads.inc();
@@ -317,7 +403,7 @@ fn log(event: &Event<'_>) {
         Event::DeliverySettled { destination, delivery, .. } => {
             tracing::debug!(destination.name = destination, delivery.id = %delivery, "a delivery is confirmed");
         }
-        Event::ExceptionOpened { exception, code, increment_id, message } => {
+        Event::ExceptionOpened { exception, code, increment_id, message, .. } => {
             tracing::error!(
                 exception.id = %exception, code, order.increment_id = increment_id, detail = message,
                 "a record needs a person"
@@ -330,6 +416,36 @@ fn log(event: &Event<'_>) {
             "held" => tracing::error!(destination.name = destination, state, reason, "a destination is held"),
             _ => tracing::warn!(destination.name = destination, state, reason, "a destination changed"),
         },
+        Event::ExceptionStorm { code, fingerprint, destination, paused } => tracing::error!(
+            code,
+            group = fingerprint,
+            destination.name = destination,
+            paused,
+            "many records were parked by one cause: repair it once and release the group"
+        ),
+        Event::CommitsTooSlow { refusing: true } => {
+            tracing::error!("commits take more than a second: nothing is taken in until the disk is quicker");
+        }
+        Event::CommitsTooSlow { refusing: false } => tracing::info!("commits are quick enough: intake is open"),
+        Event::DiskChanged { level, free, .. } => match *level {
+            "full" => tracing::error!(level, free, "the disk is nearly full: nothing is taken in; make room"),
+            "scarce" => tracing::error!(level, free, "the disk is filling: stock is refused; make room"),
+            "low" => tracing::warn!(level, free, "the disk is filling: make room"),
+            _ => tracing::info!(level, free, "there is room on the disk"),
+        },
+        Event::IncidentOpened { destination, kind, why, waiting } => tracing::error!(
+            destination.name = destination,
+            kind,
+            why,
+            waiting,
+            "a destination is in trouble; what is meant for it is safe and waits"
+        ),
+        Event::IncidentEnded { destination, kind, lasted } => tracing::info!(
+            destination.name = destination,
+            kind,
+            lasted_s = lasted.as_secs(),
+            "a destination is well again and its backlog has gone"
+        ),
         Event::MappingsReloaded { version } => tracing::info!(version, "the mapping tables were read anew"),
         Event::OperatorActed { actor, action, target } => {
             tracing::info!(actor, action, target, "an operator acted");
@@ -353,7 +469,7 @@ fn log_attempt(destination: &str, delivery: DeliveryId, number: u32, outcome: &s
 
 #[cfg(test)]
 mod tests {
-    use super::super::metrics::{DestinationGauge, Scrape};
+    use super::super::metrics::{DestinationGauge, IncidentGauge, Scrape};
     use super::*;
     use crate::clock::{SeededEntropy, from_micros};
     use crate::store::view::{Ledger, StoreFigures};
@@ -406,6 +522,12 @@ mod tests {
             ..StoreFigures::default()
         };
         let scrape = Scrape {
+            incidents: vec![IncidentGauge {
+                destination: "erp".into(),
+                kind: "held",
+                lasted: Duration::from_secs(90),
+                safe: 7,
+            }],
             ready: true,
             store: Some((figures, ledger, from_micros(61_000_000))),
             destinations: vec![DestinationGauge { name: "erp".to_owned(), state: "held".to_owned(), in_flight: 3 }],

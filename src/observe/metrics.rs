@@ -64,6 +64,13 @@ pub(super) struct OfDestinationState {
     pub state: String,
 }
 
+/// `{destination=…, kind=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct OfIncident {
+    pub destination: String,
+    pub kind: String,
+}
+
 /// `{code=…}`
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct OfCode {
@@ -94,7 +101,7 @@ pub struct Metrics {
     gauges: Gauges,
 }
 
-/// What only rises; fed by events.
+/// What events feed: what only rises, and the few states that nobody else knows.
 pub(super) struct Counters {
     pub requests_received: Counts<OfOrigin>,
     pub requests_stored: Counts<OfOrigin>,
@@ -112,6 +119,10 @@ pub(super) struct Counters {
     pub accept_to_erp_seconds: Times<OfDestination>,
     pub exceptions_opened: Counts<OfCode>,
     pub destination_changes: Counts<OfDestinationState>,
+    pub incidents: Counts<OfIncident>,
+    pub exception_storms: Counts<OfCode>,
+    pub commits_too_slow: Gauge<i64, AtomicI64>,
+    pub disk_level: Gauge<i64, AtomicI64>,
     pub mappings_reloads: Counter,
     pub operator_acts: Counts<OfAction>,
     pub clock_jumps: Counter,
@@ -130,6 +141,9 @@ struct Gauges {
     in_flight: Whole<OfDestination>,
     held: Whole<OfDestination>,
     state: Whole<OfDestinationState>,
+    incident_open: Whole<OfIncident>,
+    incident_seconds: Real<OfDestination>,
+    incident_safe: Whole<OfDestination>,
     unprocessed: Gauge<i64, AtomicI64>,
     wal_bytes: Gauge<i64, AtomicI64>,
     store_bytes: Gauge<i64, AtomicI64>,
@@ -147,6 +161,19 @@ pub struct DestinationGauge {
     pub in_flight: u64,
 }
 
+/// A trouble at the moment of a scrape.
+#[derive(Clone, Debug)]
+pub struct IncidentGauge {
+    /// Configured name.
+    pub destination: String,
+    /// `backlog`, `paused`, `broken`, `held`.
+    pub kind: &'static str,
+    /// How long it has lasted.
+    pub lasted: Duration,
+    /// Deliveries that wait or are under way.
+    pub safe: u64,
+}
+
 /// What the gauges show; `None` where the store could not be asked.
 #[derive(Clone, Debug, Default)]
 pub struct Scrape {
@@ -156,6 +183,8 @@ pub struct Scrape {
     pub store: Option<(StoreFigures, Ledger, Timestamp)>,
     /// Every configured destination.
     pub destinations: Vec<DestinationGauge>,
+    /// Every open incident.
+    pub incidents: Vec<IncidentGauge>,
     /// Room on the store's disk.
     pub disk: Option<DiskSpace>,
 }
@@ -228,6 +257,10 @@ impl Counters {
             accept_to_erp_seconds: times(long_times),
             exceptions_opened: Family::default(),
             destination_changes: Family::default(),
+            incidents: Family::default(),
+            exception_storms: Family::default(),
+            commits_too_slow: Gauge::default(),
+            disk_level: Gauge::default(),
             mappings_reloads: Counter::default(),
             operator_acts: Family::default(),
             clock_jumps: Counter::default(),
@@ -263,6 +296,13 @@ impl Counters {
         registry.register("exceptions_opened", "Exceptions opened by code", self.exceptions_opened.clone());
         let help = "Changes of a destination's state";
         registry.register("destination_state_changes", help, self.destination_changes.clone());
+        let help = "Many exceptions of one cause within ten minutes";
+        registry.register("exception_storms", help, self.exception_storms.clone());
+        let help = "1 while intake is refused because commits take too long";
+        registry.register("intake_refused_for_commits", help, self.commits_too_slow.clone());
+        let help = "0 plenty, 1 low, 2 scarce (stock is refused), 3 full (nothing is taken in)";
+        registry.register("store_disk_level", help, self.disk_level.clone());
+        registry.register("incidents", "Troubles of destinations, by their kind at first", self.incidents.clone());
         registry.register("mappings_reloads", "Mapping tables read anew", self.mappings_reloads.clone());
         registry.register("operator_acts", "What operators did", self.operator_acts.clone());
         registry.register("clock_jumps", "Jumps of the wall clock over a second", self.clock_jumps.clone());
@@ -285,6 +325,11 @@ impl Gauges {
         let help = "1 when a destination takes nothing until its credential or address is repaired";
         registry.register("destination_held", help, gauges.held.clone());
         registry.register("destination_state", "1 for the state a destination is in", gauges.state.clone());
+        registry.register("incident_open", "1 while a destination is in trouble", gauges.incident_open.clone());
+        let help = "How long a destination has been in trouble";
+        registry.register("incident_seconds", help, gauges.incident_seconds.clone());
+        let help = "Deliveries that are safe with us while their destination is in trouble";
+        registry.register("incident_safe", help, gauges.incident_safe.clone());
         let help = "Envelopes the processor has not concluded";
         registry.register("envelopes_unprocessed", help, gauges.unprocessed.clone());
         registry.register("store_wal_bytes", "Size of the write-ahead log", gauges.wal_bytes.clone());
@@ -301,6 +346,7 @@ impl Gauges {
             self.set_figures(figures, *now);
         }
         self.set_destinations(&scrape.destinations);
+        self.set_incidents(&scrape.incidents);
         if let Some(disk) = scrape.disk {
             let per_mille = u32::try_from(disk.free_per_mille()).unwrap_or(1000);
             self.disk_free_ratio.set(f64::from(per_mille) / 1000.0);
@@ -339,6 +385,19 @@ impl Gauges {
         self.unprocessed.set(whole(figures.unprocessed));
         self.wal_bytes.set(whole(figures.wal_bytes));
         self.store_bytes.set(whole(figures.store_bytes));
+    }
+
+    fn set_incidents(&self, incidents: &[IncidentGauge]) {
+        self.incident_open.clear();
+        self.incident_seconds.clear();
+        self.incident_safe.clear();
+        for incident in incidents {
+            let label = OfIncident { destination: incident.destination.clone(), kind: incident.kind.to_owned() };
+            self.incident_open.get_or_create(&label).set(1);
+            let label = OfDestination { destination: incident.destination.clone() };
+            self.incident_seconds.get_or_create(&label).set(incident.lasted.as_secs_f64());
+            self.incident_safe.get_or_create(&label).set(whole(incident.safe));
+        }
     }
 
     fn set_destinations(&self, destinations: &[DestinationGauge]) {

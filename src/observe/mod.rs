@@ -11,7 +11,9 @@ pub mod events;
 pub mod health;
 pub mod log;
 pub mod metrics;
+mod opened;
 
 pub use events::{Event, Observer, Refusal};
 pub use health::{Health, Reason};
 pub use metrics::{Metrics, Scrape};
+pub use opened::Opened;

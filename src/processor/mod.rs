@@ -7,6 +7,7 @@
 //! A panic, or a record that takes too long, parks that record and alarms; the loop and its neighbours go on (POI-2).
 //! Deliberately absent: any knowledge of HTTP, of retries, of what a destination answers.
 
+pub mod bounds;
 pub mod enqueue;
 pub mod rules;
 pub mod step;
@@ -268,7 +269,7 @@ pub fn guarded(input: &Input<'_>, rules: &Rules) -> Outcome {
     if begun.elapsed() > STEP_MAX {
         return Outcome::parked(broken("processing this record took longer than 5 s", "slow"));
     }
-    outcome
+    bounds::within(outcome)
 }
 
 fn broken(message: &str, cause: &str) -> Defect {

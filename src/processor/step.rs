@@ -14,6 +14,7 @@ use crate::json::Json;
 use crate::routing::{self, Decision, DocumentKind, RouteOutcome};
 use crate::store::write::{Subject, SubjectFacts};
 
+use super::bounds::{self, LINES_MAX};
 use super::rules::{OriginRules, ReadBack, Rules};
 
 /// What is known of a record before it is read.
@@ -217,6 +218,9 @@ fn route(order: &Order, rules: &Rules) -> Outcome {
             Err(defects) => outcome
                 .parked
                 .extend(defects.into_iter().map(|defect| Parked { defect, destination: Some(destination.to_owned()) })),
+            Ok(document) if document.lines.len() > LINES_MAX => {
+                outcome.parked.push(bounds::too_many_lines(destination, document.lines.len()));
+            }
             Ok(document) => outcome.documents.push(Made {
                 kind,
                 schema: sales_order::SCHEMA,
@@ -366,7 +370,13 @@ mod tests {
     fn outcome(when: &str, mapped: &str, unmapped_payment: OnUnmapped) -> Outcome {
         let origin = OriginRules { system: "acme".into(), default_store_id: None, read_back: ReadBack::WhenNeeded };
         let when = Some(Condition::compile(when).unwrap());
-        let route = Route { name: "cards".into(), accepts: vec![DocumentKind::Order], to: vec!["erp".into()], when };
+        let route = Route {
+            name: "cards".into(),
+            accepts: vec![DocumentKind::Order],
+            to: vec!["erp".into()],
+            when,
+            pause_on_storm: false,
+        };
         let row = MappingRow { key: mapped.into(), value: "CARD".into(), destination: None };
         let rules = Rules {
             config_version: "c1".into(),

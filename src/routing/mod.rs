@@ -100,4 +100,6 @@ pub struct Route {
     pub when: Option<Condition>,
     /// Names of destinations.
     pub to: Vec<String>,
+    /// POI-4: its destinations are held when many of their records are parked by one cause.
+    pub pause_on_storm: bool,
 }

@@ -9,6 +9,7 @@
 
 pub mod view;
 pub mod write;
+pub mod running;
 pub mod pack;
 pub mod sqlite;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
 use crate::envelope::keys::Digest;
+use running::{Incident, Standing};
 use view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, EventRow, ExceptionGroup, ExceptionRow, Interrupted, Ledger,
     MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, StoreFigures, StoreReport, StoredEnvelope,
@@ -193,6 +195,21 @@ pub trait Store: Send + Sync + 'static {
 
     /// Parks a waiting head without an attempt. `false`: it moved on meanwhile.
     fn park(&self, delivery: DeliveryId, exception: NewException) -> Answer<'_, bool>;
+
+    // ---- running ------------------------------------------------------------------------------------------------
+
+    /// Writes an incident as it is now, by its id. Ended ones beyond [`running::INCIDENTS_KEPT`] go.
+    fn write_incident(&self, incident: Incident) -> Answer<'_, ()>;
+
+    /// All incidents that are kept: open ones first, then the newest.
+    fn incidents(&self) -> Answer<'_, Vec<Incident>>;
+
+    /// What is safe with us for one destination; costs the same whatever the size of the store.
+    fn standing(&self, destination: String) -> Answer<'_, Standing>;
+
+    /// RUN-5: after a jump of the wall clock by `by_micros`, moves every due time after `later_than` with it. A batch at
+    /// a time; a failure in between leaves the rest where it was.
+    fn shift_due(&self, later_than: Timestamp, by_micros: i64) -> Answer<'_, ()>;
 
     // ---- operators' acts ----------------------------------------------------------------------------------------
 

@@ -7,10 +7,12 @@
 mod support;
 
 mod corpus;
+mod hard_times;
 mod crash;
 mod delivery;
 mod intake;
 mod mutations;
+mod outage;
 mod promise;
 mod repairs;
 mod run;

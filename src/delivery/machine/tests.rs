@@ -308,7 +308,7 @@ fn att_1_an_attempt_cut_short_by_the_end_of_the_process_is_uncertain() {
 fn ret_2_an_attempt_withheld_from_a_shut_destination_costs_nothing() {
     let moment = Moment { now: at(5), jitter: 0.5 };
     let shut = step(&first(), DeliveryEvent::Withheld(Withheld::DestinationShut), &policy(KEY), moment);
-    assert_eq!((shut.next, shut.effects), (waiting(5, false, false), Vec::new()));
+    assert_eq!((shut.next, shut.effects), (waiting(0, false, false), Vec::new()), "it keeps its place in the backlog");
     let old = step(&first(), DeliveryEvent::Withheld(Withheld::TooOld), &policy(KEY), moment);
     assert_eq!((code(&old.next), is_in_doubt(&old.next)), ("too_old", false));
 }

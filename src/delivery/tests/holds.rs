@@ -139,7 +139,10 @@ async fn ret_6_a_destination_that_is_gone_is_held_with_an_alarm() {
 async fn status_is_told_with_what_it_means() {
     let rig = Rig::new(|settings| settings.concurrency = 3).await;
     let shown = serde_json::to_value(rig.delivery.status()).unwrap();
-    assert_eq!(shown, serde_json::json!([{ "name": "erp", "state": "open", "in_flight": 0, "concurrency": 3 }]));
+    let open = serde_json::json!([{
+        "name": "erp", "state": "open", "in_flight": 0, "concurrency": 3, "limit": 3, "settled_last_minute": 0,
+    }]);
+    assert_eq!(shown, open);
     rig.erp().play([Play::status(410)]);
     rig.order("000000042").await;
     rig.finished(1).await;

@@ -101,6 +101,7 @@ listen = "127.0.0.1:0"
 
 [store]
 url = "sqlite:crossdock.db"
+ballast = "1MiB"
 
 [commerce.acme]
 edition = "paas"

@@ -29,6 +29,8 @@ mod port;
 mod readers;
 mod reads;
 mod rows;
+mod running;
+mod startcheck;
 mod state;
 mod subjects;
 mod tally;

@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::migrations;
+use super::startcheck;
 use crate::clock::Entropy;
 use crate::store::StoreError;
 use crate::store::view::StoreReport;
@@ -18,7 +19,7 @@ use crate::store::view::StoreReport;
 const LIBRARY_MIN: i32 = 3_051_003;
 /// Short verbs of other processes write for milliseconds; who waits longer is told.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// A file up to this size is checked whole before it is used; a larger one in the background.
+/// A file up to this size is checked whole before it is used; of a larger one the state, and the rest in the background.
 const CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// A checked store file.
@@ -41,6 +42,8 @@ pub(super) fn open(path: &Path, exclusive: bool, entropy: &dyn Entropy) -> Resul
     let large = std::fs::metadata(path).is_ok_and(|file| file.len() > CHECK_BYTES_MAX);
     if !large {
         problems = quick_check(&conn);
+    } else if exclusive {
+        problems = startcheck::state_tables(&conn, startcheck::BUDGET);
     }
     if exclusive && !problems.is_empty() {
         return Err(StoreError::Corrupt(format!(

@@ -3,11 +3,12 @@
 use super::writer::Urgency;
 use super::{
     SqliteStore, acts, again, append, checkpoint, claim, conclude, delivery, due, effects, file_bytes, lists, orders,
-    reads, tally,
+    reads, running, tally,
 };
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
 use crate::envelope::keys::Digest;
+use crate::store::running::{Incident, Standing};
 use crate::store::view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, EventRow, ExceptionGroup, ExceptionRow, Interrupted, Ledger,
     MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, StoreFigures, StoreReport, StoredEnvelope,
@@ -107,6 +108,31 @@ impl Store for SqliteStore {
 
     fn park(&self, delivery: DeliveryId, exception: NewException) -> Answer<'_, bool> {
         Box::pin(self.write(Now, move |tx| delivery::park_waiting(tx, delivery, &exception)))
+    }
+
+    fn write_incident(&self, incident: Incident) -> Answer<'_, ()> {
+        Box::pin(self.write(Soon, move |tx| running::write_incident(tx, &incident)))
+    }
+
+    fn incidents(&self) -> Answer<'_, Vec<Incident>> {
+        Box::pin(self.read(running::incidents))
+    }
+
+    fn standing(&self, destination: String) -> Answer<'_, Standing> {
+        Box::pin(self.read(move |conn| running::standing(conn, &destination)))
+    }
+
+    fn shift_due(&self, later_than: Timestamp, by_micros: i64) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let mut after = 0;
+            loop {
+                let moved = self.write(Soon, move |tx| running::shift_due(tx, after, later_than, by_micros));
+                match moved.await? {
+                    Some(last) => after = last,
+                    None => return Ok(()),
+                }
+            }
+        })
     }
 
     fn replay(&self, replay: Replay) -> Answer<'_, ()> {

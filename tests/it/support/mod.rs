@@ -9,7 +9,7 @@ pub mod wire;
 
 use std::time::Duration;
 
-use crossdock::app::{self, Doors, Running};
+use crossdock::app::{self, Doors, Machine, Running};
 use crossdock::config::{Config, SignedBytes};
 use crossdock::demo::erp::{ErpOptions, StandInErp};
 use crossdock::intake::signature::sign::{self, CommerceSigner};
@@ -56,6 +56,7 @@ drain_intake = "0s"
 
 [store]
 url = "sqlite:crossdock.db"
+ballast = "1MiB"
 
 [commerce.acme]
 edition = "paas"
@@ -139,6 +140,16 @@ impl TestApp {
         let erp = StandInErp::start_with(options).await.expect("a loopback port");
         let site = Site::new(&erp.url(), edit);
         let running = start(&site).await;
+        let token = process::token(&site, "admin");
+        TestApp { site, erp, running, client: reqwest::Client::new(), token }
+    }
+
+    /// On a machine that the test bends.
+    pub async fn on(machine: Machine, edit: impl FnOnce(String) -> String) -> TestApp {
+        let erp = StandInErp::start().await.expect("a loopback port");
+        let site = Site::new(&erp.url(), edit);
+        let loaded = Config::load(&site.config_path(), &|_| None).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let running = app::start_on(loaded, Doors::default(), machine).await.expect("the service starts");
         let token = process::token(&site, "admin");
         TestApp { site, erp, running, client: reqwest::Client::new(), token }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use rusqlite::Connection;
 
 use super::{folder, open};
-use crate::store::sqlite::{delivery, due, effects, exceptions, lists, orders, reads, rows, state};
+use crate::store::sqlite::{delivery, due, effects, exceptions, lists, orders, reads, rows, running, state};
 use crate::store::{DeliveryFilter, EventFilter, ExceptionFilter};
 
 /// How `SQLite` would run it, one line a step.
@@ -61,6 +61,8 @@ fn queries() -> Vec<(&'static str, String)> {
         ("an order's state", format!("{} WHERE s.seq = ?1", rows::ORDER)),
         ("groups", reads::GROUPS.to_owned()),
         ("oldest waiting", reads::OLDEST.to_owned()),
+        ("oldest due of a destination", running::OLDEST_DUE.to_owned()),
+        ("deliveries of a destination in flight", running::IN_FLIGHT.to_owned()),
         ("all events", events(None, None)),
         ("received events", events(Some("received"), None)),
         ("ignored events", events(Some("ignored"), None)),

@@ -1,0 +1,154 @@
+//! From a configuration to what the rooms are made of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+
+use super::Doors;
+use crate::config::{self, Config, ConfigVersion, DestinationSettings, OriginSettings};
+use crate::delivery::Delivery;
+use crate::destinations::{self, Destination};
+use crate::exceptions::replay::Render;
+use crate::intake::answer::Dialect;
+use crate::intake::load::Load;
+use crate::intake::pressure::{Pace, Room};
+use crate::intake::signature::Verifier;
+use crate::intake::{Intake, Origin};
+use crate::observe::Observer;
+use crate::processor::Processor;
+use crate::processor::rules::{OriginRules, ReadBack, Rules};
+use crate::store::SharedStore;
+
+/// The rules of a configuration, with no mappings yet.
+pub fn rules(config: &Config, version: &ConfigVersion) -> Rules {
+    let origins = config.origins.iter().map(|(name, origin)| (name.clone(), origin_rules(config, origin))).collect();
+    let policies =
+        config.destinations.iter().map(|(name, destination)| (name.clone(), destination.policies.clone())).collect();
+    Rules {
+        config_version: version.as_str().to_owned(),
+        origins,
+        routes: Arc::new(config.routes.clone()),
+        policies: config.policies.clone(),
+        destination_policies: policies,
+        mappings: Arc::default(),
+    }
+}
+
+fn origin_rules(config: &Config, origin: &OriginSettings) -> OriginRules {
+    let read_back = match config.commerce.get(&origin.commerce).map(|commerce| commerce.read_back) {
+        Some(config::ReadBack::Always) => ReadBack::Always,
+        Some(config::ReadBack::WhenNeeded) => ReadBack::WhenNeeded,
+        Some(config::ReadBack::Never) | None => ReadBack::Never,
+    };
+    OriginRules {
+        system: origin.commerce.clone(),
+        default_store_id: origin.default_store_id.map(|id| id.to_string()),
+        read_back,
+    }
+}
+
+pub(super) fn intake_of(
+    config: &Config,
+    version: &ConfigVersion,
+    store: &SharedStore,
+    doors: &Doors,
+    processor: &Arc<Processor>,
+    delivery: &Arc<Delivery>,
+    observer: &Arc<Observer>,
+) -> anyhow::Result<Intake> {
+    let origins: BTreeMap<String, Origin> = config
+        .origins
+        .values()
+        .map(|settings| Ok((settings.name.clone(), origin(config, settings)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let in_hand = usize::try_from(config.server.bodies_bytes_max).unwrap_or(usize::MAX);
+    Ok(Intake {
+        origins,
+        store: store.clone(),
+        clock: doors.clock.clone(),
+        entropy: doors.entropy.clone(),
+        processor: processor.clone(),
+        delivery: delivery.clone(),
+        observer: observer.clone(),
+        load: Arc::new(Load::new(
+            Room::new(config.server.requests_max as usize, in_hand),
+            config.server.commit_queue_max,
+        )),
+        body_timeout: config.server.body_timeout,
+        open: AtomicBool::new(true),
+        config_version: version.as_str().to_owned(),
+        express_from: AtomicI64::new(0),
+    })
+}
+
+fn origin(config: &Config, settings: &OriginSettings) -> anyhow::Result<Origin> {
+    let verifier = Verifier::new(&settings.auth)
+        .map_err(|problems| anyhow::anyhow!("origin {}: {}", settings.name, problems.join("; ")))?;
+    Ok(Origin {
+        name: settings.name.clone(),
+        dialect: Dialect::from(settings.kind),
+        verifier,
+        event_id_header: settings.event_id_header.clone(),
+        refuse_with_exception: settings.on_refused == config::OnRefused::Exception,
+        grace: settings.grace,
+        body_bytes_max: usize::try_from(config.body_bytes_max(settings)).unwrap_or(usize::MAX),
+        handler_timeout: config.handler_timeout(settings),
+        pace: settings.rate.as_ref().map(|rate| Pace::new(rate.count, rate.per)),
+    })
+}
+
+pub(super) fn destinations_of(config: &Config) -> anyhow::Result<Vec<Destination>> {
+    let made = config.destinations.values().map(|settings| {
+        destination(settings)
+            .and_then(Destination::new)
+            .map_err(|problems| anyhow::anyhow!("destination {}: {}", settings.name, problems.join("; ")))
+    });
+    made.collect()
+}
+
+/// Renders deliveries under a configuration without sending them; for the replay desk.
+///
+/// # Errors
+/// When a destination cannot be used.
+pub fn renderer(config: &Config) -> anyhow::Result<Render> {
+    let destinations = destinations_of(config)?;
+    Ok(Arc::new(move |due| {
+        let destination = destinations.iter().find(|destination| destination.name() == due.destination)?;
+        Some(destination.render(&due.document, &due.key))
+    }))
+}
+
+fn destination(settings: &DestinationSettings) -> Result<destinations::Settings, Vec<String>> {
+    let url = settings.url.as_ref().ok_or_else(|| vec!["url is missing".to_owned()])?;
+    let networks = settings.allow_private.iter().map(|network| network.to_string().parse());
+    let allow_private =
+        networks.collect::<Result<_, _>>().map_err(|invalid| vec![format!("allow_private: {invalid}")])?;
+    Ok(destinations::Settings {
+        guard: match settings.guard {
+            config::Guard::Key { window } => destinations::Guard::Key { window },
+            config::Guard::Unique => destinations::Guard::Unique,
+            config::Guard::Find => destinations::Guard::Find,
+            config::Guard::None => destinations::Guard::None,
+        },
+        auth: match &settings.auth {
+            config::OutboundAuth::None => destinations::OutboundAuth::None,
+            config::OutboundAuth::Bearer { token } => destinations::OutboundAuth::Bearer(token.expose().clone()),
+            config::OutboundAuth::Basic { user, password } => {
+                destinations::OutboundAuth::Basic { user: user.clone(), password: password.expose().clone() }
+            }
+            config::OutboundAuth::Header { name, value } => {
+                destinations::OutboundAuth::Header { name: name.to_string(), value: value.expose().clone() }
+            }
+        },
+        connect_timeout: settings.connect_timeout,
+        request_timeout: settings.request_timeout,
+        concurrency: settings.concurrency,
+        retry_delays: settings.retry_schedule.clone(),
+        age_limit: settings.age_limit,
+        allow_private,
+        key_header: settings.idempotency_header.to_string(),
+        find: settings.find.clone(),
+        already_exists: settings.already_exists.clone(),
+        ..destinations::Settings::new(&settings.name, url.as_str())
+    })
+}
