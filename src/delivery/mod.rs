@@ -31,6 +31,7 @@ mod parking;
 mod places;
 mod recent;
 mod sending;
+mod standing;
 mod sweeping;
 pub mod throttle;
 pub mod trace;

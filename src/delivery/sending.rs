@@ -85,7 +85,7 @@ pub(super) async fn run(engine: Arc<Engine>, errand: Errand, started: StartedAtt
     let step = machine::step(&errand.facts, report.event, &gate.policy, moment);
     let reports_health = step.effects.iter().any(|effect| matches!(effect, Effect::Health(_)));
     gate.apply(&step.effects, reports_health && seat.take_probe(), report.elapsed, &report.seen.detail);
-    if !matches!(step.next, Next::Waiting { .. }) {
+    if matches!(step.next, Next::Delivered(_) | Next::Parked { .. }) {
         gate.count_settled();
     }
     raise_alarms(&engine, gate.name(), &step);

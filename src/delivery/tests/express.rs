@@ -116,10 +116,14 @@ async fn the_express_lane_is_closed_where_the_destination_is_not_open() {
     rig.finished(1).await;
     assert!(ask(&rig, "000000043", &conclusion).is_none(), "paused");
     rig.delivery.release("erp");
+    // What waits goes first: until the dispatcher has looked, there may be something.
+    rig.settle_down().await;
     express(&rig, "000000044").await;
     rig.finished(2).await;
     assert!(ask(&rig, "000000043", &conclusion).is_none(), "held");
     rig.delivery.release("erp");
+    // What waits goes first: until the dispatcher has looked, there may be something.
+    rig.settle_down().await;
     assert!(ask(&rig, "000000043", &conclusion).is_some());
     rig.delivery.stop(Duration::from_secs(5)).await;
     assert!(ask(&rig, "000000043", &conclusion).is_none(), "stopping");
@@ -143,6 +147,8 @@ async fn ret_2_what_waits_in_the_hand_off_is_not_sent_to_a_destination_that_shut
     assert!(row.attempts_made[0].detail.as_deref().unwrap().starts_with("not sent"));
     assert_eq!(rig.erp().seen().len(), 2);
     rig.delivery.release("erp");
+    // What waits goes first: until the dispatcher has looked, there may be something.
+    rig.settle_down().await;
     rig.finished(4).await;
     assert_eq!(rig.row(third).await.delivery.state, "delivered");
 }

@@ -53,6 +53,11 @@ macro_rules! contract {
             due_heads_come_oldest_first_within_their_slots,
             settling_moves_the_envelope_through_the_ledger,
         });
+        $crate::store::contract::contract!($store, running {
+            an_incident_is_written_as_it_goes_and_the_last_fifty_are_kept,
+            a_destination_stands_with_what_waits_and_what_is_under_way,
+            run_5_due_times_move_with_the_clock,
+        });
         $crate::store::contract::contract!($store, guards {
             att_2_a_look_is_an_attempt_that_seals_nothing_and_is_no_send,
             unc_4_the_rung_of_a_delivery_is_kept,
@@ -60,11 +65,6 @@ macro_rules! contract {
             att_2_a_late_answer_wins_over_doubt_that_was_settled_meanwhile,
             key_3_b_a_spent_key_gives_its_place_to_the_next_generation,
             key_3_c_a_second_effect_is_made_only_when_the_first_is_final,
-        });
-        $crate::store::contract::contract!($store, running {
-            an_incident_is_written_as_it_goes_and_the_last_fifty_are_kept,
-            a_destination_stands_with_what_waits_and_what_is_under_way,
-            run_5_due_times_move_with_the_clock,
         });
         $crate::store::contract::contract!($store, people {
             replay_closes_what_was_open_and_writes_what_is_new,

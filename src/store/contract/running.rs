@@ -65,12 +65,8 @@ pub async fn run_5_due_times_move_with_the_clock(store: &SharedStore) {
     for (number, due_at) in [("1", 10), ("2", 100), ("3", 3_000)] {
         let (_, delivery) = maker.waiting(store, number).await;
         let started = start(store, delivery).await.unwrap();
-        settle(
-            store,
-            started,
-            NextState::Waiting { due_at: at(due_at), uncertain: false, counts: true, ladder: Ladder::default() },
-        )
-        .await;
+        let ladder = Ladder::default();
+        settle(store, started, NextState::Waiting { due_at: at(due_at), uncertain: false, counts: true, ladder }).await;
     }
     let due = async |seconds: u64| {
         let slots = vec![Slots { destination: "erp".into(), free: 9 }];
