@@ -267,6 +267,8 @@ fn express(
             body: &document,
             subject,
             purpose: &delivery.purpose,
+            revision: &delivery.revision,
+            generation: delivery.generation,
             traceparent: traceparent.as_deref(),
             created_at: given.received_at,
         };

@@ -8,6 +8,7 @@
 //! Order is the order of commits (`seq`), never a clock. Deliberately absent: rules about when and what to send.
 
 mod acts;
+mod again;
 mod append;
 mod audit;
 mod checkpoint;
