@@ -382,8 +382,23 @@ impl fmt::Display for Json<'_> {
     }
 }
 
+/// Whether a control character, a quote or a backslash is among the bytes; eight are looked at in one go.
+fn needs_escapes(bytes: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    // The highest bit of each byte that is zero, and perhaps of one above such a byte: good for "none is".
+    let zeroes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let plain = |byte: &u8| *byte >= 0x20 && *byte != b'"' && *byte != b'\\';
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().any(|word| {
+        let word = u64::from_ne_bytes(*word);
+        let low = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        low | zeroes(word ^ (ONES * 0x22)) | zeroes(word ^ (ONES * 0x5c)) != 0
+    }) || !rest.iter().all(plain)
+}
+
 fn write_string(out: &mut String, text: &str) {
-    if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    if needs_escapes(text.as_bytes()) {
         out.push_str(&serde_json::to_string(text).expect("a string always serialises"));
     } else {
         out.push('"');
@@ -397,6 +412,21 @@ mod tests {
     use std::fmt::Write as _;
 
     use super::*;
+
+    #[test]
+    fn a_byte_that_needs_an_escape_is_found_wherever_it_stands() {
+        for length in 1..20 {
+            for place in 0..length {
+                for byte in 0..=127_u8 {
+                    let mut text = vec![b'~'; length];
+                    text[place] = byte;
+                    let expected = byte < 0x20 || byte == b'"' || byte == b'\\';
+                    assert_eq!(needs_escapes(&text), expected, "{byte} at {place} of {length}");
+                }
+            }
+        }
+        assert!(!needs_escapes("Weiß, 東京, 😀: ünïcödé".as_bytes()));
+    }
 
     fn read(text: &str) -> Result<Json<'_>, JsonError> {
         parse(text.as_bytes(), &Limits::default())

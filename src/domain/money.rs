@@ -165,23 +165,43 @@ impl Weights {
     }
 }
 
+/// Room for the longest amount: a sign, 19 digits and a point.
+const SPELLED_MAX: usize = 24;
+
+impl Money {
+    /// Spelled with the currency's minor digits: `-12.30`. A document has dozens, so no general machinery formats them.
+    fn spell<'b>(&self, room: &'b mut [u8; SPELLED_MAX]) -> &'b str {
+        let digits = self.currency.digits();
+        let (mut rest, mut written, mut start) = (self.minor.unsigned_abs(), 0, SPELLED_MAX);
+        let mut put = |byte: u8| {
+            start -= 1;
+            room[start] = byte;
+        };
+        while rest > 0 || written <= digits {
+            if written == digits && digits > 0 {
+                put(b'.');
+            }
+            put(b"0123456789"[usize::try_from(rest % 10).expect("one digit")]);
+            rest /= 10;
+            written += 1;
+        }
+        if self.minor < 0 {
+            put(b'-');
+        }
+        std::str::from_utf8(&room[start..]).expect("digits, a point and a sign")
+    }
+}
+
 /// The amount with the currency's minor digits, without its code: `-12.30`.
 impl fmt::Display for Money {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sign, minor) = (if self.minor < 0 { "-" } else { "" }, self.minor.unsigned_abs());
-        match self.currency.digits() {
-            0 => write!(formatter, "{sign}{minor}"),
-            digits => {
-                let unit = 10_u64.pow(digits);
-                write!(formatter, "{sign}{}.{:0width$}", minor / unit, minor % unit, width = digits as usize)
-            }
-        }
+        formatter.write_str(self.spell(&mut [0; SPELLED_MAX]))
     }
 }
 
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.spell(&mut [0; SPELLED_MAX]))
     }
 }
 
@@ -236,6 +256,7 @@ mod tests {
             (1230, "JPY", "1230"),
             (5, "KWD", "0.005"),
             (0, "EUR", "0.00"),
+            (i64::MIN, "EUR", "-92233720368547758.08"),
         ] {
             assert_eq!(Money::from_minor(minor, code.parse().unwrap()).to_string(), wanted);
         }

@@ -226,7 +226,7 @@ fn route(order: &Order, rules: &Rules) -> Outcome {
                 schema: sales_order::SCHEMA,
                 purpose: sales_order::PURPOSE,
                 destination: destination.to_owned(),
-                body: serde_json::to_vec(&document).expect("a sales order always serialises"),
+                body: written(&document),
             }),
         }
     }
@@ -236,6 +236,13 @@ fn route(order: &Order, rules: &Rules) -> Outcome {
         outcome.ignored = Some(outcome.explanation.clone());
     }
     outcome
+}
+
+fn written(document: &SalesOrder) -> Vec<u8> {
+    // About a document's size: growing to it would copy it several times.
+    let mut body = Vec::with_capacity(4 * 1024);
+    serde_json::to_writer(&mut body, document).expect("a sales order always serialises");
+    body
 }
 
 /// A word of the head that no table knows is not the word a condition was written for: a route that says no to it has

@@ -4,7 +4,8 @@
 -- (the destination repeats an old failure for the key), `asked` (a person said: send again). `absent` counts the looks in
 -- a row that found nothing, `look_failures` those that failed.
 ALTER TABLE deliveries ADD COLUMN rung TEXT NOT NULL DEFAULT 'fresh'
-    CHECK (rung IN ('fresh', 'cleared', 'doubt', 'restored', 'exists', 'stale_key', 'asked'));
+    CHECK (rung = 'fresh' OR rung = 'cleared' OR rung = 'doubt' OR rung = 'restored' OR rung = 'exists'
+        OR rung = 'stale_key' OR rung = 'asked');
 ALTER TABLE deliveries ADD COLUMN absent INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE deliveries ADD COLUMN look_failures INTEGER NOT NULL DEFAULT 0;
 
