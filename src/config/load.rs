@@ -16,7 +16,7 @@ use super::read::{Field, NAME_REMEDY, Place, Report, Section, is_name};
 use super::server::{server, store};
 use super::units::shown;
 use crate::envelope::keys::Digest;
-use crate::routing::{Condition, DocumentKind, Route};
+use crate::routing::{Condition, DocumentKind, LanePolicy, Route};
 
 /// Larger files are not configurations.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -164,8 +164,10 @@ fn route(item: &Field<'_>, report: &mut Report<'_>) -> Option<Route> {
     });
     let to = words(&mut section, "to", "name the destinations", report);
     let to = to.iter().filter_map(|field| field.text(report)).map(str::to_owned).collect();
+    let policies = [("hold", LanePolicy::Hold), ("overtake", LanePolicy::Overtake)];
+    let lane = section.field("lane").and_then(|field| field.choice(&policies, report)).unwrap_or_default();
     section.finish(report);
-    Some(Route { name: name?, accepts, when, to })
+    Some(Route { name: name?, accepts, when, to, lane })
 }
 
 /// A list of words that must not be empty.

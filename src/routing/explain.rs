@@ -51,6 +51,7 @@ mod tests {
             accepts: vec![kind],
             when: when.map(|text| Condition::compile(text).unwrap()),
             to: vec![to.to_owned()],
+            lane: crate::routing::LanePolicy::Hold,
         };
         let routes = [
             route("stock", DocumentKind::Stock, None, "shop"),

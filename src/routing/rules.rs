@@ -198,6 +198,7 @@ mod tests {
             accepts: accepts.to_vec(),
             when: when.map(|text| Condition::compile(text).unwrap()),
             to: to.iter().map(ToString::to_string).collect(),
+            lane: crate::routing::LanePolicy::Hold,
         }
     }
 

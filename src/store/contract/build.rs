@@ -155,6 +155,8 @@ impl Maker {
             revision: revision.into(),
             generation,
             due_at: at(0),
+            overtakes: false,
+            report: None,
             express: None,
         }
     }

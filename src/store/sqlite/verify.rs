@@ -42,7 +42,7 @@ const NEVER: &[(&str, &str)] = &[
 ];
 
 /// What names a row that is gone: a table, its column, and the table it names.
-const NAMES: [(&str, &str, &str); 10] = [
+const NAMES: [(&str, &str, &str); 12] = [
     ("envelopes", "payload", "payloads"),
     ("envelopes", "subject", "subjects"),
     ("documents", "envelope", "envelopes"),
@@ -53,6 +53,8 @@ const NAMES: [(&str, &str, &str); 10] = [
     ("attempts", "delivery", "deliveries"),
     ("evidence", "delivery", "deliveries"),
     ("exceptions", "subject", "subjects"),
+    ("held", "envelope", "envelopes"),
+    ("held", "subject", "subjects"),
 ];
 
 /// Counts that are kept, and how they are counted afresh.
