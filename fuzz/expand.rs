@@ -43,7 +43,7 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
 static BASES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let mut bases = Vec::new();
     for folder in ["tests/fixtures/commerce", "tests/fixtures/spellings", "src/demo/orders"] {
-        let folder = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+        let folder = format!("{}/../{folder}", env!("CARGO_MANIFEST_DIR"));
         let mut paths: Vec<_> = std::fs::read_dir(folder)
             .expect("it is a folder")
             .map(|entry| entry.expect("it can be listed").path())

@@ -74,7 +74,7 @@ fn a_signature_header_of_any_bytes_is_refused() {
 
 #[test]
 fn a_public_key_of_any_bytes_is_read_or_refused_in_words() {
-    fn target(text: &Vec<u8>) {
+    fn target(text: &[u8]) {
         let text = String::from_utf8_lossy(text);
         for form in [text.to_string(), format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----")] {
             if let Err(words) = PublicKey::parse(&form) {
@@ -82,6 +82,8 @@ fn a_public_key_of_any_bytes_is_read_or_refused_in_words() {
             }
         }
     }
-    super::kept("signature_header").iter().for_each(target);
-    run!(Vec<u8>, target);
+    for text in super::kept("signature_header") {
+        target(&text);
+    }
+    run!(Vec<u8>, |text| target(text));
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{clock, folder, open, options};
 use crate::store::contract::build::Maker;
+use crate::store::sqlite::migrations::newest;
 use crate::store::sqlite::open::{check_kind, check_library, check_settings};
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{SharedStore, Store as _, StoreError};

@@ -3,6 +3,8 @@
 //! Inside the suite each target runs for [`time`] on random input, on the inputs kept in `fuzz/corpus`, and on those that
 //! once broke it. `fuzz/README.md` says how to run one under a coverage-guided engine for longer.
 
+#![cfg(test)]
+
 /// Runs a target on random input of a type for a bounded time; a macro, since the engine names a target by its place.
 macro_rules! run {
     ($input:ty, $target:expr) => {
@@ -36,7 +38,7 @@ fn time() -> Duration {
 
 /// The inputs kept for a target: small, each for a path that random bytes do not find. Fails if there is none.
 fn kept(target: &str) -> Vec<Vec<u8>> {
-    let folder = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+    let folder = format!("{}/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
     let mut paths: Vec<_> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{folder}: {error}"))
         .map(|entry| entry.expect("a folder that opened can be listed").path())
