@@ -44,14 +44,11 @@ pub(super) fn hint(tx: &mut Tx<'_>, target: Target, hint: &Hint, at: Timestamp, 
     {
         return withdraw(tx, target, &creates, (said, at), applied);
     }
-    match &hint.incomplete {
-        Some(exception) => conclude::complain(tx, target, exception, applied),
-        None => {
-            let words = format!("{} is known here, and {}", creates[0].id, hint.unwanted);
-            applied.note(Intended::Unwanted(words));
-            Ok(())
-        }
+    if let Some(exception) = &hint.incomplete {
+        return conclude::complain(tx, target, exception, applied);
     }
+    applied.note(Intended::Unwanted(format!("{} is known here, and {}", creates[0].id, hint.unwanted)));
+    Ok(())
 }
 
 /// No order here: wait for it, or say that it did not come.
@@ -64,13 +61,11 @@ fn wait(tx: &mut Tx<'_>, target: Target, hint: &Hint, at: Timestamp, applied: &m
         applied.held = true;
         return hold(tx, target.seq, target.subject, until.as_microsecond());
     }
-    match &hint.unknown {
-        Some(exception) => conclude::complain(tx, target, exception, applied),
-        None => {
-            applied.note(Intended::Unwanted(format!("its order is not known here, and {}", hint.unwanted)));
-            Ok(())
-        }
+    if let Some(exception) = &hint.unknown {
+        return conclude::complain(tx, target, exception, applied);
     }
+    applied.note(Intended::Unwanted(format!("its order is not known here, and {}", hint.unwanted)));
+    Ok(())
 }
 
 fn hold(tx: &Tx<'_>, envelope: i64, subject: i64, due_at: i64) -> Outcome<()> {

@@ -253,7 +253,7 @@ impl Case<'_> {
                 self.cancellation(tx, applied)
             }
             ("superseded", Some(create)) if !made.open.sealed && !self.report.cancels => {
-                self.revive(tx, made)?;
+                revive(tx, made)?;
                 self.retake(tx, made, create, applied)
             }
             ("abandoned" | "superseded", _) => {
@@ -292,7 +292,10 @@ impl Case<'_> {
 
     /// A place at the end of the lane; what was not sealed of the same purpose gives way.
     fn enqueue(&self, tx: &mut Tx<'_>, new: &NewDelivery, made: &Link, applied: &mut Applied) -> Outcome<()> {
-        if self.links.iter().any(|link| link.purpose == new.purpose && link.revision == new.revision) {
+        // The very same report by another origin, after something else of the same second: it was sent, and is no newer.
+        let same = |link: &&Link| link.purpose == new.purpose && link.revision == new.revision;
+        if let Some(link) = self.links.iter().find(same) {
+            applied.note(Intended::Known(link.known().in_words()));
             return Ok(());
         }
         let gives_way = |link: &&Link| {
@@ -303,12 +306,26 @@ impl Case<'_> {
         for link in self.links.iter().filter(gives_way) {
             self.end(tx, link, &words)?;
         }
+        // What was between is never sent, so what was sent is what is wanted again.
+        if let Some(link) = self.sent().filter(|_| new.purpose == CHANGE)
+            && link.reported.is_some_and(|sent| sent.content == self.report.revision.content)
+        {
+            self.learn(tx, link)?;
+            applied.note(Intended::Known(link.known().in_words()));
+            return Ok(());
+        }
         let words = format!("{} follows what is {}", new.purpose, made.known().in_words());
         match effects::intend(tx, self.target, new, self.documents, self.circumstances)? {
             Intended::Taken | Intended::Started(_) => applied.note(Intended::Follows(words)),
             other => applied.note(other),
         }
         Ok(())
+    }
+
+    /// The last that was sent, or will be because it is sealed.
+    fn sent(&self) -> Option<&Link> {
+        let gone = |link: &Link| link.open.state == "superseded" || link.open.state == "abandoned";
+        self.links.iter().rfind(|link| !gone(link) && !(link.is_unsealed() && link.purpose == CHANGE))
     }
 
     /// LANE-5: a create that was never applied is never sent, and nothing that waits behind it either.
@@ -327,12 +344,7 @@ impl Case<'_> {
         let Revision { updated_at, version, content } = self.report.revision;
         tx.run(
             "UPDATE deliveries SET reported_at = ?2, version = ?3, content = ?4 WHERE seq = ?1",
-            (
-                link.open.seq,
-                updated_at.map(Timestamp::as_microsecond),
-                version.map(|version| version.cast_signed()),
-                content,
-            ),
+            (link.open.seq, updated_at.map(Timestamp::as_microsecond), version.map(u64::cast_signed), content),
         )?;
         Ok(())
     }
@@ -340,17 +352,6 @@ impl Case<'_> {
     fn retake(&self, tx: &mut Tx<'_>, link: &Link, new: &NewDelivery, applied: &mut Applied) -> Outcome<()> {
         let (known, at) = (link.known(), self.circumstances.at);
         applied.note(effects::retake(tx, self.target, new, self.documents, &known, at)?);
-        Ok(())
-    }
-
-    /// The order is wanted after all, and nothing of its create was ever sent: it takes a place again.
-    fn revive(&self, tx: &mut Tx<'_>, made: &Link) -> Outcome<()> {
-        let head = effects::lane_is_free(tx, made.open.subject, &made.open.destination)?;
-        tx.run(
-            "UPDATE deliveries SET state = 'waiting', head = ?2, settled_at = NULL WHERE seq = ?1",
-            (made.open.seq, head),
-        )?;
-        tx.tally.waiting(&made.open.destination, 1);
         Ok(())
     }
 
@@ -362,6 +363,17 @@ impl Case<'_> {
         }
         Ok(())
     }
+}
+
+/// The order is wanted after all, and nothing of its create was ever sent: it takes a place again.
+fn revive(tx: &mut Tx<'_>, made: &Link) -> Outcome<()> {
+    let head = effects::lane_is_free(tx, made.open.subject, &made.open.destination)?;
+    tx.run(
+        "UPDATE deliveries SET state = 'waiting', head = ?2, settled_at = NULL WHERE seq = ?1",
+        (made.open.seq, head),
+    )?;
+    tx.tally.waiting(&made.open.destination, 1);
+    Ok(())
 }
 
 /// Ends an open delivery as superseded; the next of its lane gets its turn.
