@@ -164,7 +164,7 @@ pub(super) fn retake(
     let document = insert_document(tx, target.seq, document, at)?;
     tx.run(
         "UPDATE deliveries SET document = ?2, envelope = ?3, state = 'waiting', due_at = ?4, reported_at = ?5, version = ?6, \
-         content = ?7, cancelled = ?8 WHERE seq = ?1",
+         content = ?7, cancelled = ?8, look_failures = 0 WHERE seq = ?1",
         rusqlite::params![
             known.seq,
             document,
@@ -301,8 +301,8 @@ pub(super) fn record_attempt(
     packs: &Packs,
 ) -> Outcome<()> {
     tx.run(
-        "INSERT INTO attempts (delivery, number, epoch, started_at, deadline, config_version) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO attempts (delivery, number, epoch, started_at, deadline, config_version, purpose) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         (
             delivery,
             start.number,
@@ -310,6 +310,7 @@ pub(super) fn record_attempt(
             start.started_at.as_microsecond(),
             start.deadline.as_microsecond(),
             &start.config_version,
+            start.purpose.as_str(),
         ),
     )?;
     let Some(seal) = &start.seal else { return Ok(()) };

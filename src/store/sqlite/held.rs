@@ -93,7 +93,7 @@ impl Create {
 }
 
 /// The creates of a subject that were not replaced.
-pub(super) const CREATES: &str = "SELECT id, reported_at, state, uncertain, envelope FROM deliveries \
+pub(super) const CREATES: &str = "SELECT id, reported_at, state, uncertain OR rung NOT IN ('fresh', 'cleared'), envelope FROM deliveries \
      INDEXED BY deliveries_effect WHERE subject = ?1 AND purpose = 'order.create' AND state <> 'superseded'";
 
 fn creates(tx: &Tx<'_>, subject: i64) -> Outcome<Vec<Create>> {

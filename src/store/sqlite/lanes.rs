@@ -32,7 +32,7 @@ const CANCEL: &str = "order.cancel";
 
 /// Deliveries of a lane that say something of its order, oldest first.
 pub(super) const LINKS: &str = "SELECT seq, id, envelope, state, head, sealed, uncertain, epoch, attempts, purpose, \
-     revision, reported_at, version, content, cancelled, destination \
+     revision, reported_at, version, content, cancelled, destination, rung IN ('fresh', 'cleared') \
      FROM deliveries INDEXED BY deliveries_effect WHERE subject = ?1 AND destination = ?2 \
      AND purpose IN ('order.create', 'order.change', 'order.cancel') ORDER BY seq";
 
@@ -52,6 +52,8 @@ struct Link {
     revision: String,
     reported: Option<Revision>,
     cancelled: Option<[u8; 16]>,
+    /// Nothing has to be found out about it.
+    clear: bool,
 }
 
 impl Link {
@@ -62,7 +64,7 @@ impl Link {
 
     /// Not applied for certain, and not on its way.
     fn was_never_applied(&self) -> bool {
-        self.is_open() && !self.open.uncertain
+        self.is_open() && !self.open.uncertain && self.clear
     }
 
     fn is_open(&self) -> bool {
@@ -105,6 +107,7 @@ fn link(row: &Row<'_>, subject: i64) -> rusqlite::Result<Link> {
             content,
         }),
         cancelled: row.get(14)?,
+        clear: row.get(16)?,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod after;
 mod doubt;
+mod guards;
 mod lanes;
 mod outcomes;
 mod requests;

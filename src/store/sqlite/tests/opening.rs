@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::{clock, folder, open, options};
 use crate::store::contract::build::Maker;
-use crate::store::sqlite::migrations::newest;
 use crate::store::sqlite::open::{check_kind, check_library, check_settings};
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{SharedStore, Store as _, StoreError};
@@ -27,7 +26,8 @@ fn ack_2_library_and_settings_are_checked() {
     for wanted in [("journal_mode", "wal"), ("synchronous", "2"), ("foreign_keys", "1"), ("wal_autocheckpoint", "0")] {
         assert!(report.settings.iter().any(|(name, value)| (name.as_str(), value.as_str()) == wanted), "{wanted:?}");
     }
-    assert_eq!((report.schema_version, report.problems.len(), report.installation_id.len()), (newest(), 0, 32));
+    let newest = super::super::migrations::newest();
+    assert_eq!((report.schema_version, report.problems.len(), report.installation_id.len()), (newest, 0, 32));
     assert!(check_library(3_051_002).is_err());
     assert!(check_library(3_051_003).is_ok());
     let mut settings = report.settings;
@@ -70,8 +70,9 @@ fn rep_8_a_newer_schema_is_refused_with_a_remedy() {
     drop(open(&path));
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let refused = refusal(options(&path));
-    let known = format!("schema 99, this version knows up to {}: start the newer crossdock", newest());
-    assert!(refused.contains(&known), "{refused}");
+    let newest = super::super::migrations::newest();
+    let told = format!("schema 99, this version knows up to {newest}: start the newer crossdock");
+    assert!(refused.contains(&told), "{refused}");
 }
 
 #[test]
