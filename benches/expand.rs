@@ -16,18 +16,25 @@ use crossdock::envelope::kind::RecordKind;
 use crossdock::json::{self, Limits};
 use crossdock::processor::rules::{OriginRules, ReadBack, Rules};
 use crossdock::processor::step::{Input, step};
-use crossdock::routing::{DocumentKind, Route};
+use crossdock::routing::{DocumentKind, LanePolicy, Route};
 
 mod support;
 
 fn rules() -> Rules {
-    let origin = OriginRules { system: "acme".into(), default_store_id: None, read_back: ReadBack::WhenNeeded };
+    let origin = OriginRules {
+        system: "acme".into(),
+        default_store_id: None,
+        read_back: ReadBack::WhenNeeded,
+        wait_for_order: std::time::Duration::from_mins(15),
+        to_commerce: false,
+    };
     let route = Route {
         name: "orders".into(),
         accepts: vec![DocumentKind::Order],
         to: vec!["erp".into()],
         when: None,
         pause_on_storm: false,
+        lane: LanePolicy::Hold,
     };
     Rules {
         config_version: "c1".into(),
@@ -58,7 +65,7 @@ fn orders(criterion: &mut Criterion) {
         let tree = || json::parse(black_box(text.as_bytes()), &Limits::default()).expect("JSON");
         let json = tree();
         let order = parse::order(&json, &reading).expect("an order");
-        let input = Input { origin: "flows", kind: RecordKind::Order, event_name: None, json: &json };
+        let input = Input { origin: "flows", kind: RecordKind::Order, event_name: None, json: &json, later: false };
         assert_eq!(step(&input, &rules).documents.len(), 1, "{name}: {:?}", step(&input, &rules));
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function(BenchmarkId::new("json", name), |bencher| bencher.iter_with_large_drop(tree));
@@ -72,7 +79,8 @@ fn orders(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("step", name), |bencher| {
             bencher.iter(|| {
                 let json = tree();
-                let input = Input { origin: "flows", kind: RecordKind::Order, event_name: None, json: &json };
+                let input =
+                    Input { origin: "flows", kind: RecordKind::Order, event_name: None, json: &json, later: false };
                 step(&input, &rules).documents.len()
             });
         });

@@ -163,6 +163,8 @@ impl Bench {
                 revision: String::new(),
                 generation: 0,
                 due_at: now,
+                overtakes: false,
+                report: None,
                 express: Some(AttemptStart {
                     delivery,
                     number: 1,

@@ -9,17 +9,27 @@ use crossdock::envelope::kind::RecordKind;
 use crossdock::json::{self, Limits};
 use crossdock::processor::rules::{OriginRules, ReadBack, Rules};
 use crossdock::processor::step::{Input, step};
-use crossdock::routing::{DocumentKind, Route};
+use crossdock::routing::{DocumentKind, LanePolicy, Route};
 use serde_json::Value;
 
 use super::bend::{Bend, apply, odd_values};
 use super::laws;
 
 static RULES: LazyLock<Rules> = LazyLock::new(|| {
-    let origin =
-        OriginRules { system: "acme".to_owned(), default_store_id: Some("1".to_owned()), read_back: ReadBack::Never };
-    let route =
-        Route { name: "orders".to_owned(), accepts: vec![DocumentKind::Order], when: None, to: vec!["erp".to_owned()] };
+    let origin = OriginRules {
+        system: "acme".to_owned(),
+        default_store_id: Some("1".to_owned()),
+        read_back: ReadBack::Never,
+        wait_for_order: std::time::Duration::from_mins(15),
+        to_commerce: false,
+    };
+    let route = Route {
+        name: "orders".to_owned(),
+        accepts: vec![DocumentKind::Order],
+        when: None,
+        to: vec!["erp".to_owned()],
+        lane: LanePolicy::Hold,
+    };
     Rules {
         config_version: "fuzz".to_owned(),
         origins: BTreeMap::from([("flows".to_owned(), origin)]),
@@ -79,7 +89,8 @@ fn target(bent: &Bent) {
 /// Expands one order; how many documents came of it.
 fn expand(body: &[u8]) -> usize {
     let Ok(json) = json::parse(body, &Limits::default()) else { return 0 };
-    let outcome = step(&Input { origin: "flows", kind: RecordKind::Order, event_name: None, json: &json }, &RULES);
+    let outcome =
+        step(&Input { origin: "flows", kind: RecordKind::Order, event_name: None, json: &json, later: false }, &RULES);
     assert!(
         !outcome.documents.is_empty() || !outcome.parked.is_empty() || outcome.ignored.is_some(),
         "an order came to nothing at all"

@@ -1,9 +1,11 @@
 //! An order's story in words: one sentence, and a timeline from receipt to the destination's number. Pure.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use crate::clock::Timestamp;
-use crate::store::view::{DeliveryDetail, EventRow, ExceptionRow, OrderDetail};
+use crate::store::view::{DeliveryDetail, DeliveryRow, EventRow, ExceptionRow, OrderDetail};
 
 /// One step of an order's way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -139,21 +141,53 @@ fn due(number: &str, order: &OrderDetail) -> String {
     let under_way =
         order.deliveries.iter().find(|detail| matches!(detail.delivery.state.as_str(), "waiting" | "in_flight"));
     let Some(DeliveryDetail { delivery, .. }) = under_way else {
-        return format!("Order {number} was received and is about to be processed.");
+        return if order.events.iter().all(|event| event.kind == "order_change") {
+            format!("A change of order {number} was received and waits for the order itself.")
+        } else {
+            format!("Order {number} was received and is about to be processed.")
+        };
     };
+    let order = thing(number, delivery);
     let destination = &delivery.destination;
     if delivery.state == "in_flight" {
-        return format!("Order {number} is being sent to {destination} (attempt {}).", delivery.attempts);
+        return format!("{order} is being sent to {destination} (attempt {}).", delivery.attempts);
     }
     if delivery.attempts == 0 {
-        return format!("Order {number} is about to be sent to {destination}.");
+        return format!("{order} is about to be sent to {destination}.");
     }
     let last = delivery.last_detail.as_deref().filter(|detail| !detail.is_empty());
     let last = last.map(|detail| format!(" ({})", stop(detail))).unwrap_or_default();
     let next = delivery.due_at.map(|at| format!("; next attempt not before {at}")).unwrap_or_default();
     let plural = if delivery.attempts == 1 { "attempt" } else { "attempts" };
     let where_it_is = if delivery.uncertain { "may or may not be in" } else { "is not in" };
-    format!("Order {number} {where_it_is} {destination} yet: {} {plural} so far{last}{next}.", delivery.attempts)
+    format!("{order} {where_it_is} {destination} yet: {} {plural} so far{last}{next}.", delivery.attempts)
+}
+
+/// What a delivery carries.
+fn thing(number: &str, delivery: &DeliveryRow) -> String {
+    match delivery.purpose.as_str() {
+        "order.change" => format!("The change of order {number}"),
+        "order.cancel" => format!("The cancellation of order {number}"),
+        _ => format!("Order {number}"),
+    }
+}
+
+/// The last of what followed the order to each destination.
+fn followed(order: &OrderDetail) -> String {
+    let mut words = String::new();
+    for (purpose, name) in [("order.change", "change"), ("order.cancel", "cancellation")] {
+        let mut last: Vec<&DeliveryRow> = Vec::new();
+        let delivered = order.deliveries.iter().map(|detail| &detail.delivery);
+        for delivery in delivered.filter(|delivery| delivery.purpose == purpose && delivery.state == "delivered") {
+            last.retain(|other| other.destination != delivery.destination);
+            last.push(delivery);
+        }
+        for delivery in last {
+            let since = delivery.settled_at.map(|at| format!(" since {at}")).unwrap_or_default();
+            let _ = write!(words, "; {} has its {name}{since}", delivery.destination);
+        }
+    }
+    words
 }
 
 fn delivered(number: &str, order: &OrderDetail) -> String {
@@ -161,6 +195,7 @@ fn delivered(number: &str, order: &OrderDetail) -> String {
         .deliveries
         .iter()
         .filter(|detail| detail.delivery.state == "delivered")
+        .filter(|detail| !matches!(detail.delivery.purpose.as_str(), "order.change" | "order.cancel"))
         .map(|DeliveryDetail { delivery, .. }| {
             let receipt = delivery.receipt.as_deref().map(|receipt| format!(" as {receipt}")).unwrap_or_default();
             let since = delivery.settled_at.map(|at| format!(" since {at}")).unwrap_or_default();
@@ -168,8 +203,9 @@ fn delivered(number: &str, order: &OrderDetail) -> String {
         })
         .collect();
     format!(
-        "Order {number} is in {}.",
-        if places.is_empty() { "its destination".to_owned() } else { places.join(" and ") }
+        "Order {number} is in {}{}.",
+        if places.is_empty() { "its destination".to_owned() } else { places.join(" and ") },
+        followed(order)
     )
 }
 
@@ -191,7 +227,7 @@ pub fn explain(event: &EventRow) -> String {
         ("ignored", "") => "Nothing is to be done about it.".to_owned(),
         ("ignored", why) => format!("Nothing is to be done about it: {why}."),
         ("superseded", "") => "A newer report took its place.".to_owned(),
-        ("superseded", why) => format!("A newer report took its place: {why}."),
+        ("superseded", why) => format!("Nothing more comes of it: {why}."),
         (_, "") => "It waits for a person.".to_owned(),
         (_, why) => format!("It waits for a person: {why}."),
     }

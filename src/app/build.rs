@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::time::Duration;
 
 use super::Doors;
 use crate::config::{self, Config, ConfigVersion, DestinationSettings, OriginSettings};
@@ -44,6 +45,11 @@ fn origin_rules(config: &Config, origin: &OriginSettings) -> OriginRules {
         system: origin.commerce.clone(),
         default_store_id: origin.default_store_id.map(|id| id.to_string()),
         read_back,
+        wait_for_order: config
+            .commerce
+            .get(&origin.commerce)
+            .map_or(Duration::ZERO, |commerce| commerce.wait_for_order),
+        to_commerce: origin.direction == config::Direction::ToCommerce,
     }
 }
 

@@ -9,6 +9,7 @@ use super::read::{Field, Report, Section};
 use super::secret::Secret;
 
 const SECOND: Duration = Duration::from_secs(1);
+const HOURS_24: Duration = Duration::from_hours(24);
 
 /// One Commerce instance.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct CommerceSettings {
     pub auth: CommerceAuth,
     /// When an order is read again before it is processed.
     pub read_back: ReadBack,
+    /// How long a change of an order waits for the order itself (LANE-4).
+    pub wait_for_order: Duration,
     /// Regular search for orders that push lost.
     pub sweep: Option<Sweep>,
     /// Private networks it may live in.
@@ -113,6 +116,7 @@ pub(super) fn commerce(name: String, mut section: Section<'_>, report: &mut Repo
         base_url: base_url.flatten(),
         auth,
         read_back,
+        wait_for_order: section.duration_or("wait_for_order", SECOND * 900, (Duration::ZERO, HOURS_24), report),
         sweep,
         allow_private: networks(&mut section, report),
         concurrency: section.count_or("concurrency", 4, (1, 64), report),

@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::Config;
 use super::commerce::commerce;
-use super::destinations::destination;
+use super::destinations::{Profile, destination};
 use super::origins::origin;
 use super::policies::policies;
 use super::problem::{Complaint, Problem, nearest};
@@ -16,7 +16,7 @@ use super::read::{Field, NAME_REMEDY, Place, Report, Section, is_name};
 use super::server::{server, store};
 use super::units::shown;
 use crate::envelope::keys::Digest;
-use crate::routing::{Condition, DocumentKind, Route};
+use crate::routing::{Condition, DocumentKind, LanePolicy, Route};
 
 /// Larger files are not configurations.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -165,8 +165,10 @@ fn route(item: &Field<'_>, report: &mut Report<'_>) -> Option<Route> {
     let to = words(&mut section, "to", "name the destinations", report);
     let to = to.iter().filter_map(|field| field.text(report)).map(str::to_owned).collect();
     let pause_on_storm = section.boolean_or("pause_on_storm", false, report);
+    let policies = [("hold", LanePolicy::Hold), ("overtake", LanePolicy::Overtake)];
+    let lane = section.field("lane").and_then(|field| field.choice(&policies, report)).unwrap_or_default();
     section.finish(report);
-    Some(Route { name: name?, accepts, when, to, pause_on_storm })
+    Some(Route { name: name?, accepts, when, to, pause_on_storm, lane })
 }
 
 /// A list of words that must not be empty.
@@ -227,7 +229,26 @@ fn advice(root: &Section<'_>, config: &Config, report: &mut Report<'_>) {
         let place = root.place.below("routes");
         report.warn(&place, "is empty: what arrives is stored and goes nowhere", "add [[routes]]");
     }
+    for (name, kind) in followers_alone(config) {
+        let place = root.place.below("routes");
+        let problem = format!("take {kind} to \"{name}\", which no route sends orders to: nothing follows there");
+        report.warn(&place, &problem, "send it orders as well, or take the kind out of the route");
+    }
     if config.origins.is_empty() {
         report.warn(&root.place.below("origins"), "is empty: nothing can be sent to us", "add [origins.NAME]");
     }
+}
+
+/// Destinations that would get what follows an order, and never the order.
+fn followers_alone(config: &Config) -> BTreeSet<(&str, DocumentKind)> {
+    let to = |kind: DocumentKind| {
+        let routes = config.routes.iter().filter(move |route| route.accepts.contains(&kind));
+        routes.flat_map(|route| route.to.iter().map(String::as_str))
+    };
+    let with_orders: BTreeSet<&str> = to(DocumentKind::Order).collect();
+    let kinds = [DocumentKind::OrderChange, DocumentKind::Cancellation];
+    let all = kinds.into_iter().flat_map(|kind| to(kind).map(move |name| (name, kind)));
+    // What goes back to Commerce is no follower of an order.
+    let to_commerce = |name: &str| config.destinations.get(name).is_some_and(|to| to.profile == Profile::Commerce);
+    all.filter(|(name, _)| !with_orders.contains(name) && !to_commerce(name)).collect()
 }

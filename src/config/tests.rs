@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::intake::signature::sign::CommerceSigner;
+use crate::routing::LanePolicy;
 
 fn environment(name: &str) -> Option<String> {
     match name {
@@ -473,4 +474,18 @@ fn limits_and_deadlines_follow_the_kind_of_sender() {
     assert_eq!(config.handler_timeout(&origin), Duration::from_secs(2));
     origin.body_bytes_max = Some(4096);
     assert_eq!(config.body_bytes_max(&origin), 4096);
+}
+
+#[test]
+fn a_route_says_what_its_documents_do_in_a_closed_lane_and_follows_orders_only_where_they_go() {
+    let small = SMALL.replace("[commerce.acme]", "[commerce.acme]\nwait_for_order = \"20m\"");
+    let loaded = read(&small).unwrap();
+    assert_eq!(loaded.config.commerce["acme"].wait_for_order, Duration::from_mins(20));
+    assert_eq!(read(SMALL).unwrap().config.commerce["acme"].wait_for_order, Duration::from_mins(15));
+    assert_eq!(loaded.config.routes[0].lane, LanePolicy::Hold);
+    let overtakes = SMALL.replace("name = \"orders\"", "name = \"orders\"\nlane = \"overtake\"");
+    assert_eq!(read(&overtakes).unwrap().config.routes[0].lane, LanePolicy::Overtake);
+    let alone = SMALL.replace("accepts = [\"order\"]", "accepts = [\"order_change\"]");
+    let warned = read(&alone).unwrap().warnings;
+    assert!(warned.iter().any(|problem| problem.to_string().contains("nothing follows there")), "{warned:?}");
 }

@@ -441,6 +441,8 @@ fn renewed(engine: &Engine, settling: &Settling<'_>, id: DeliveryId, at: Timesta
         revision: revision.clone(),
         generation,
         due_at: at,
+        overtakes: false,
+        report: None,
         express: None,
     }
 }

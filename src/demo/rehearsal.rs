@@ -60,7 +60,13 @@ pub fn rehearse(rules: &Rules, loaded: &Loaded) -> Rehearsal {
     let mut rules = rules.clone();
     let (mut orders, mut documents) = (Vec::new(), Vec::new());
     for system in systems {
-        let origin = OriginRules { system: system.to_owned(), default_store_id: None, read_back: ReadBack::WhenNeeded };
+        let origin = OriginRules {
+            system: system.to_owned(),
+            default_store_id: None,
+            read_back: ReadBack::WhenNeeded,
+            wait_for_order: std::time::Duration::from_mins(15),
+            to_commerce: false,
+        };
         rules.origins.insert(ORIGIN.to_owned(), origin);
         for sample in samples::orders() {
             orders.push(rehearsed(sample, system, &rules));
@@ -74,7 +80,8 @@ pub fn rehearse(rules: &Rules, loaded: &Loaded) -> Rehearsal {
 
 fn rehearsed(sample: &Sample, system: &str, rules: &Rules) -> Rehearsed {
     let json = json::parse(sample.json.as_bytes(), &Limits::default()).expect("every sample is JSON");
-    let outcome = step(&Input { origin: ORIGIN, kind: RecordKind::Order, event_name: None, json: &json }, rules);
+    let outcome =
+        step(&Input { origin: ORIGIN, kind: RecordKind::Order, event_name: None, json: &json, later: false }, rules);
     let mut waits: Vec<String> = Vec::new();
     for parked in &outcome.parked {
         if !waits.contains(&parked.defect.message) {

@@ -16,7 +16,7 @@ use crate::processor::enqueue::{delivery, enqueue};
 use crate::processor::step::Outcome;
 use crate::processor::{Processor, Wake};
 use crate::store::view::{DueDelivery, ExceptionRow, Paging, StoredEnvelope};
-use crate::store::write::{Act, Decision, Replay, SealedRequest, Verdict};
+use crate::store::write::{Act, Decision, Replay, Reported, SealedRequest, Verdict};
 use crate::store::{ExceptionFilter, SharedStore, StoreError};
 
 /// What replaying needs.
@@ -227,7 +227,7 @@ async fn again_delivery(
     }
     let envelope = stored(desk, exception, envelope_id).await?;
     let mut outcome = desk.processor.preview(&envelope);
-    outcome.documents.retain(|made| made.destination == parked.destination);
+    let reported = narrow(&mut outcome, &parked);
     outcome.parked.retain(|defect| defect.destination.as_ref().is_none_or(|name| *name == parked.destination));
     let mut replayed = describe(exception, &outcome);
     replayed.delivery_id = Some(delivery_id);
@@ -241,7 +241,7 @@ async fn again_delivery(
         // Still a defect of the record, or no longer wanted there: the delivery stays as it is.
         return Ok(replayed);
     }
-    let verdict = verdict(desk, &envelope, &parked, outcome, &mut replayed);
+    let verdict = verdict(desk, &envelope, (&parked, reported), outcome, &mut replayed);
     if carry_out {
         let act = act(desk, asked, "exception.replay", exception, replayed.result);
         desk.store.decide(Decision { delivery: delivery_id, verdict, act }).await?;
@@ -250,11 +250,28 @@ async fn again_delivery(
     Ok(replayed)
 }
 
+/// Only what the parked delivery is about: the document of its purpose for its destination.
+fn narrow(outcome: &mut Outcome, parked: &DueDelivery) -> Option<Reported> {
+    let report = outcome.reports.iter_mut().find(|report| report.destination == parked.destination);
+    let reported = report.map(|report| {
+        let cancellation = report.cancellation.take().filter(|cancelled| cancelled.made.purpose == parked.purpose);
+        let cancelled = cancellation.as_ref().map(|cancelled| cancelled.content);
+        outcome.documents.extend(report.change.take().into_iter().chain(cancellation.map(|cancelled| cancelled.made)));
+        Reported { revision: report.revision, cancelled }
+    });
+    outcome.documents.retain(|made| made.destination == parked.destination && made.purpose == parked.purpose);
+    if !outcome.documents.is_empty() {
+        // A route that no longer takes the order as it is may well take its change.
+        outcome.ignored = None;
+    }
+    reported
+}
+
 /// The same bytes again, or a successor when the content changed (KEY-3 a).
 fn verdict(
     desk: &Desk,
     envelope: &StoredEnvelope,
-    parked: &DueDelivery,
+    (parked, reported): (&DueDelivery, Option<Reported>),
     mut outcome: Outcome,
     replayed: &mut Replayed,
 ) -> Verdict {
@@ -266,7 +283,7 @@ fn verdict(
     replayed.result = "replaced";
     let rules = desk.processor.rules();
     let stamp = desk.processor.stamp(&rules);
-    let (document, delivery, _) = delivery(made, &envelope.subject, parked.generation + 1, &stamp);
+    let (document, delivery, _) = delivery(made, reported, &envelope.subject, parked.generation + 1, &stamp);
     Verdict::Replace { document, delivery }
 }
 

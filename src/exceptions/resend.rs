@@ -72,6 +72,8 @@ fn again(store: &dyn Store, entropy: &dyn Entropy, original: &DueDelivery, gener
         revision,
         generation,
         due_at: act.at,
+        overtakes: false,
+        report: None,
         express: None,
     }
 }

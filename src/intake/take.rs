@@ -217,8 +217,13 @@ fn identify(
         Some(id) => EventKey::explicit(&origin.name, id),
         None => EventKey::derived(&origin.name, identity(record), &subject.scope, &subject.id, &content),
     };
-    let input =
-        Input { origin: &origin.name, kind: record.kind, event_name: record.event_name.as_deref(), json: record.json };
+    let input = Input {
+        origin: &origin.name,
+        kind: record.kind,
+        event_name: record.event_name.as_deref(),
+        json: record.json,
+        later: false,
+    };
     let conclusion = intake.express_open(given.received_at).then(|| {
         let enqueued = intake.processor.process(&input, &subject);
         express(intake, given, enqueued, &subject, places)

@@ -51,6 +51,7 @@ mod tests {
         let document = Made {
             kind: DocumentKind::Order,
             schema: "crossdock.sales_order.v1",
+            overtakes: false,
             purpose: "order.create",
             destination: "erp".to_owned(),
             body: vec![b' '; bytes],

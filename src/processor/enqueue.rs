@@ -5,9 +5,11 @@ use bytes::Bytes;
 use crate::clock::{Entropy, Timestamp};
 use crate::envelope::ids::{DeliveryId, DocumentId, ExceptionId};
 use crate::envelope::keys::{IdempotencyKey, KeyParts};
+use crate::routing::DocumentKind;
 use crate::store::pack::pack;
-use crate::store::write::{Conclusion, NewDelivery, NewDocument, NewException, Subject};
+use crate::store::write::{Conclusion, Hint, NewDelivery, NewDocument, NewException, OrderReport, Reported, Subject};
 
+use super::reports::{Notice, Report};
 use super::step::{Made, Outcome, Parked};
 
 /// What an outcome needs to become rows.
@@ -38,26 +40,68 @@ pub fn enqueue(outcome: Outcome, subject: &Subject, stamp: &Stamp<'_>) -> Enqueu
         facts: outcome.facts,
         ignored: outcome.ignored,
         explanation: outcome.explanation,
+        hint: outcome.notice.map(|notice| hint(notice, subject, stamp)),
         ..Conclusion::default()
     };
+    conclusion.reports.reserve(outcome.reports.len());
     let mut documents = Vec::with_capacity(outcome.documents.len());
     for made in outcome.documents {
-        let (document, delivery, body) = delivery(made, subject, 0, stamp);
+        let report = outcome.reports.iter().find(|report| report.destination == made.destination);
+        let reported = report.map(|report| Reported { revision: report.revision, cancelled: None });
+        let (document, delivery, body) = delivery(made, reported, subject, 0, stamp);
         conclusion.documents.push(document);
         conclusion.deliveries.push(delivery);
         documents.push(body);
+    }
+    for report in outcome.reports {
+        let report = order_report(report, &mut conclusion.documents, subject, stamp);
+        conclusion.reports.push(report);
     }
     conclusion.exceptions = outcome.parked.into_iter().map(|parked| exception(parked, subject, stamp)).collect();
     Enqueued { conclusion, documents }
 }
 
-/// One document and the delivery that carries it.
+fn order_report(report: Report, documents: &mut Vec<NewDocument>, subject: &Subject, stamp: &Stamp<'_>) -> OrderReport {
+    let revision = report.revision;
+    let mut follow = |made: Made, cancelled| {
+        let (document, delivery, _) = delivery(made, Some(Reported { revision, cancelled }), subject, 0, stamp);
+        documents.push(document);
+        delivery
+    };
+    OrderReport {
+        destination: report.destination,
+        revision,
+        cancels: report.cancels,
+        change: report.change.map(|made| follow(made, None)),
+        cancellation: report.cancellation.map(|cancelled| follow(cancelled.made, Some(cancelled.content))),
+        unwanted: report.unwanted,
+    }
+}
+
+fn hint(notice: Notice, subject: &Subject, stamp: &Stamp<'_>) -> Hint {
+    let open = |defect| exception(Parked { defect, destination: None }, subject, stamp);
+    Hint {
+        updated_at: notice.updated_at,
+        cancels: notice.cancels,
+        hold: notice.hold,
+        unknown: notice.unknown.map(open),
+        incomplete: notice.incomplete.map(open),
+        unwanted: "no route takes order_change or cancellation".to_owned(),
+    }
+}
+
+/// One document and the delivery that carries it. A create's key has no revision; what follows has its report's.
 pub fn delivery(
     made: Made,
+    reported: Option<Reported>,
     subject: &Subject,
     generation: u32,
     stamp: &Stamp<'_>,
 ) -> (NewDocument, NewDelivery, Bytes) {
+    let revision = match reported {
+        Some(reported) if made.kind != DocumentKind::Order => reported.revision.to_string(),
+        _ => String::new(),
+    };
     let key = IdempotencyKey::derive(&KeyParts {
         installation: stamp.installation,
         destination: &made.destination,
@@ -66,7 +110,7 @@ pub fn delivery(
         subject_scope: &subject.scope,
         subject_id: &subject.id,
         purpose: made.purpose,
-        revision: "",
+        revision: &revision,
         generation,
     });
     let document = NewDocument {
@@ -83,9 +127,11 @@ pub fn delivery(
         destination: made.destination,
         document: document.id,
         purpose: made.purpose.to_owned(),
-        revision: String::new(),
+        revision,
         generation,
         due_at: stamp.now,
+        overtakes: made.overtakes,
+        report: reported,
         express: None,
     };
     (document, delivery, Bytes::from(made.body))

@@ -9,6 +9,7 @@
 
 pub mod bounds;
 pub mod enqueue;
+pub mod reports;
 pub mod rules;
 pub mod step;
 
@@ -220,7 +221,7 @@ fn outcome_of(envelope: &StoredEnvelope, rules: &Rules) -> Outcome {
         Ok(json) => {
             let kind = envelope.kind.parse().unwrap_or(RecordKind::Unknown);
             let event_name = envelope.event_name.as_deref();
-            guarded(&Input { origin: &envelope.origin, kind, event_name, json }, rules)
+            guarded(&Input { origin: &envelope.origin, kind, event_name, json, later: true }, rules)
         }
         Err(defect) => Outcome::parked(defect),
     })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::mapping::Mappings;
 use crate::domain::policy::Policies;
@@ -27,6 +28,10 @@ pub struct OriginRules {
     pub default_store_id: Option<String>,
     /// When its orders are read back.
     pub read_back: ReadBack,
+    /// How long a change of an order waits for the order itself (LANE-4).
+    pub wait_for_order: Duration,
+    /// Its changes, invoices and shipments are meant for Commerce, not from it (DESIGN 3).
+    pub to_commerce: bool,
 }
 
 /// One consistent set of rules.

@@ -15,6 +15,7 @@ use crate::routing::{self, Decision, DocumentKind, RouteOutcome};
 use crate::store::write::{Subject, SubjectFacts};
 
 use super::bounds::{self, LINES_MAX};
+use super::reports::{self, Notice, Report};
 use super::rules::{OriginRules, ReadBack, Rules};
 
 /// What is known of a record before it is read.
@@ -28,6 +29,8 @@ pub struct Input<'a> {
     pub event_name: Option<&'a str>,
     /// The record itself.
     pub json: &'a Json<'a>,
+    /// An earlier report of its order may have been sent: make what would follow it as well.
+    pub later: bool,
 }
 
 /// What a record came to.
@@ -37,6 +40,10 @@ pub struct Outcome {
     pub facts: SubjectFacts,
     /// One a destination.
     pub documents: Vec<Made>,
+    /// Of an order: what it says to each destination that knows the order already.
+    pub reports: Vec<Report>,
+    /// Of a change without its order.
+    pub notice: Option<Notice>,
     /// What keeps it from going through.
     pub parked: Vec<Parked>,
     /// Why nothing is to be done.
@@ -56,6 +63,8 @@ pub struct Made {
     pub purpose: &'static str,
     /// Configured name.
     pub destination: String,
+    /// Its route lets it go before a parked head of its lane (LANE-2).
+    pub overtakes: bool,
     /// JSON text.
     pub body: Vec<u8>,
 }
@@ -101,6 +110,7 @@ pub fn step(input: &Input<'_>, rules: &Rules) -> Outcome {
     };
     match input.kind {
         RecordKind::Order => order(input, origin, rules),
+        RecordKind::OrderChange if !origin.to_commerce => change(input, origin, rules),
         RecordKind::Unknown => Outcome::parked(unknown_record(input)),
         kind => other(kind, rules),
     }
@@ -113,10 +123,62 @@ fn order(input: &Input<'_>, origin: &OriginRules, rules: &Rules) -> Outcome {
         Err(defect) => Outcome::parked(*defect),
         Ok(not_yet_saved) => match parse::order(input.json, &reading(origin, not_yet_saved)) {
             Err(defects) => Outcome::parked_all(defects),
-            Ok(order) => route(&order, rules),
+            Ok(order) => route(&order, rules, input.later),
         },
     };
     Outcome { facts, ..outcome }
+}
+
+/// A change that holds the whole order is a report of it like any other; one that does not waits for the order.
+fn change(input: &Input<'_>, origin: &OriginRules, rules: &Rules) -> Outcome {
+    let header = parse::header(input.json, &reading(origin, false));
+    let unsaved = input.event_name.is_some_and(announces_unsaved);
+    let Completeness::Incomplete(missing) = parse::completeness(input.json) else {
+        return order(input, origin, rules);
+    };
+    let number = header.increment_id.clone().or(header.entity_id.map(|id| id.to_string()));
+    if unsaved || number.is_none() || (header.store_id.is_none() && header.increment_id.is_some()) {
+        return order(input, origin, rules);
+    }
+    let number = number.unwrap_or_default();
+    let wanted = reports::wants_changes(rules);
+    let notice = Notice {
+        updated_at: header.updated_at,
+        cancels: reports::says_cancelled(&header),
+        hold: origin.wait_for_order,
+        unknown: wanted.then(|| order_not_here(&number, input.origin)),
+        incomplete: wanted.then(|| incomplete_change(&number, input.origin, &missing)),
+    };
+    let facts = facts(&header);
+    Outcome { facts, notice: Some(notice), explanation: "It waits for its order.".to_owned(), ..Outcome::default() }
+}
+
+fn order_not_here(number: &str, origin: &str) -> Defect {
+    Defect {
+        code: ExceptionCode::OrderNotFound,
+        path: String::new(),
+        value: Some(number.to_owned()),
+        message: format!("a change of order {number} arrived, and the order itself has not come through here"),
+        remedy:
+            "Send the whole order (or the change with the whole order in it). The order closes this by itself if it \
+                 comes within a day; ignore the change if the order is older than this installation."
+                .to_owned(),
+        cause: format!("change without order {origin}"),
+    }
+}
+
+fn incomplete_change(number: &str, origin: &str, missing: &[&'static str]) -> Defect {
+    Defect {
+        code: ExceptionCode::UnreadablePayload,
+        path: String::new(),
+        value: Some(number.to_owned()),
+        message: format!("a change of order {number} arrived incomplete: {} missing", missing.join(", ")),
+        remedy:
+            "Let the webhook or flow send the whole order with the change (remove the field filter, or add the named \
+                 fields), then send it again. The complete order closes this by itself."
+                .to_owned(),
+        cause: format!("incomplete change {origin} {}", missing.join(",")),
+    }
 }
 
 fn reading(origin: &OriginRules, not_yet_saved: bool) -> Reading<'_> {
@@ -193,7 +255,7 @@ fn facts(header: &Header) -> SubjectFacts {
 }
 
 /// Expands for every destination that a route names, and keeps what the routes' conditions accept.
-fn route(order: &Order, rules: &Rules) -> Outcome {
+fn route(order: &Order, rules: &Rules, later: bool) -> Outcome {
     let kind = DocumentKind::Order;
     let mut outcome = Outcome::default();
     let mut explanation = Vec::new();
@@ -208,6 +270,16 @@ fn route(order: &Order, rules: &Rules) -> Outcome {
             wanted = true;
             outcome.parked.push(condition_failed(destination, reason));
             continue;
+        }
+        if let Ok(document) = &expanded {
+            match reports::report(order, document, destination, rules, later) {
+                Ok(report) => outcome.reports.push(report),
+                Err(parked) => {
+                    wanted = true;
+                    outcome.parked.push(parked);
+                    continue;
+                }
+            }
         }
         let accepted = decision.destinations.iter().any(|(name, _)| name == destination);
         if !accepted && !expanded.as_ref().is_err_and(|defects| decided_blindly(defects, rules)) {
@@ -226,6 +298,7 @@ fn route(order: &Order, rules: &Rules) -> Outcome {
                 schema: sales_order::SCHEMA,
                 purpose: sales_order::PURPOSE,
                 destination: destination.to_owned(),
+                overtakes: reports::overtakes(&decision, destination, rules),
                 body: written(&document),
             }),
         }
@@ -280,12 +353,12 @@ fn decide(order: &Order, document: Option<&SalesOrder>, by: &expand::Rules<'_>, 
     routing::decide(&rules.routes, DocumentKind::Order, &seen)
 }
 
-fn view(document: &impl serde::Serialize) -> minijinja::Value {
+pub(super) fn view(document: &impl serde::Serialize) -> minijinja::Value {
     minijinja::Value::from(minijinja::value::Serde(document))
 }
 
 /// The reason when a route that names this destination could not decide.
-fn undecided<'d>(decision: &'d Decision, destination: &str) -> Option<&'d str> {
+pub(super) fn undecided<'d>(decision: &'d Decision, destination: &str) -> Option<&'d str> {
     decision.trace.iter().find_map(|trace| match &trace.outcome {
         RouteOutcome::ConditionFailed(reason) if trace.to.iter().any(|name| name == destination) => {
             Some(reason.as_str())
@@ -347,7 +420,7 @@ fn unknown_record(input: &Input<'_>) -> Defect {
     }
 }
 
-fn condition_failed(destination: &str, reason: &str) -> Parked {
+pub(super) fn condition_failed(destination: &str, reason: &str) -> Parked {
     Parked {
         defect: Defect {
             code: ExceptionCode::UnreadablePayload,
@@ -371,11 +444,17 @@ mod tests {
     use crate::domain::mapping::{MappingRow, Mappings, Table};
     use crate::domain::policy::{OnUnmapped, Policies};
     use crate::json::{self, Limits};
-    use crate::routing::{Condition, Route};
+    use crate::routing::{Condition, LanePolicy, Route};
 
     /// What the first sample order comes to under a route's condition, with one payment method mapped to `CARD`.
     fn outcome(when: &str, mapped: &str, unmapped_payment: OnUnmapped) -> Outcome {
-        let origin = OriginRules { system: "acme".into(), default_store_id: None, read_back: ReadBack::WhenNeeded };
+        let origin = OriginRules {
+            system: "acme".into(),
+            default_store_id: None,
+            read_back: ReadBack::WhenNeeded,
+            wait_for_order: std::time::Duration::from_mins(15),
+            to_commerce: false,
+        };
         let when = Some(Condition::compile(when).unwrap());
         let route = Route {
             name: "cards".into(),
@@ -383,6 +462,7 @@ mod tests {
             to: vec!["erp".into()],
             when,
             pause_on_storm: false,
+            lane: LanePolicy::Hold,
         };
         let row = MappingRow { key: mapped.into(), value: "CARD".into(), destination: None };
         let rules = Rules {
@@ -395,7 +475,7 @@ mod tests {
         };
         let sample = samples::SENDINGS[0].samples[0].json;
         let json = json::parse(sample.as_bytes(), &Limits::default()).unwrap();
-        step(&Input { origin: "hooks", kind: RecordKind::Order, event_name: None, json: &json }, &rules)
+        step(&Input { origin: "hooks", kind: RecordKind::Order, event_name: None, json: &json, later: false }, &rules)
     }
 
     #[test]

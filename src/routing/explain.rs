@@ -52,6 +52,7 @@ mod tests {
             when: when.map(|text| Condition::compile(text).unwrap()),
             to: vec![to.to_owned()],
             pause_on_storm: false,
+            lane: crate::routing::LanePolicy::Hold,
         };
         let routes = [
             route("stock", DocumentKind::Stock, None, "shop"),

@@ -89,6 +89,16 @@ impl FromStr for DocumentKind {
     }
 }
 
+/// What a route's documents do in a lane whose head is parked (LANE-2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LanePolicy {
+    /// Wait behind it.
+    #[default]
+    Hold,
+    /// Go before it.
+    Overtake,
+}
+
 /// One route of the configuration.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -102,4 +112,6 @@ pub struct Route {
     pub to: Vec<String>,
     /// POI-4: its destinations are held when many of their records are parked by one cause.
     pub pause_on_storm: bool,
+    /// What its documents do behind a parked head.
+    pub lane: LanePolicy,
 }

@@ -199,6 +199,7 @@ mod tests {
             when: when.map(|text| Condition::compile(text).unwrap()),
             to: to.iter().map(ToString::to_string).collect(),
             pause_on_storm: false,
+            lane: crate::routing::LanePolicy::Hold,
         }
     }
 

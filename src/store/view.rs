@@ -231,8 +231,14 @@ pub struct DeliveryRow {
     pub subject_id: String,
     /// `order.create`, …
     pub purpose: String,
+    /// Part of the key: empty for a create, else the revision of the report it was made from.
+    pub revision: String,
     /// KEY-3.
     pub generation: u32,
+    /// `updated_at` of the report it carries, or of the last one that said the same (LANE-3).
+    pub reported_at: Option<Timestamp>,
+    /// It may go before a parked head of its lane (LANE-2).
+    pub overtakes: bool,
     /// The document to send.
     pub document_id: DocumentId,
     /// `waiting`, `in_flight`, `parked`, `delivered`, `superseded`, `abandoned`.

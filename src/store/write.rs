@@ -1,10 +1,13 @@
 //! What the rooms hand to the store: arrivals, conclusions, attempts, settlements, operators' acts.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId, TokenId};
 use crate::envelope::keys::{Digest, EventKey, IdempotencyKey};
+use crate::envelope::revision::Revision;
 
 /// What a record is about, and with it the lane it travels in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,12 +112,51 @@ pub struct Conclusion {
     /// Intended effects. A key that exists already makes no second delivery (KEY-2): if the known one is not sealed yet
     /// it takes this document, else nothing changes.
     pub deliveries: Vec<NewDelivery>,
+    /// Where this is a report of an order: what it comes to at destinations that know the order already (LANE-3).
+    pub reports: Vec<OrderReport>,
+    /// Where this only hints at a change of an order: what is done with and without the order (LANE-4).
+    pub hint: Option<Hint>,
     /// Exceptions opened.
     pub exceptions: Vec<NewException>,
     /// Reason when nothing is to be done; `None` when there are deliveries or exceptions.
     pub ignored: Option<String>,
     /// Why each document goes where it goes, in words, for the timeline.
     pub explanation: String,
+}
+
+/// What a report of an order says to one destination, whatever that destination knows. The store decides, in the
+/// transaction, what of it is done: the create, what follows it, or nothing.
+#[derive(Debug)]
+pub struct OrderReport {
+    /// Configured name.
+    pub destination: String,
+    /// How old the report is, and what it says.
+    pub revision: Revision,
+    /// The order is cancelled as a whole: a create that was not sent never is (LANE-5).
+    pub cancels: bool,
+    /// What follows a create that was sent; `None` where no route takes it, or where nobody asked for it to be made.
+    pub change: Option<NewDelivery>,
+    /// What follows any create, because something is cancelled.
+    pub cancellation: Option<NewDelivery>,
+    /// Why there is no change, in words.
+    pub unwanted: String,
+}
+
+/// A notice that an order changed, without the order (LANE-4).
+#[derive(Debug)]
+pub struct Hint {
+    /// `updated_at`, if it says.
+    pub updated_at: Option<Timestamp>,
+    /// It says that the order is cancelled as a whole: a create that was not sent never is (LANE-5).
+    pub cancels: bool,
+    /// How long after its arrival it waits for the order.
+    pub hold: Duration,
+    /// Opened when the order has not come by then; `None` where nobody would want to know.
+    pub unknown: Option<NewException>,
+    /// Opened when the order is known and this says something newer that cannot be passed on.
+    pub incomplete: Option<NewException>,
+    /// Why nobody wants to know, in words.
+    pub unwanted: String,
 }
 
 /// Facts of an order for lists and timelines; all optional because a parked record may lack any of them.
@@ -172,8 +214,21 @@ pub struct NewDelivery {
     pub generation: u32,
     /// Earliest time of the first attempt.
     pub due_at: Timestamp,
+    /// It may go before a parked head of its lane (LANE-2).
+    pub overtakes: bool,
+    /// What it says of an order, where it says one.
+    pub report: Option<Reported>,
     /// Present: if the lane is free, start attempt 1 in this very transaction.
     pub express: Option<AttemptStart>,
+}
+
+/// What of a report a delivery carries.
+#[derive(Clone, Copy, Debug)]
+pub struct Reported {
+    /// The report's.
+    pub revision: Revision,
+    /// Of a cancellation: digest of what is cancelled.
+    pub cancelled: Option<[u8; 16]>,
 }
 
 /// The request as it will be sent on every attempt (KEY-5): no credentials, no date, no trace.

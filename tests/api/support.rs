@@ -358,6 +358,8 @@ impl Site {
                 revision: String::new(),
                 generation: 0,
                 due_at: now,
+                overtakes: false,
+                report: None,
                 express: Some(start),
             }],
             explanation: "route \"orders\" accepts it: to erp".into(),

@@ -3,6 +3,7 @@
 mod corpus;
 mod figures;
 mod generated;
+mod later;
 mod lost;
 mod model;
 mod stories;

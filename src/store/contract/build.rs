@@ -156,6 +156,8 @@ impl Maker {
             revision: revision.into(),
             generation,
             due_at: at(0),
+            overtakes: false,
+            report: None,
             express: None,
         }
     }

@@ -7,6 +7,7 @@ pub mod build;
 pub mod delivery;
 pub mod guards;
 pub mod intake;
+pub mod lanes;
 pub mod people;
 pub mod processing;
 pub mod random;
@@ -57,6 +58,19 @@ macro_rules! contract {
             an_incident_is_written_as_it_goes_and_the_last_fifty_are_kept,
             a_destination_stands_with_what_waits_and_what_is_under_way,
             run_5_due_times_move_with_the_clock,
+        });
+        $crate::store::contract::contract!($store, lanes {
+            lane_3_a_create_that_was_not_sealed_takes_the_newer_report_and_never_an_older_one,
+            lane_3_changes_wait_behind_the_create_and_the_newest_wins,
+            lane_3_a_sealed_change_is_sent_before_the_newer_one,
+            lane_5_a_cancelled_create_is_never_sent_and_older_reports_do_not_bring_it_back,
+            lane_5_a_create_in_doubt_is_not_withdrawn,
+            lane_4_a_held_change_is_due_and_shows_up_with_its_order_or_in_time,
+            lane_4_a_held_change_keeps_nobody_waiting,
+            lane_2_a_parked_head_lets_pass_what_may_overtake,
+            lane_2_what_overtakes_keeps_lane_1_and_gives_the_place_back,
+            lane_2_a_replacement_takes_its_place_before_what_overtook_it,
+            unc_1_nothing_overtakes_a_head_in_doubt,
         });
         $crate::store::contract::contract!($store, guards {
             att_2_a_look_is_an_attempt_that_seals_nothing_and_is_no_send,

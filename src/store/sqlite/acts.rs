@@ -108,6 +108,12 @@ fn replace(tx: &mut Tx<'_>, row: &Row, document: &NewDocument, new: &NewDelivery
         return Err(Fault::not_allowed(format!("the key {} is in use: a replacement needs a new one", new.key)));
     }
     let at = decision.act.at;
+    if !row.head && !delivery::take_head(tx, row)? {
+        return Err(Fault::not_allowed(format!(
+            "another delivery of this lane went before {} and is under way: try again in a moment",
+            decision.delivery
+        )));
+    }
     delivery::end(tx, row, "superseded", at)?;
     let document = effects::insert_document(tx, row.envelope, document, at)?;
     let place = Place { envelope: row.envelope, subject: row.subject, document, head: true };

@@ -15,7 +15,13 @@ pub(super) fn renew(tx: &mut Tx<'_>, row: &Row, new: &NewDelivery, at: Timestamp
     is_new(tx, row, new)?;
     delivery::end(tx, row, "superseded", at)?;
     let place = Place { envelope: row.envelope, subject: row.subject, document, head: true };
-    effects::insert_delivery(tx, place, new, None, at)?;
+    let seq = effects::insert_delivery(tx, place, new, None, at)?;
+    // The same content says the same of its order, and goes by the same route.
+    tx.run(
+        "UPDATE deliveries SET (reported_at, version, content, cancelled, overtakes) = \
+         (SELECT reported_at, version, content, cancelled, overtakes FROM deliveries WHERE seq = ?2) WHERE seq = ?1",
+        (seq, row.seq),
+    )?;
     tx.tally.waiting(&new.destination, 1);
     Ok(())
 }

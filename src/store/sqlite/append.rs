@@ -4,6 +4,7 @@ use super::conclude::{self, Target};
 use super::effects::{self, Packs};
 use super::exceptions::{self, Behind};
 use super::fault::{Fault, Outcome};
+use super::lanes;
 use super::state::{self, EnvelopeState, Verdict};
 use super::subjects::{self, Seen};
 use super::tx::{Tx, int};
@@ -48,12 +49,20 @@ fn append_record(
     let subject = subjects::seen(tx, &record.subject, facts, arrival.received_at)?;
     let behind = !subject.new && state::has_unconcluded(tx, subject.seq)?;
     match &record.conclusion {
-        // An earlier report of this subject is still on its way to the processor: effects of this one must not overtake it.
-        Some(conclusion) if !behind || conclusion.deliveries.is_empty() => {
+        Some(conclusion) if subject.new || is_conclusive(tx, subject.seq, behind, conclusion)? => {
             insert_concluded(tx, arrival, record, conclusion, packs, Rows { payload, subject })
         }
         _ => insert_waiting(tx, arrival, record, behind, Rows { payload, subject }),
     }
+}
+
+/// Whether a conclusion that was made without looking stands for a subject that was there before. An earlier report that
+/// is still on its way to the processor must not be overtaken, and what follows a known report is made by the processor.
+fn is_conclusive(tx: &Tx<'_>, subject: i64, behind: bool, conclusion: &Conclusion) -> Outcome<bool> {
+    if conclusion.deliveries.is_empty() && conclusion.reports.is_empty() {
+        return Ok(conclusion.hint.is_none());
+    }
+    Ok(!behind && (conclusion.reports.is_empty() || !lanes::is_known(tx, subject)?))
 }
 
 /// DED-1: the insert decides. `Some`: the key is known, with the envelope that stands and its content.
@@ -162,6 +171,7 @@ fn insert_concluded(
     let as_expected = match expected {
         EnvelopeState::Received => applied.taken > 0,
         EnvelopeState::Exception => applied.opened > 0,
+        EnvelopeState::Ignored => applied.taken + applied.opened == 0 && !applied.held,
         _ => false,
     };
     if !as_expected {

@@ -3,12 +3,14 @@
 use super::effects::{self, Circumstances, Intended, Packs};
 use super::exceptions::{self, Behind, Newer};
 use super::fault::{Fault, Outcome};
+use super::held;
+use super::lanes;
 use super::state::{self, Verdict};
 use super::subjects;
 use super::tx::Tx;
 use crate::clock::Timestamp;
 use crate::envelope::ids::EnvelopeId;
-use crate::store::write::{Conclusion, StartedAttempt};
+use crate::store::write::{Conclusion, NewException, StartedAttempt};
 
 /// The envelope that a conclusion is about.
 #[derive(Clone, Copy, Debug)]
@@ -32,10 +34,62 @@ pub(super) struct Applied {
     pub(super) taken: usize,
     /// Exceptions opened.
     pub(super) opened: usize,
+    /// It waits for its order (LANE-4).
+    pub(super) held: bool,
     /// What it came to where no delivery says more.
     pub(super) verdict: Option<Verdict>,
     /// For the timeline; `None`: the conclusion's own words.
     pub(super) words: Option<String>,
+    /// Effects that were this envelope's own and stay as they are.
+    kept: usize,
+    /// What the envelope met, in words.
+    met: Vec<String>,
+    /// Something newer was met that nobody wants to hear.
+    unwanted: bool,
+}
+
+impl Applied {
+    /// Takes down what became of one effect.
+    pub(super) fn note(&mut self, intended: Intended) {
+        match intended {
+            Intended::Started(started) => {
+                self.taken += 1;
+                self.started.push(started);
+            }
+            Intended::Taken => self.taken += 1,
+            Intended::Kept => self.kept += 1,
+            Intended::Known(words) => self.met.push(words),
+            Intended::Follows(words) => {
+                self.taken += 1;
+                self.met.push(words);
+            }
+            Intended::Unwanted(words) => {
+                self.unwanted = true;
+                self.met.push(words);
+            }
+        }
+    }
+
+    /// How many effects were done or met.
+    pub(super) fn count(&self) -> usize {
+        self.taken + self.kept + self.met.len()
+    }
+
+    fn decide(&mut self, ignored: Option<&String>) {
+        if self.taken + self.kept == 0 {
+            self.verdict = match (self.met.is_empty(), ignored) {
+                (true, None) => None,
+                (true, Some(_)) => Some(Verdict::Ignored),
+                (false, _) if self.unwanted => Some(Verdict::Ignored),
+                (false, _) => Some(Verdict::Superseded),
+            };
+        }
+        self.words = match (self.met.is_empty(), ignored) {
+            (false, _) => Some(self.met.join("; ")),
+            (true, Some(reason)) if self.verdict.is_some() => Some(reason.clone()),
+            (true, _) => None,
+        };
+    }
 }
 
 /// Concludes an envelope that waits for the processor.
@@ -82,49 +136,82 @@ pub(super) fn apply(
         subjects::learn(tx, target.subject, &conclusion.facts)?;
     }
     let mut applied = Applied::default();
-    let mut known = Vec::new();
-    let mut effects = 0_usize;
-    for delivery in &conclusion.deliveries {
+    for (index, delivery) in conclusion.deliveries.iter().enumerate() {
         // Only the first effect of a new subject meets nothing for certain; the next may meet the one before it.
-        let unmet = target.first && effects == 0;
-        effects += 1;
-        match effects::intend(tx, target, delivery, &conclusion.documents, Circumstances { packs, unmet, at })? {
-            Intended::Started(started) => {
-                applied.taken += 1;
-                applied.started.push(started);
+        let circumstances = Circumstances { packs, unmet: target.first && index == 0, at };
+        let report = conclusion.reports.iter().find(|report| report.destination == delivery.destination);
+        match report {
+            Some(report) if !target.first => {
+                let create = Some(delivery);
+                lanes::report(tx, target, report, create, &conclusion.documents, circumstances, &mut applied)?;
             }
-            Intended::Taken => applied.taken += 1,
-            Intended::Kept => {}
-            Intended::Known(words) => known.push(words),
+            Some(report) => {
+                applied.note(effects::intend(tx, target, delivery, &conclusion.documents, circumstances)?);
+                lanes::follow_first(tx, target, report, &conclusion.documents, circumstances, &mut applied)?;
+            }
+            None => applied.note(effects::intend(tx, target, delivery, &conclusion.documents, circumstances)?),
         }
-        // Without a revision every report of this kind is about this one effect; a refund's or shipment's document number
-        // makes effects of their own, and a complaint about one of them must not vanish behind another.
-        if delivery.revision.is_empty() && !target.first {
-            let resolution = format!("overtaken by {}", target.id);
-            exceptions::supersede(
-                tx,
-                Newer {
-                    envelope: target.seq,
-                    subject: target.subject,
-                    destination: &delivery.destination,
-                    resolution: &resolution,
-                    at,
-                },
-            )?;
-        }
+    }
+    if !target.first {
+        later(tx, target, conclusion, Circumstances { packs, unmet: false, at }, &mut applied)?;
+    }
+    if let Some(hint) = &conclusion.hint {
+        held::hint(tx, target, hint, at, &mut applied)?;
     }
     for exception in &conclusion.exceptions {
-        exceptions::open(tx, exception, Behind { envelope: Some(target.seq), ..Behind::default() })?;
-        applied.opened += 1;
+        complain(tx, target, exception, &mut applied)?;
     }
-    if let Some(reason) = &conclusion.ignored {
-        applied.verdict = Some(Verdict::Ignored);
-        applied.words = Some(reason.clone());
-    } else if !known.is_empty() {
-        if known.len() == effects {
-            applied.verdict = Some(Verdict::Superseded);
-        }
-        applied.words = Some(known.join("; "));
-    }
+    applied.decide(conclusion.ignored.as_ref());
     Ok(applied)
+}
+
+/// What only a subject that was there before can have: reports that make no create, complaints that are moot now.
+fn later(
+    tx: &mut Tx<'_>,
+    target: Target,
+    conclusion: &Conclusion,
+    circumstances: Circumstances<'_>,
+    applied: &mut Applied,
+) -> Outcome<()> {
+    let is_made = |name: &str| conclusion.deliveries.iter().any(|delivery| delivery.destination == name);
+    for report in conclusion.reports.iter().filter(|report| !is_made(&report.destination)) {
+        lanes::report(tx, target, report, None, &conclusion.documents, circumstances, applied)?;
+    }
+    if applied.taken > 0 {
+        held::awaken(tx, target.subject, circumstances.at)?;
+    }
+    // An older report must not close what is complained about a newer one.
+    if !subjects::is_newest(tx, target.subject, &conclusion.facts)? {
+        return Ok(());
+    }
+    // Without a revision every report of this kind is about this one effect; a refund's or shipment's document number
+    // makes effects of their own, and a complaint about one of them must not vanish behind another.
+    let created = conclusion.deliveries.iter().filter(|delivery| delivery.revision.is_empty());
+    let reported = conclusion.reports.iter().map(|report| &report.destination).filter(|name| !is_made(name));
+    let resolution = format!("overtaken by {}", target.id);
+    for destination in created.map(|delivery| &delivery.destination).chain(reported) {
+        exceptions::supersede(
+            tx,
+            Newer {
+                envelope: target.seq,
+                subject: target.subject,
+                destination,
+                resolution: &resolution,
+                at: circumstances.at,
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// Opens an exception behind the envelope.
+pub(super) fn complain(
+    tx: &mut Tx<'_>,
+    target: Target,
+    exception: &NewException,
+    applied: &mut Applied,
+) -> Outcome<()> {
+    exceptions::open(tx, exception, Behind { envelope: Some(target.seq), ..Behind::default() })?;
+    applied.opened += 1;
+    Ok(())
 }

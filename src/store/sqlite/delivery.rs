@@ -232,17 +232,79 @@ pub(super) fn end(tx: &mut Tx<'_>, delivery: &Row, state: &str, at: Timestamp) -
     Ok(())
 }
 
-/// The oldest delivery behind the head of a lane.
-pub(super) const BEHIND: &str = "SELECT seq FROM deliveries INDEXED BY deliveries_behind \
-     WHERE subject = ?1 AND destination = ?2 AND state = 'waiting' AND head = 0 ORDER BY seq LIMIT 1";
+/// What is open behind the head of a lane, oldest first.
+pub(super) const BEHIND: &str = "SELECT seq, state, overtakes, uncertain FROM deliveries INDEXED BY deliveries_behind \
+     WHERE subject = ?1 AND destination = ?2 AND state IN ('waiting', 'parked') AND head = 0 ORDER BY seq";
 
-/// The oldest of those behind a head that is gone becomes the head.
+/// The next of those behind a head that is gone becomes the head. What is not the head of its lane leaves no gap.
 pub(super) fn next_in_lane(tx: &Tx<'_>, delivery: &Row) -> Outcome<()> {
-    let lane = (delivery.subject, &delivery.destination);
-    if let Some(next) = tx.row(BEHIND, lane, |row| row.get::<_, i64>(0))? {
+    if delivery.head {
+        succeed(tx, delivery.subject, &delivery.destination)?;
+    }
+    Ok(())
+}
+
+/// A lane without a head gets one.
+fn succeed(tx: &Tx<'_>, subject: i64, destination: &str) -> Outcome<()> {
+    let behind = tx.rows(BEHIND, (subject, destination), |row| {
+        let (state, overtakes, uncertain): (String, bool, bool) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(Follower { seq: row.get(0)?, parked: state == "parked", overtakes, uncertain })
+    })?;
+    if let Some(next) = next(&behind) {
         tx.run("UPDATE deliveries SET head = 1 WHERE seq = ?1", [next])?;
     }
     Ok(())
+}
+
+/// An open delivery behind a head.
+#[derive(Clone, Copy, Debug)]
+struct Follower {
+    seq: i64,
+    parked: bool,
+    overtakes: bool,
+    uncertain: bool,
+}
+
+/// Whose turn it is (LANE-2): the oldest, except that what is parked lets those pass that may overtake, unless nobody knows
+/// whether it was applied (UNC-1).
+fn next(followers: &[Follower]) -> Option<i64> {
+    let mut parked: Option<&Follower> = None;
+    for follower in followers {
+        match parked {
+            _ if follower.parked && follower.uncertain => break,
+            _ if follower.parked => parked = parked.or(Some(follower)),
+            Some(_) if !follower.overtakes => {}
+            _ => return Some(follower.seq),
+        }
+    }
+    parked.or(followers.first()).map(|follower| follower.seq)
+}
+
+/// The head of the lane makes room for one that it had overtaken; `false`: it is in flight.
+pub(super) fn take_head(tx: &Tx<'_>, delivery: &Row) -> Outcome<bool> {
+    let moved = tx.run(
+        "UPDATE deliveries SET head = 0 WHERE subject = ?1 AND destination = ?2 AND head = 1 AND state <> 'in_flight'",
+        (delivery.subject, &delivery.destination),
+    )?;
+    Ok(moved == 1)
+}
+
+/// Whether something behind a head may overtake it.
+fn overtaker_waits(tx: &Tx<'_>, delivery: &Row) -> Outcome<bool> {
+    let behind = tx.rows(BEHIND, (delivery.subject, &delivery.destination), |row| {
+        Ok(row.get::<_, String>(1)? == "waiting" && row.get::<_, bool>(2)?)
+    })?;
+    Ok(behind.contains(&true))
+}
+
+/// A parked head lets a delivery pass that may overtake it; `true`: the lane is free for it.
+pub(super) fn step_aside(tx: &Tx<'_>, subject: i64, destination: &str) -> Outcome<bool> {
+    let moved = tx.run(
+        "UPDATE deliveries SET head = 0 WHERE subject = ?1 AND destination = ?2 AND head = 1 AND state = 'parked' \
+         AND uncertain = 0",
+        (subject, destination),
+    )?;
+    Ok(moved == 1)
 }
 
 fn waiting(
@@ -270,7 +332,7 @@ fn waiting(
     Ok(())
 }
 
-/// A person must act. The delivery stays the head: its lane is closed (LANE-2).
+/// A person must act. The lane is closed but for those that may overtake (LANE-2).
 pub(super) fn park(tx: &mut Tx<'_>, delivery: &Row, exception: &NewException, uncertain: bool) -> Outcome<()> {
     tx.run(
         "UPDATE deliveries SET state = 'parked', uncertain = ?2, interrupted = 0 WHERE seq = ?1",
@@ -278,6 +340,9 @@ pub(super) fn park(tx: &mut Tx<'_>, delivery: &Row, exception: &NewException, un
     )?;
     if delivery.state == "waiting" {
         tx.tally.waiting(&delivery.destination, -1);
+    }
+    if !uncertain && overtaker_waits(tx, delivery)? && step_aside(tx, delivery.subject, &delivery.destination)? {
+        succeed(tx, delivery.subject, &delivery.destination)?;
     }
     let behind = Behind { envelope: Some(delivery.envelope), delivery: Some(delivery.seq), payload: None };
     exceptions::open(tx, exception, behind)

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::conclude::Target;
+use super::delivery;
 use super::exceptions::{self, Ending};
 use super::fault::{Fault, Outcome};
 use super::state;
@@ -42,6 +43,10 @@ pub(super) enum Intended {
     Kept,
     /// Another envelope's delivery, in words.
     Known(String),
+    /// A new delivery of this envelope's behind a known one, in words.
+    Follows(String),
+    /// It says something newer than a known delivery, and nobody wants to hear it; in words.
+    Unwanted(String),
 }
 
 /// What an effect is intended in.
@@ -63,24 +68,27 @@ pub(super) fn intend(
     documents: &[NewDocument],
     circumstances: Circumstances<'_>,
 ) -> Outcome<Intended> {
-    let document = documents
-        .iter()
-        .find(|document| document.id == new.document)
-        .ok_or_else(|| Fault::not_allowed(format!("{} names {}, which is not with it", new.id, new.document)))?;
     let known = if circumstances.unmet { None } else { known(tx, target.subject, new)? };
     match known {
-        Some(known) => meet(tx, target, new, document, &known, circumstances.at),
-        None => make(tx, target, new, document, circumstances),
+        Some(known) => meet(tx, target, new, documents, &known, circumstances.at),
+        None => make(tx, target, new, document_of(new, documents)?, circumstances),
     }
 }
 
+fn document_of<'d>(new: &NewDelivery, documents: &'d [NewDocument]) -> Outcome<&'d NewDocument> {
+    documents
+        .iter()
+        .find(|document| document.id == new.document)
+        .ok_or_else(|| Fault::not_allowed(format!("{} names {}, which is not with it", new.id, new.document)))
+}
+
 /// A delivery that has the key already.
-struct Known {
-    seq: i64,
-    id: DeliveryId,
-    envelope: i64,
-    state: String,
-    sealed: bool,
+pub(super) struct Known {
+    pub(super) seq: i64,
+    pub(super) id: DeliveryId,
+    pub(super) envelope: i64,
+    pub(super) state: String,
+    pub(super) sealed: bool,
 }
 
 /// The delivery of an effect: found by what its key is a digest of.
@@ -113,7 +121,9 @@ fn make(
     Circumstances { packs, unmet, at }: Circumstances<'_>,
 ) -> Outcome<Intended> {
     let document = insert_document(tx, target.seq, document, at)?;
-    let head = unmet || lane_is_free(tx, target.subject, &new.destination)?;
+    let head = unmet
+        || lane_is_free(tx, target.subject, &new.destination)?
+        || (new.overtakes && delivery::step_aside(tx, target.subject, &new.destination)?);
     let start = new.express.as_ref().filter(|start| head && start.seal.is_some() && start.document == new.document);
     let place = Place { envelope: target.seq, subject: target.subject, document, head };
     let seq = insert_delivery(tx, place, new, start, at)?;
@@ -130,19 +140,41 @@ fn meet(
     tx: &mut Tx<'_>,
     target: Target,
     new: &NewDelivery,
-    document: &NewDocument,
+    documents: &[NewDocument],
     known: &Known,
     at: Timestamp,
 ) -> Outcome<Intended> {
     let open = known.state == "waiting" || known.state == "parked";
     if known.sealed || !open || known.envelope > target.seq {
-        return Ok(if known.envelope == target.seq { Intended::Kept } else { Intended::Known(in_words(known)) });
+        return Ok(if known.envelope == target.seq { Intended::Kept } else { Intended::Known(known.in_words()) });
     }
+    retake(tx, target, new, documents, known, at)
+}
+
+/// A known delivery that is open and not sealed takes this document, and is this envelope's from now on.
+pub(super) fn retake(
+    tx: &mut Tx<'_>,
+    target: Target,
+    new: &NewDelivery,
+    documents: &[NewDocument],
+    known: &Known,
+    at: Timestamp,
+) -> Outcome<Intended> {
+    let document = document_of(new, documents)?;
     let document = insert_document(tx, target.seq, document, at)?;
     tx.run(
-        "UPDATE deliveries SET document = ?2, envelope = ?3, state = 'waiting', due_at = ?4, look_failures = 0 \
-         WHERE seq = ?1",
-        (known.seq, document, target.seq, new.due_at.as_microsecond()),
+        "UPDATE deliveries SET document = ?2, envelope = ?3, state = 'waiting', due_at = ?4, reported_at = ?5, version = ?6, \
+         content = ?7, cancelled = ?8, look_failures = 0 WHERE seq = ?1",
+        rusqlite::params![
+            known.seq,
+            document,
+            target.seq,
+            new.due_at.as_microsecond(),
+            reported_at(new),
+            version(new),
+            new.report.map(|report| report.revision.content),
+            new.report.and_then(|report| report.cancelled),
+        ],
     )?;
     let words = format!("overtaken by {}", target.id);
     if known.state == "parked" {
@@ -157,22 +189,33 @@ fn meet(
     Ok(Intended::Taken)
 }
 
-fn in_words(known: &Known) -> String {
-    let what = match known.state.as_str() {
-        "delivered" => "already delivered as",
-        "parked" => "waits for a person as",
-        "superseded" => "was replaced as",
-        "abandoned" => "was given up as",
-        _ => "under way as",
-    };
-    format!("{what} {}", known.id)
+impl Known {
+    /// Where it stands.
+    pub(super) fn in_words(&self) -> String {
+        let what = match self.state.as_str() {
+            "delivered" => "already delivered as",
+            "parked" => "waits for a person as",
+            "superseded" => "was replaced as",
+            "abandoned" => "was given up as",
+            _ => "under way as",
+        };
+        format!("{what} {}", self.id)
+    }
+}
+
+fn reported_at(new: &NewDelivery) -> Option<i64> {
+    new.report.and_then(|report| report.revision.updated_at).map(Timestamp::as_microsecond)
+}
+
+fn version(new: &NewDelivery) -> Option<i64> {
+    new.report.and_then(|report| report.revision.version).map(u64::cast_signed)
 }
 
 /// The head of a lane.
 pub(super) const HEAD: &str = "SELECT 1 FROM deliveries INDEXED BY deliveries_head \
      WHERE subject = ?1 AND destination = ?2 AND head = 1";
 
-/// Whether nothing is open in a lane.
+/// Whether a delivery would be the head of its lane.
 pub(super) fn lane_is_free(tx: &Tx<'_>, subject: i64, destination: &str) -> Outcome<bool> {
     Ok(tx.row(HEAD, (subject, destination), |_| Ok(()))?.is_none())
 }
@@ -221,8 +264,9 @@ pub(super) fn insert_delivery(
     let started = i64::from(start.is_some());
     tx.insert(
         "INSERT INTO deliveries (id, key, destination, subject, envelope, document, purpose, revision, generation, state, \
-         head, sealed, epoch, attempts, due_at, created_at, first_attempt_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?12, ?13, ?14, ?15)",
+         head, sealed, epoch, attempts, due_at, created_at, first_attempt_at, reported_at, version, content, cancelled, \
+         overtakes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
+         ?20)",
         rusqlite::params![
             new.id.as_bytes(),
             new.key.as_str(),
@@ -239,6 +283,11 @@ pub(super) fn insert_delivery(
             new.due_at.as_microsecond(),
             at.as_microsecond(),
             start.map(|start| start.started_at.as_microsecond()),
+            reported_at(new),
+            version(new),
+            new.report.map(|report| report.revision.content),
+            new.report.and_then(|report| report.cancelled),
+            new.overtakes,
         ],
     )
 }

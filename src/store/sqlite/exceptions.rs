@@ -119,7 +119,8 @@ pub(super) fn closable_of_envelope(
 pub(super) const OLDER: &str = "SELECT x.seq, x.code, x.envelope \
      FROM exceptions AS x INDEXED BY exceptions_open_by_subject CROSS JOIN envelopes AS e ON e.seq = x.envelope \
      WHERE x.subject = ?1 AND x.state = 'open' AND x.envelope < ?2 \
-     AND e.kind = (SELECT kind FROM envelopes WHERE seq = ?2) AND (x.destination IS NULL OR x.destination = ?3) \
+     AND REPLACE(e.kind, 'order_change', 'order') = (SELECT REPLACE(kind, 'order_change', 'order') FROM envelopes \
+     WHERE seq = ?2) AND (x.destination IS NULL OR x.destination = ?3) \
      AND x.payload IS NULL \
      AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.seq = x.delivery AND d.state = 'parked')";
 

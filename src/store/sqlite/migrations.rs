@@ -12,6 +12,7 @@ const APPLICATION_ID: i64 = 0x5864_6f6b;
 const STEPS: &[&str] = &[
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_guards.sql"),
+    include_str!("migrations/0003_lanes.sql"),
     include_str!("migrations/0005_running.sql"),
 ];
 

@@ -21,6 +21,8 @@ mod effects;
 mod exceptions;
 mod fault;
 mod health;
+mod held;
+mod lanes;
 mod lists;
 mod migrations;
 mod open;

@@ -2,8 +2,8 @@
 
 use super::writer::Urgency;
 use super::{
-    SqliteStore, acts, again, append, checkpoint, claim, conclude, delivery, due, effects, file_bytes, lists, orders,
-    reads, running, tally,
+    SqliteStore, acts, again, append, checkpoint, claim, conclude, delivery, due, effects, file_bytes, held, lists,
+    orders, reads, running, tally,
 };
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
@@ -40,7 +40,11 @@ impl Store for SqliteStore {
     }
 
     fn claim_envelopes(&self, limit: u32) -> Answer<'_, Vec<StoredEnvelope>> {
-        let claimed = self.write(Now, move |tx| claim::claim(tx, limit));
+        let now = self.clock.now();
+        let claimed = self.write(Now, move |tx| {
+            held::release(tx, now)?;
+            claim::claim(tx, limit)
+        });
         Box::pin(async move {
             let mut envelopes = Vec::new();
             for packed in claimed.await? {

@@ -50,7 +50,7 @@ pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<(i64, EventRow)> {
 pub(super) const DELIVERY: &str = "SELECT d.seq, d.id, d.key, d.destination, s.system, s.kind, s.scope, s.id, d.purpose, \
      d.generation, o.id, d.state, d.uncertain, d.due_at, d.attempts, d.receipt, \
      (SELECT a.detail FROM attempts AS a WHERE a.delivery = d.seq AND a.detail IS NOT NULL ORDER BY a.number DESC LIMIT 1), \
-     d.created_at, d.settled_at";
+     d.created_at, d.settled_at, d.revision, d.reported_at, d.overtakes";
 
 /// What [`DELIVERY`] joins.
 pub(super) const DELIVERY_JOINS: &str =
@@ -79,6 +79,9 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRow)> {
         last_detail: row.get(16)?,
         created_at: from_micros(row.get(17)?),
         settled_at: row.get::<_, Option<i64>>(18)?.map(from_micros),
+        revision: row.get(19)?,
+        reported_at: row.get::<_, Option<i64>>(20)?.map(from_micros),
+        overtakes: row.get(21)?,
     };
     Ok((row.get(0)?, delivery))
 }
@@ -190,6 +193,7 @@ pub(super) const ORDER: &str = "SELECT s.seq, s.system, s.scope, s.id, s.entity_
      WHEN EXISTS (SELECT 1 FROM deliveries WHERE subject = s.seq AND head = 1) THEN 'due' \
      WHEN EXISTS (SELECT 1 FROM envelopes INDEXED BY envelopes_unconcluded \
      WHERE subject = s.seq AND turn IS NOT NULL) THEN 'due' \
+     WHEN EXISTS (SELECT 1 FROM held WHERE subject = s.seq) THEN 'due' \
      WHEN EXISTS (SELECT 1 FROM deliveries WHERE subject = s.seq AND state = 'delivered') THEN 'delivered' \
      ELSE 'ignored' END FROM subjects AS s";
 

@@ -86,3 +86,12 @@ const OLDER: &str = "UPDATE subjects SET entity_id = COALESCE(entity_id, ?2), \
      commerce_state = COALESCE(commerce_state, ?3), commerce_status = COALESCE(commerce_status, ?4), \
      currency = COALESCE(currency, ?5), grand_total = COALESCE(grand_total, ?6), \
      placed_at = COALESCE(placed_at, ?7), updated_at = COALESCE(updated_at, ?8) WHERE seq = ?1";
+
+/// Whether a report with these facts is as new as anything that was ever reported of the subject.
+pub(super) fn is_newest(tx: &Tx<'_>, subject: i64, facts: &SubjectFacts) -> Outcome<bool> {
+    let Some(updated_at) = facts.updated_at else { return Ok(true) };
+    let known = tx
+        .row("SELECT updated_at FROM subjects WHERE seq = ?1", [subject], |row| row.get::<_, Option<i64>>(0))?
+        .flatten();
+    Ok(known.is_none_or(|known| updated_at.as_microsecond() >= known))
+}

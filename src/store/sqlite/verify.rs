@@ -30,6 +30,11 @@ const NEVER: &[(&str, &str)] = &[
          (SELECT 1 FROM envelopes AS b WHERE b.subject = e.subject AND b.turn IS NOT NULL AND b.seq < e.seq)",
     ),
     (
+        "a held change does not count as due (P6)",
+        "SELECT e.id FROM held AS h JOIN envelopes AS e ON e.seq = h.envelope \
+         WHERE e.state <> 'received' OR e.turn IS NOT NULL",
+    ),
+    (
         "a sealed delivery has no sealed request",
         "SELECT id FROM deliveries AS d WHERE (sealed = 1) <> EXISTS \
          (SELECT 1 FROM sealed_requests AS r WHERE r.delivery = d.seq)",
@@ -42,7 +47,7 @@ const NEVER: &[(&str, &str)] = &[
 ];
 
 /// What names a row that is gone: a table, its column, and the table it names.
-const NAMES: [(&str, &str, &str); 10] = [
+const NAMES: [(&str, &str, &str); 12] = [
     ("envelopes", "payload", "payloads"),
     ("envelopes", "subject", "subjects"),
     ("documents", "envelope", "envelopes"),
@@ -53,6 +58,8 @@ const NAMES: [(&str, &str, &str); 10] = [
     ("attempts", "delivery", "deliveries"),
     ("evidence", "delivery", "deliveries"),
     ("exceptions", "subject", "subjects"),
+    ("held", "envelope", "envelopes"),
+    ("held", "subject", "subjects"),
 ];
 
 /// Counts that are kept, and how they are counted afresh.

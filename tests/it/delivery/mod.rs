@@ -1,5 +1,6 @@
 //! The way out: what the ERP sees, and what becomes of each thing it may do to us.
 
+mod after;
 mod doubt;
 mod guards;
 mod lanes;

@@ -5,6 +5,7 @@ pub mod laws;
 pub mod orders;
 pub mod process;
 pub mod receiver;
+pub mod scripted;
 pub mod wire;
 
 use std::time::Duration;

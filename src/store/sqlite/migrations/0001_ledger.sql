@@ -128,7 +128,7 @@ CREATE TABLE deliveries (
     first_attempt_at INTEGER,
     settled_at       INTEGER,
     receipt          TEXT,
-    CHECK (head = 1 OR (state <> 'in_flight' AND state <> 'parked')),
+    CHECK (head = 1 OR state <> 'in_flight'),
     CHECK (head = 0 OR state = 'waiting' OR state = 'in_flight' OR state = 'parked')
 ) STRICT;
 -- KEY-2. The key is a digest of these parts and the installation; over the parts, the index of a new order grows at its
@@ -137,7 +137,8 @@ CREATE UNIQUE INDEX deliveries_effect ON deliveries (subject, destination, purpo
 -- LANE-1, kept by the file and not by memory: one head a lane, and only a head is in flight.
 CREATE UNIQUE INDEX deliveries_head ON deliveries (subject, destination) WHERE head = 1;
 CREATE INDEX deliveries_in_flight ON deliveries (seq) WHERE state = 'in_flight';
-CREATE INDEX deliveries_behind ON deliveries (subject, destination, seq) WHERE state = 'waiting' AND head = 0;
+CREATE INDEX deliveries_behind ON deliveries (subject, destination, seq)
+    WHERE state IN ('waiting', 'parked') AND head = 0;
 CREATE INDEX deliveries_due ON deliveries (destination, due_at) WHERE state = 'waiting' AND head = 1;
 CREATE INDEX deliveries_waiting ON deliveries (destination, seq) WHERE state = 'waiting';
 CREATE INDEX deliveries_parked ON deliveries (seq) WHERE state = 'parked';

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::{folder, open};
 use crate::store::SharedStore;
+use crate::store::contract::lanes;
 use crate::store::contract::random::{History, Step};
 
 #[expect(clippy::unused_async, reason = "other backends wait for their server")]
@@ -48,5 +49,23 @@ proptest! {
             }
             shared.close().await.unwrap();
         });
+    }
+}
+
+fn lane_step() -> impl Strategy<Value = lanes::Step> {
+    prop_oneof![
+        3 => (0_u64..6, 0_u8..4).prop_map(|(seconds, content)| lanes::Step::Report(seconds, content)),
+        1 => any::<bool>().prop_map(lanes::Step::Send),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn lane_3_any_history_of_a_lane_ends_with_the_newest_content(steps in prop::collection::vec(lane_step(), 1..24)) {
+        let folder = folder();
+        let store: SharedStore = Arc::new(open(&folder.path().join("crossdock.db")));
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(lanes::lane_3_holds(&store, &steps));
     }
 }

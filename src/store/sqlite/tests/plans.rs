@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use rusqlite::Connection;
 
 use super::{folder, open};
-use crate::store::sqlite::{delivery, due, effects, exceptions, lists, orders, reads, rows, running, state};
+use crate::store::sqlite::{
+    delivery, due, effects, exceptions, held, lanes, lists, orders, reads, rows, running, state,
+};
 use crate::store::{DeliveryFilter, EventFilter, ExceptionFilter};
 
 /// How `SQLite` would run it, one line a step.
@@ -49,6 +51,10 @@ fn queries() -> Vec<(&'static str, String)> {
         ("the delivery of an effect", effects::EFFECT.to_owned()),
         ("the head of a lane", effects::HEAD.to_owned()),
         ("behind the head of a lane", delivery::BEHIND.to_owned()),
+        ("what a lane says of its order", lanes::LINKS.to_owned()),
+        ("whether a subject is known", lanes::ANY.to_owned()),
+        ("creates of an order", held::CREATES.to_owned()),
+        ("changes whose order came, or that waited long enough", held::DUE.to_owned()),
         ("open exceptions of a delivery", exceptions::OF_DELIVERY.to_owned()),
         ("closable exceptions of an event", exceptions::CLOSABLE.to_owned()),
         ("complaints that a newer report closes", exceptions::OLDER.to_owned()),
