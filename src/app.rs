@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::access::Tokens;
-use crate::api::idempotency::KeptAnswers;
+use crate::api::idempotency::RunningCalls;
 use crate::api::rooms::Rooms;
 use crate::api::{self, Api};
 use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy, Timestamp};
@@ -160,7 +160,7 @@ pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
             StoreUrl::Sqlite(path) => Some(path.clone()),
             StoreUrl::Postgres(_) => None,
         },
-        kept: KeptAnswers::default(),
+        running: RunningCalls::default(),
     });
     let servers = listen(&config, intake::router(intake.clone()), &api).await?;
     let (stopping, stopped) = watch::channel(false);

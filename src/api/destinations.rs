@@ -23,10 +23,17 @@ pub async fn release(
     FromPath(name): FromPath<String>,
 ) -> Result<Json<DestinationView>, ApiError> {
     let absent = || ApiError::new(Kind::NotFound, "no destination of that name is configured");
+    let before = api.engines.destinations().into_iter().find(|view| view.name == name).ok_or_else(absent)?;
+    let mut act = operator.act("destination.release", &name, api.clock.now());
+    act.before = serde_json::json!({ "state": before.state, "reason": before.reason }).to_string();
+    act.after = serde_json::json!({ "state": "open" }).to_string();
+    let actor = act.actor.clone();
+    // Written down first: what was let go without a record could not be told from what opened by itself. Should we die
+    // in between, the restart opens the destination too.
+    api.store.record(act).await?;
     if !api.engines.release_destination(&name) {
         return Err(absent());
     }
-    let actor = operator.actor().to_string();
     api.observer.note(&Event::OperatorActed { actor: &actor, action: "destination.release", target: &name });
     api.engines.destinations().into_iter().find(|view| view.name == name).map(Json).ok_or_else(absent)
 }

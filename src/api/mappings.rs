@@ -1,5 +1,7 @@
 //! Mapping tables: read and replace whole, as JSON or CSV.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -14,6 +16,7 @@ use super::state::Api;
 use crate::access::Operator;
 use crate::access::roles::{CanEditMappings, CanRead};
 use crate::observe::Event;
+use crate::store::books::{Done, KeptAnswer, Shown};
 use crate::store::view::{MappingRecord, MappingTableRow, Page};
 
 /// Paging of a table's rows; without a limit the whole table is one page, so that what is read can be put back.
@@ -98,15 +101,29 @@ async fn import(
 ) -> Result<Imported, ApiError> {
     let count = rows.len();
     let before = head(api, table).await?;
-    let actor = operator.actor();
-    let mut act = actor.act("mappings.import", table, api.clock.now());
+    let mut act = operator.act("mappings.import", table, api.clock.now());
+    let actor = act.actor.clone();
     act.before = serde_json::json!({ "rows": before.as_ref().map_or(0, |head| head.rows) }).to_string();
     act.after = serde_json::json!({ "rows": count }).to_string();
+    act.keep = operator.ticket().map(|ticket| {
+        let table = table.to_owned();
+        ticket.keep(Shown::Kept, Arc::new(move |done| told(&table, count, done)))
+    });
     let version = api.store.import_mappings(table.to_owned(), rows, act).await?;
-    let actor = actor.to_string();
     api.observer.note(&Event::OperatorActed { actor: &actor, action: "mappings.import", target: table });
     api.engines.mappings_changed().await?;
     Ok(Imported { table: table.to_owned(), rows: count, version })
+}
+
+/// The answer of an import, with the version that its transaction made.
+fn told(table: &str, rows: usize, done: Done<'_>) -> KeptAnswer {
+    let version = match done {
+        Done::Mappings(version) => version,
+        Done::Delivery(_) | Done::Otherwise => unreachable!("an import makes a version"),
+    };
+    let mut answer = KeptAnswer::json(&Imported { table: table.to_owned(), rows, version });
+    answer.headers.push(("etag".to_owned(), format!("\"v{version}\"")));
+    answer
 }
 
 fn known(table: &str) -> Result<&'static str, ApiError> {

@@ -23,6 +23,7 @@ pub(super) struct Behind {
 /// Opens an exception. The caller brings the envelope's state up to date.
 pub(super) fn open(tx: &mut Tx<'_>, exception: &NewException, behind: Behind) -> Outcome<()> {
     let subject = subjects::seen(tx, &exception.subject, exception.opened_at)?;
+    tx.tally.touch(subject);
     let delivery = match (behind.delivery, exception.delivery) {
         (Some(seq), _) => Some(seq),
         (None, Some(id)) => tx.row("SELECT seq FROM deliveries WHERE id = ?1", [id.as_bytes()], |row| row.get(0))?,

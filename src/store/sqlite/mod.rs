@@ -8,6 +8,7 @@
 //! Order is the order of commits (`seq`), never a clock. Deliberately absent: rules about when and what to send.
 
 mod acts;
+mod answers;
 mod append;
 mod audit;
 mod checkpoint;
@@ -22,12 +23,14 @@ mod fault;
 mod health;
 mod lists;
 mod migrations;
+mod money;
 mod open;
 mod orders;
 mod port;
 mod readers;
 mod reads;
 mod rows;
+mod silent;
 mod state;
 mod subjects;
 mod tally;

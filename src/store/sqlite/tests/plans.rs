@@ -57,7 +57,7 @@ fn queries() -> Vec<(&'static str, String)> {
         ("orders that are due", orders::DUE.to_owned()),
         ("orders of a number", orders::NUMBERED.to_owned()),
         ("all orders", orders::ALL.to_owned()),
-        ("an order's state", format!("{} WHERE s.seq = ?1", rows::ORDER)),
+        ("an order's state", format!("{} WHERE s.seq = ?1", rows::order_columns())),
         ("groups", reads::GROUPS.to_owned()),
         ("oldest waiting", reads::OLDEST.to_owned()),
         ("all events", events(None, None)),
