@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{ApiError, Kind};
 use super::extract::{self, FromPath, FromQuery};
 use super::mapping_csv::{self, RowIn, RowsIn, TABLES};
-use super::page::paging;
+use super::page::{WhyQuery, paging};
 use super::state::Api;
 use crate::access::Operator;
 use crate::access::roles::{CanEditMappings, CanRead};
@@ -71,6 +71,7 @@ pub async fn replace(
     operator: Operator<CanEditMappings>,
     State(api): State<Api>,
     FromPath(table): FromPath<String>,
+    FromQuery(why): FromQuery<WhyQuery>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let table = known(&table)?;
@@ -88,7 +89,7 @@ pub async fn replace(
     {
         return Err(ApiError::new(Kind::PreconditionFailed, "the table changed since it was read; read it again"));
     }
-    let imported = import(&api, &operator, table, rows).await?;
+    let imported = import(&api, &operator, table, rows, why).await?;
     let tag = etag(imported.version);
     Ok(([(header::ETAG, tag)], Json(imported)).into_response())
 }
@@ -98,6 +99,7 @@ async fn import(
     operator: &Operator<CanEditMappings>,
     table: &str,
     rows: Vec<MappingRecord>,
+    why: WhyQuery,
 ) -> Result<Imported, ApiError> {
     let count = rows.len();
     let before = head(api, table).await?;
@@ -105,6 +107,7 @@ async fn import(
     let actor = act.actor.clone();
     act.before = serde_json::json!({ "rows": before.as_ref().map_or(0, |head| head.rows) }).to_string();
     act.after = serde_json::json!({ "rows": count }).to_string();
+    act.reason = why.reason;
     act.keep = operator.ticket().map(|ticket| {
         let table = table.to_owned();
         ticket.keep(Shown::Kept, Arc::new(move |done| told(&table, count, done)))

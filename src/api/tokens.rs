@@ -8,7 +8,8 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ApiError, ProblemLine};
-use super::extract::{FromJson, FromPath};
+use super::extract::{FromJson, FromPath, FromQuery};
+use super::page::WhyQuery;
 use super::state::Api;
 use crate::access::Operator;
 use crate::access::roles::{CanManageTokens, Role};
@@ -26,6 +27,8 @@ pub struct NewTokenBody {
     name: String,
     role: String,
     expires_at: Option<Timestamp>,
+    #[serde(default)]
+    reason: String,
 }
 
 /// A new token with its secret, which is shown this once.
@@ -74,6 +77,7 @@ pub async fn create(
     };
     let mut act = operator.act("token.create", token.id, now);
     act.after = serde_json::json!({ "name": token.name, "role": role }).to_string();
+    act.reason = body.reason;
     // The secret is shown to the first caller alone: what is kept would be a second place to steal it from.
     let without_secret = KeptAnswer { status: 201, ..KeptAnswer::json(&CreatedToken { secret: None, ..created.clone() }) };
     act.keep = operator
@@ -89,8 +93,13 @@ pub async fn revoke(
     operator: Operator<CanManageTokens>,
     State(api): State<Api>,
     FromPath(id): FromPath<TokenId>,
+    FromQuery(why): FromQuery<WhyQuery>,
 ) -> Result<StatusCode, ApiError> {
+    let known = api.store.tokens().await?.into_iter().find(|token| token.id == id);
     let mut act = operator.act("token.revoke", id, api.clock.now());
+    act.before = known.map(|token| serde_json::json!({ "name": token.name, "role": token.role }).to_string()).unwrap_or_default();
+    act.after = serde_json::json!({ "revoked": true }).to_string();
+    act.reason = why.reason;
     let gone = KeptAnswer { status: 204, headers: Vec::new(), body: bytes::Bytes::new() };
     act.keep = operator.ticket().map(|ticket| ticket.keep(Shown::Kept, Arc::new(move |_| gone.clone())));
     api.store.revoke_token(id, act).await?;

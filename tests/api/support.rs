@@ -38,6 +38,8 @@ use crate::contract::Contract;
 pub struct Doubles {
     /// Exceptions replayed, and whether it was a dry run.
     pub replays: Mutex<Vec<(ExceptionId, bool, String)>>,
+    /// The next replay waits for this.
+    pub hold: Mutex<Option<tokio::sync::oneshot::Receiver<()>>>,
     /// Destinations released.
     pub released: Mutex<Vec<String>>,
     /// How often the mappings were said to have changed.
@@ -53,7 +55,11 @@ impl Engines for Doubles {
 
     fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act, _ticket: Option<Ticket>) -> Answer<'_, Replayed> {
         self.replays.lock().unwrap().push((exception, dry_run, act.actor));
+        let hold = self.hold.lock().unwrap().take();
         Box::pin(async move {
+            if let Some(hold) = hold {
+                hold.await.unwrap();
+            }
             Ok(Replayed {
                 exception_id: exception,
                 envelope_id: None,

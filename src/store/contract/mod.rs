@@ -3,6 +3,7 @@
 
 #![expect(missing_docs, reason = "a promise says in its name what it proves")]
 
+pub mod books;
 pub mod build;
 pub mod delivery;
 pub mod intake;
@@ -65,6 +66,13 @@ macro_rules! contract {
             mappings_are_replaced_whole_and_versioned,
             a_mapping_key_twice_is_refused_by_name,
             tokens_live_until_revoked_or_expired,
+        });
+        $crate::store::contract::contract!($store, books {
+            api_2_an_answer_is_kept_with_its_effect_or_neither_is_there,
+            api_2_the_first_answer_stands_for_72_hours_and_is_swept_after,
+            p2_every_order_is_in_one_sum_and_moves_with_its_state,
+            p6_every_unfinished_envelope_is_looked_at_and_none_is_silent,
+            api_5_every_act_is_a_row_with_who_what_from_where_and_why,
         });
         $crate::store::contract::contract!($store, reading {
             api_3_cursors_show_every_row_once_newest_first,

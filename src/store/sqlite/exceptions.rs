@@ -81,10 +81,14 @@ pub(super) struct Ending<'a> {
 /// Closes open exceptions by their rows.
 pub(super) fn close(tx: &mut Tx<'_>, exceptions: &[(i64, String)], ending: Ending<'_>) -> Outcome<()> {
     for (seq, code) in exceptions {
-        tx.run(
-            "UPDATE exceptions SET state = ?2, resolution = ?3, resolved_at = ?4 WHERE seq = ?1",
+        let subject = tx.row(
+            "UPDATE exceptions SET state = ?2, resolution = ?3, resolved_at = ?4 WHERE seq = ?1 RETURNING subject",
             (seq, ending.state, ending.resolution, ending.at.as_microsecond()),
+            |row| row.get(0),
         )?;
+        if let Some(subject) = subject {
+            tx.tally.touch(subject);
+        }
         tx.tally.open(code, -1);
     }
     Ok(())

@@ -50,15 +50,6 @@ const COUNTED: &str = "SELECT 'accepted', COUNT(*) FROM envelopes \
      UNION ALL SELECT 'waiting:' || destination, COUNT(*) FROM deliveries WHERE state = 'waiting' GROUP BY destination \
      UNION ALL SELECT 'open:' || code, COUNT(*) FROM exceptions WHERE state = 'open' GROUP BY code";
 
-/// Everything that does not agree, in words; empty when all does. Looks at one state of the file, whatever is written
-/// meanwhile.
-pub(super) fn findings(conn: &Connection) -> Outcome<Vec<String>> {
-    conn.execute_batch("BEGIN")?;
-    let found = look(conn);
-    conn.execute_batch("ROLLBACK")?;
-    found
-}
-
 /// P6: envelopes that nobody would look at again.
 fn find_silent(conn: &Connection, findings: &mut Vec<String>) -> Outcome<()> {
     let mut after = 0;
@@ -72,7 +63,9 @@ fn find_silent(conn: &Connection, findings: &mut Vec<String>) -> Outcome<()> {
     }
 }
 
-fn look(conn: &Connection) -> Outcome<Vec<String>> {
+/// Everything that does not agree, in words; empty when all does. A reader sees one state of the file, whatever is written
+/// meanwhile.
+pub(super) fn findings(conn: &Connection) -> Outcome<Vec<String>> {
     let mut findings = Vec::new();
     for (meaning, sql) in NEVER {
         for id in tx::rows(conn, sql, [], |row| row.get::<_, Vec<u8>>(0))? {

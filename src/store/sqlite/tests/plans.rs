@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use rusqlite::Connection;
 
 use super::{folder, open};
-use crate::store::sqlite::{delivery, due, effects, exceptions, lists, orders, reads, rows, state};
+use crate::store::sqlite::{
+    answers, delivery, due, effects, exceptions, lists, money, orders, reads, rows, silent, state,
+};
 use crate::store::{DeliveryFilter, EventFilter, ExceptionFilter};
 
 /// How `SQLite` would run it, one line a step.
@@ -58,6 +60,9 @@ fn queries() -> Vec<(&'static str, String)> {
         ("orders of a number", orders::NUMBERED.to_owned()),
         ("all orders", orders::ALL.to_owned()),
         ("an order's state", format!("{} WHERE s.seq = ?1", rows::order_columns())),
+        ("an order as booked", money::ONE.clone()),
+        ("outdated answers", answers::OUTDATED.to_owned()),
+        ("unfinished envelopes", silent::UNFINISHED.to_owned()),
         ("groups", reads::GROUPS.to_owned()),
         ("oldest waiting", reads::OLDEST.to_owned()),
         ("all events", events(None, None)),
