@@ -20,6 +20,7 @@ use crate::access::Tokens;
 use crate::api::idempotency::RunningCalls;
 use crate::api::rooms::Rooms;
 use crate::api::{self, Api};
+use crate::books;
 use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy, Timestamp};
 use crate::config::{self, Config, ConfigVersion, DestinationSettings, Loaded, OriginSettings, StoreUrl};
 use crate::delivery::{self, Delivery};
@@ -169,6 +170,14 @@ pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
         supervised(
             "mappings",
             watch_mappings(processor.clone(), observer.clone(), stopped.clone()),
+            stopped.clone(),
+            &health,
+            &fatal_sender,
+        ),
+        supervised(
+            "books",
+            books::Watch::new(store.clone(), doors.clock.clone(), observer.clone(), health.clone())
+                .run(stopped.clone()),
             stopped.clone(),
             &health,
             &fatal_sender,

@@ -31,9 +31,6 @@ pub async fn list(
 }
 
 /// `GET /audit/head`
-pub async fn head(
-    _operator: Operator<CanReadAudit>,
-    State(api): State<Api>,
-) -> Result<Json<AuditHead>, ApiError> {
+pub async fn head(_operator: Operator<CanReadAudit>, State(api): State<Api>) -> Result<Json<AuditHead>, ApiError> {
     Ok(Json(api.store.audit_head().await?))
 }

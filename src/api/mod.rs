@@ -40,8 +40,8 @@ use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
-    CanDecide, CanEditMappings, CanExpand, CanManageTokens, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay, Operator,
-    Permission, Role,
+    CanDecide, CanEditMappings, CanExpand, CanManageTokens, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay,
+    Operator, Permission, Role,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};

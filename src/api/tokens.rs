@@ -79,10 +79,9 @@ pub async fn create(
     act.after = serde_json::json!({ "name": token.name, "role": role }).to_string();
     act.reason = body.reason;
     // The secret is shown to the first caller alone: what is kept would be a second place to steal it from.
-    let without_secret = KeptAnswer { status: 201, ..KeptAnswer::json(&CreatedToken { secret: None, ..created.clone() }) };
-    act.keep = operator
-        .ticket()
-        .map(|ticket| ticket.keep(Shown::Secret, Arc::new(move |_| without_secret.clone())));
+    let without_secret =
+        KeptAnswer { status: 201, ..KeptAnswer::json(&CreatedToken { secret: None, ..created.clone() }) };
+    act.keep = operator.ticket().map(|ticket| ticket.keep(Shown::Secret, Arc::new(move |_| without_secret.clone())));
     api.store.create_token(token, act).await?;
     note(&api, &operator, "token.create", created.id);
     Ok((StatusCode::CREATED, Json(created)))
@@ -97,7 +96,9 @@ pub async fn revoke(
 ) -> Result<StatusCode, ApiError> {
     let known = api.store.tokens().await?.into_iter().find(|token| token.id == id);
     let mut act = operator.act("token.revoke", id, api.clock.now());
-    act.before = known.map(|token| serde_json::json!({ "name": token.name, "role": token.role }).to_string()).unwrap_or_default();
+    act.before = known
+        .map(|token| serde_json::json!({ "name": token.name, "role": token.role }).to_string())
+        .unwrap_or_default();
     act.after = serde_json::json!({ "revoked": true }).to_string();
     act.reason = why.reason;
     let gone = KeptAnswer { status: 204, headers: Vec::new(), body: bytes::Bytes::new() };

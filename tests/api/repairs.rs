@@ -116,7 +116,8 @@ async fn a_destination_is_released_by_name() {
 async fn api_1_calls_that_repair_need_a_key_and_others_take_one() {
     let site = Site::open().await;
     let (delivery, exception) = site.refused("000000001").await;
-    let fingerprint = site.get("/exceptions/groups").await.json()["items"][0]["fingerprint"].as_str().unwrap().to_owned();
+    let fingerprint =
+        site.get("/exceptions/groups").await.json()["items"][0]["fingerprint"].as_str().unwrap().to_owned();
     for path in [
         format!("/exceptions/{exception}/replay"),
         format!("/exceptions/groups/{fingerprint}/release"),
@@ -253,9 +254,7 @@ async fn p2_the_ledger_tells_orders_in_money_to_the_last_digit() {
     site.delivered("000000002").await;
     site.parked("000000003", "MUG").await;
     let ledger = site.get("/ledger").await.json();
-    let row = |state: &str, orders: u64, total: &str| {
-        json!({ "system": "acme", "currency": "GBP", "state": state, "orders": orders, "total": total, "without_total": 0 })
-    };
+    let row = |state: &str, orders: u64, total: &str| json!({ "system": "acme", "currency": "GBP", "state": state, "orders": orders, "total": total, "without_total": 0 });
     assert_eq!(ledger["money"], json!([row("delivered", 2, "60.00"), row("parked", 1, "30.00")]));
     assert_eq!(site.store.recount().await.unwrap(), Vec::<String>::new());
 }

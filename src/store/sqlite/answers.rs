@@ -48,10 +48,8 @@ pub(super) fn write(tx: &Tx<'_>, call: &CallName, answer: &KeptAnswer, at: Times
 
 /// Takes outdated answers out, some at a time; how many.
 pub(super) fn sweep(tx: &Tx<'_>, now: Timestamp) -> Outcome<u64> {
-    let swept = tx.run(
-        &format!("DELETE FROM kept_answers WHERE scope IN ({OUTDATED})"),
-        (kept_since(now), SWEPT_MAX),
-    )?;
+    let swept =
+        tx.run(&format!("DELETE FROM kept_answers WHERE scope IN ({OUTDATED})"), (kept_since(now), SWEPT_MAX))?;
     Ok(u64::try_from(swept).unwrap_or(u64::MAX))
 }
 

@@ -91,8 +91,7 @@ struct Order {
 /// One order as it stands.
 pub(super) static ONE: LazyLock<String> = LazyLock::new(|| columns("s.seq = ?1 AND s.kind = 'order'"));
 /// Orders, a slice at a time.
-static SLICE: LazyLock<String> =
-    LazyLock::new(|| columns("s.seq > ?1 AND s.kind = 'order' ORDER BY s.seq LIMIT 1000"));
+static SLICE: LazyLock<String> = LazyLock::new(|| columns("s.seq > ?1 AND s.kind = 'order' ORDER BY s.seq LIMIT 1000"));
 
 fn columns(which: &str) -> String {
     format!(
@@ -177,7 +176,8 @@ fn add(conn: &Connection, (system, currency, state): &Account, change: Sum) -> O
 pub(super) fn open_books(conn: &Connection) -> Outcome<()> {
     let mut after = 0;
     loop {
-        let sql = "SELECT seq FROM subjects WHERE seq > ?1 AND booked IS NULL AND kind = 'order' ORDER BY seq LIMIT 1000";
+        let sql =
+            "SELECT seq FROM subjects WHERE seq > ?1 AND booked IS NULL AND kind = 'order' ORDER BY seq LIMIT 1000";
         let slice: Vec<i64> = tx::rows(conn, sql, [after], |row| row.get(0))?;
         let Some(last) = slice.last().copied() else { return Ok(()) };
         book(conn, &slice)?;
@@ -261,12 +261,19 @@ fn compare(kept: Vec<MoneyRow>, counted: BTreeMap<Account, Sum>, findings: &mut 
         });
         if !agrees {
             let (system, currency, state) = account;
-            let kept = found.map_or_else(|| "nothing".to_owned(), |row| format!("{} orders, {}", row.orders, row.total));
-            findings.push(format!("{system} {currency} {state} is kept as {kept} and counts {} orders, {total}", sum.orders));
+            let kept =
+                found.map_or_else(|| "nothing".to_owned(), |row| format!("{} orders, {}", row.orders, row.total));
+            findings.push(format!(
+                "{system} {currency} {state} is kept as {kept} and counts {} orders, {total}",
+                sum.orders
+            ));
         }
     }
     for ((system, currency, state), row) in kept {
-        findings.push(format!("{system} {currency} {state} is kept as {} orders, {} and counts none", row.orders, row.total));
+        findings.push(format!(
+            "{system} {currency} {state} is kept as {} orders, {} and counts none",
+            row.orders, row.total
+        ));
     }
 }
 
@@ -283,7 +290,10 @@ mod tests {
         assert_eq!(millionths(Some("1000000000000001")), None, "no amount of money");
         assert_eq!(millionths(Some("12,50")), None);
         assert_eq!(millionths(None), None);
-        assert_eq!((in_digits(30_000_000), in_digits(164_955_500), in_digits(-1)), ("30.00".into(), "164.9555".into(), "-0.000001".into()));
+        assert_eq!(
+            (in_digits(30_000_000), in_digits(164_955_500), in_digits(-1)),
+            ("30.00".into(), "164.9555".into(), "-0.000001".into())
+        );
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::writer::Urgency;
 use super::{
-    SqliteStore, acts, answers, append, audit, checkpoint, claim, conclude, delivery, due, effects, file_bytes, lists, money, orders,
-    reads, silent, tally,
+    SqliteStore, acts, answers, append, audit, checkpoint, claim, conclude, delivery, due, effects, file_bytes, lists,
+    money, orders, reads, silent, tally,
 };
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
