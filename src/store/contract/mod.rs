@@ -60,6 +60,7 @@ macro_rules! contract {
             key_4_retry_sends_the_same_bytes_with_the_same_key,
             key_3_a_replacement_takes_the_place_in_the_lane,
             key_5_an_uncertain_delivery_is_not_replaced,
+            key_7_what_was_applied_is_never_sent_or_replaced_again,
             an_abandoned_delivery_frees_its_lane,
             a_person_can_say_that_it_was_applied,
             only_a_parked_delivery_is_decided_about,

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::{clock, folder, open, options};
 use crate::store::contract::build::{Maker, act, at, facts};
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::write::{Conclusion, SubjectFacts};
+use crate::store::write::{Conclusion, Receipt, SubjectFacts};
 use crate::store::{SharedStore, Store as _};
 
 /// A copy of the file, changed by a stranger.
@@ -116,6 +116,32 @@ async fn p6_a_parked_delivery_without_an_exception_silences_its_whole_lane() {
     let sql = "UPDATE exceptions SET state = 'resolved', resolved_at = 1";
     let silent = beside(&tampered(&path, "silent", sql)).silent_envelopes(0, 100).await.unwrap();
     assert_eq!((silent.looked_at, silent.silent.len(), silent.next), (2, 2, None));
+}
+
+#[tokio::test]
+async fn ded_4_a_key_outlives_the_body_it_was_made_of() {
+    let folder = folder();
+    let path = folder.path().join("crossdock.db");
+    let store = open(&path);
+    let maker = Maker::default();
+    let first = store.append(maker.arrival(vec![maker.record("42", "e1", "x")])).await.unwrap();
+    assert!(matches!(first[..], [Receipt::First { .. }]));
+    // Whatever retention does to bodies, documents and attempts.
+    Connection::open(&path).unwrap().execute_batch("UPDATE payloads SET body = x'', headers = '{}'").unwrap();
+    for day in [30, 90, 400] {
+        let mut again = maker.arrival(vec![maker.record("42", "e1", "x")]);
+        again.received_at = at(day * 86_400);
+        assert!(matches!(store.append(again).await.unwrap()[..], [Receipt::Duplicate { .. }]), "after {day} days");
+        let mut other = maker.arrival(vec![maker.record("42", "e1", "changed")]);
+        other.received_at = at(day * 86_400);
+        assert!(matches!(store.append(other).await.unwrap()[..], [Receipt::Conflict { .. }]), "after {day} days");
+    }
+    // The table of keys holds digests only, is one table, and hangs on no row that retention takes.
+    let sql: String = Connection::open(&path)
+        .unwrap()
+        .query_row("SELECT sql FROM sqlite_schema WHERE name = 'dedup_keys'", [], |row| row.get(0))
+        .unwrap();
+    assert!(!sql.contains("REFERENCES") && sql.contains("key      BLOB    NOT NULL PRIMARY KEY"), "{sql}");
 }
 
 #[tokio::test]
