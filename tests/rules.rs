@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// How many rules each letter has: P1 to P6, ACK-1 to ACK-8, …
 const RULES: [(&str, u32); 18] = [
@@ -54,6 +55,9 @@ fn ids() -> Vec<String> {
         .collect()
 }
 
+/// Every rule as it stands in names of tests.
+static IN_NAMES: LazyLock<Vec<String>> = LazyLock::new(|| ids().iter().map(|id| in_names(id)).collect());
+
 /// `ACK-1` as it stands in names of tests.
 fn in_names(id: &str) -> String {
     format!("{}_", id.to_lowercase().replace('-', "_"))
@@ -67,8 +71,7 @@ fn names(test: &str, id: &str) -> bool {
         if rest.starts_with(&wanted) {
             return true;
         }
-        let Some(other) = ids().into_iter().map(|id| in_names(&id)).find(|other| rest.starts_with(other.as_str()))
-        else {
+        let Some(other) = IN_NAMES.iter().find(|other| rest.starts_with(other.as_str())) else {
             return false;
         };
         rest = &rest[other.len()..];

@@ -291,7 +291,7 @@ mod tests {
     fn api_2_a_call_that_ends_frees_its_key_however_it_ends() {
         let calls = RunningCalls::default();
         let call = CallName { scope: Digest::of(b"scope"), fingerprint: Digest::of(b"call") };
-        let running = calls.begin(call).ok().expect("the first call runs");
+        let Ok(running) = calls.begin(call) else { panic!("the first call runs") };
         assert_eq!(calls.begin(call).err(), Some(call.fingerprint));
         drop(running);
         assert!(calls.begin(call).is_ok());

@@ -19,6 +19,7 @@ struct HealthView {
     status: &'static str,
     reasons: Vec<Reason>,
     /// What a person must look at while the service goes on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<Reason>,
 }
 

@@ -207,7 +207,7 @@ async fn api_2_while_the_first_call_runs_a_repeat_is_told_to_come_back() {
     let site = Site::open().await;
     let id = site.parked("000000001", "MUG").await;
     let path = format!("/exceptions/{id}/replay");
-    let (held, hold) = tokio::sync::oneshot::channel::<()>();
+    let (let_go, hold) = tokio::sync::oneshot::channel::<()>();
     *site.engines.hold.lock().unwrap() = Some(hold);
     let (first, repeats) = tokio::join!(site.post(&path, "\"k1\"", "{}"), async {
         while site.engines.replays.lock().unwrap().is_empty() {
@@ -215,7 +215,7 @@ async fn api_2_while_the_first_call_runs_a_repeat_is_told_to_come_back() {
         }
         let repeat = site.post(&path, "\"k1\"", "{}").await;
         let other = site.post(&path, "\"k1\"", r#"{"reason":"x"}"#).await;
-        held.send(()).unwrap();
+        let_go.send(()).unwrap();
         (repeat, other)
     });
     let (repeat, other) = repeats;

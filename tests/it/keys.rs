@@ -74,7 +74,7 @@ async fn api_2_after_kill_nine_a_repeat_gets_the_answer_of_the_effect_or_does_it
             let call = caller.replays(serve.address, &exception, &key);
             tokio::pin!(call);
             // Some blows fall before the commit, some between commit and answer, some after.
-            let moment = Duration::from_micros(20_000).mul_f64(chance.unit());
+            let moment = Duration::from_millis(20).mul_f64(chance.unit());
             tokio::select! {
                 first = &mut call => first,
                 () = tokio::time::sleep(moment) => None,
