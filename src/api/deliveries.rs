@@ -13,6 +13,7 @@ use super::state::Api;
 use crate::access::Operator;
 use crate::access::roles::{CanDecide, CanRead};
 use crate::envelope::ids::DeliveryId;
+use crate::exceptions::resend;
 use crate::observe::Event;
 use crate::store::DeliveryFilter;
 use crate::store::books::{Done, KeptAnswer, Shown};
@@ -53,6 +54,15 @@ pub struct DecideBody {
     #[serde(default)]
     reason: String,
     receipt: Option<String>,
+}
+
+/// Body of an order to do it a second time.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResendBody {
+    reason: String,
+    /// The number of what the delivery is about, once more.
+    confirm: String,
 }
 
 /// `GET /deliveries`
@@ -104,12 +114,42 @@ pub async fn decide(
     found(&api, id).await.map(Json)
 }
 
-/// The answer of a decision: the delivery as the decision left it.
+/// The answer of an act on a delivery: the delivery as the act left it.
 fn told(done: Done<'_>) -> KeptAnswer {
     match done {
         Done::Delivery(delivery) => KeptAnswer::json(delivery),
-        Done::Mappings(_) | Done::Otherwise => unreachable!("a decision is about a delivery"),
+        Done::Mappings(_) | Done::Otherwise => unreachable!("the act is about a delivery"),
     }
+}
+
+/// `POST /deliveries/{id}/resend`
+pub async fn resend(
+    operator: Operator<CanDecide>,
+    State(api): State<Api>,
+    FromPath(id): FromPath<DeliveryId>,
+    FromJson(body): FromJson<ResendBody>,
+) -> Result<Json<DeliveryDetail>, ApiError> {
+    let before = found(&api, id).await?;
+    let mut problems = Vec::new();
+    if body.reason.trim().is_empty() {
+        problems.push(ProblemLine::new("/reason", "say why it shall be done a second time"));
+    }
+    if body.confirm != before.delivery.subject_id {
+        problems.push(ProblemLine::new("/confirm", "repeat the number of what the delivery is about"));
+    }
+    if !problems.is_empty() {
+        return Err(ApiError::unprocessable("a second effect must be confirmed", problems));
+    }
+    let mut act = operator.act("delivery.resend", id, api.clock.now());
+    let actor = act.actor.clone();
+    act.before = serde_json::json!({ "state": before.delivery.state, "receipt": before.delivery.receipt }).to_string();
+    act.reason = body.reason;
+    act.keep = operator.ticket().map(|ticket| ticket.keep(Shown::Kept, Arc::new(told)));
+    let new = resend::resend(api.store.as_ref(), api.entropy.as_ref(), id, &body.confirm, act).await?;
+    let target = id.to_string();
+    api.observer.note(&Event::OperatorActed { actor: &actor, action: "delivery.resend", target: &target });
+    api.engines.wake();
+    found(&api, new).await.map(Json)
 }
 
 fn word(said: Said) -> &'static str {

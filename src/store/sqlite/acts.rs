@@ -13,7 +13,7 @@ use super::reads;
 use super::state::{self, Verdict};
 use super::tx::{Tx, int};
 use crate::clock::Timestamp;
-use crate::envelope::ids::{ExceptionId, TokenId};
+use crate::envelope::ids::{DeliveryId, ExceptionId, TokenId};
 use crate::store::books::Done;
 use crate::store::view::MappingRecord;
 use crate::store::write::{Act, Decision, NewDelivery, NewDocument, NewToken, Replay, Verdict as Decided};
@@ -84,13 +84,17 @@ pub(super) fn decide(tx: &mut Tx<'_>, decision: &Decision) -> Outcome<()> {
         )?;
     }
     tx.tally.touch(row.subject);
-    audit::record(tx, &decision.act)?;
-    if decision.act.keep.is_none() {
+    recorded_about(tx, &decision.act, decision.delivery)
+}
+
+/// The last words of an act whose answer is a delivery: as it stands after the effect.
+pub(super) fn recorded_about(tx: &Tx<'_>, act: &Act, delivery: DeliveryId) -> Outcome<()> {
+    audit::record(tx, act)?;
+    if act.keep.is_none() {
         return Ok(());
     }
-    let delivery =
-        reads::delivery(tx.conn, decision.delivery)?.ok_or_else(|| Fault::not_found(decision.delivery.to_string()))?;
-    answers::of_act(tx, &decision.act, Done::Delivery(&delivery))
+    let detail = reads::delivery(tx.conn, delivery)?.ok_or_else(|| Fault::not_found(delivery.to_string()))?;
+    answers::of_act(tx, act, Done::Delivery(&detail))
 }
 
 /// The last words of every act: its audit row (API-5), and the answer that a repeat of the call gets (API-2).
@@ -101,7 +105,11 @@ pub(super) fn recorded(tx: &Tx<'_>, act: &Act, done: Done<'_>) -> Outcome<()> {
 
 /// The same bytes with the same key again (KEY-4); a person's word starts the retry schedule anew.
 fn retry(tx: &mut Tx<'_>, row: &Row, due_at: i64) -> Outcome<()> {
-    tx.run("UPDATE deliveries SET state = 'waiting', due_at = ?2, failures = 0 WHERE seq = ?1", (row.seq, due_at))?;
+    tx.run(
+        "UPDATE deliveries SET state = 'waiting', due_at = ?2, failures = 0, rung = 'asked', absent = 0, look_failures = 0 \
+         WHERE seq = ?1",
+        (row.seq, due_at),
+    )?;
     tx.tally.waiting(&row.destination, 1);
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use super::writer::Urgency;
 use super::{
-    SqliteStore, acts, answers, append, audit, checkpoint, claim, conclude, delivery, due, effects, file_bytes, lists,
-    money, orders, reads, silent, tally,
+    SqliteStore, acts, again, answers, append, audit, checkpoint, claim, conclude, delivery, due, effects, file_bytes,
+    lists, money, orders, reads, silent, tally,
 };
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
@@ -15,7 +15,7 @@ use crate::store::view::{
     TokenRow,
 };
 use crate::store::write::{
-    Act, Arrival, AttemptStart, Conclusion, Decision, NewException, NewToken, Receipt, Replay, Settlement,
+    Act, Arrival, AttemptStart, Conclusion, Decision, NewException, NewToken, Receipt, Replay, Resend, Settlement,
     StartedAttempt,
 };
 use crate::store::{Answer, DeliveryFilter, EventFilter, ExceptionFilter, OrderFilter, Slots, Store, StoreError};
@@ -117,6 +117,10 @@ impl Store for SqliteStore {
 
     fn decide(&self, decision: Decision) -> Answer<'_, ()> {
         Box::pin(self.write(Now, move |tx| acts::decide(tx, &decision)))
+    }
+
+    fn resend(&self, resend: Resend) -> Answer<'_, ()> {
+        Box::pin(self.write(Now, move |tx| again::resend(tx, &resend)))
     }
 
     fn import_mappings(&self, table: String, rows: Vec<MappingRecord>, act: Act) -> Answer<'_, u64> {
@@ -250,7 +254,8 @@ impl Store for SqliteStore {
     fn figures(&self) -> Answer<'_, StoreFigures> {
         let (store_bytes, wal_bytes) = (file_bytes(&self.path), file_bytes(&checkpoint::log_path(&self.path)));
         let figures = self.read(reads::figures);
-        Box::pin(async move { Ok(StoreFigures { wal_bytes, store_bytes, ..figures.await? }) })
+        let commits = self.commits.load(std::sync::atomic::Ordering::Acquire);
+        Box::pin(async move { Ok(StoreFigures { wal_bytes, store_bytes, commits, ..figures.await? }) })
     }
 
     fn health(&self) -> Result<(), String> {
