@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::access::Tokens;
-use crate::api::idempotency::KeptAnswers;
+use crate::api::idempotency::RunningCalls;
 use crate::api::rooms::Rooms;
 use crate::api::{self, Api};
 use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy};
@@ -226,7 +226,7 @@ async fn open_all(
         health: health.clone(),
         config_version: version.as_str().to_owned(),
         store_path: path.clone(),
-        kept: KeptAnswers::default(),
+        running: RunningCalls::default(),
     });
     let incidents = incidents::Watcher::new(
         store.clone(),

@@ -25,6 +25,7 @@ pub mod processor;
 pub mod delivery;
 pub mod exceptions;
 pub mod incidents;
+pub mod books;
 
 // edges
 pub mod intake;

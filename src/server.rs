@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -115,9 +115,9 @@ async fn accept(
             place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
             _ = stopped.changed() => break,
         };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors or a connection reset before we took it: neither may end the loop.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -127,7 +127,7 @@ async fn accept(
             },
             _ = stopped.changed() => break,
         };
-        let connection = serve(stream, routers.borrow().clone(), settings);
+        let connection = serve(stream, peer, routers.borrow().clone(), settings);
         let watched = drain.watch(connection);
         tokio::spawn(async move {
             // A client that breaks off or is too slow is its own affair; hyper has closed the connection.
@@ -143,7 +143,7 @@ async fn accept(
 
 type Connection = http1::Connection<TokioIo<Watched>, TowerToHyperService<Marked>>;
 
-fn serve(stream: TcpStream, router: Router, settings: Settings) -> Connection {
+fn serve(stream: TcpStream, peer: SocketAddr, router: Router, settings: Settings) -> Connection {
     // Answers are small and awaited: waiting to fill a segment only adds latency.
     let _ = stream.set_nodelay(true);
     let turns = Arc::new(AtomicU32::new(0));
@@ -160,7 +160,7 @@ fn serve(stream: TcpStream, router: Router, settings: Settings) -> Connection {
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADER_LINES_MAX)
         .keep_alive(true)
-        .serve_connection(TokioIo::new(watched), TowerToHyperService::new(Marked { router, turns }))
+        .serve_connection(TokioIo::new(watched), TowerToHyperService::new(Marked { router, peer, turns }))
 }
 
 /// What the next byte from the client would be.
@@ -254,6 +254,8 @@ impl AsyncWrite for Watched {
 #[derive(Clone)]
 struct Marked {
     router: Router,
+    /// Who is at the other end, for the record of who did what from where.
+    peer: SocketAddr,
     turns: Arc<AtomicU32>,
 }
 
@@ -267,7 +269,8 @@ impl Service<Request<Incoming>> for Marked {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(ConnectInfo(self.peer));
         self.turns.fetch_add(1, Ordering::Release);
         let answer = self.router.call(request);
         let turns = self.turns.clone();

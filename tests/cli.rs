@@ -133,6 +133,10 @@ fn every_help_has_an_example_and_usage_errors_exit_with_2() {
         vec!["token", "create"],
         vec!["token", "list"],
         vec!["token", "revoke"],
+        vec!["ledger"],
+        vec!["audit-log"],
+        vec!["audit-log", "verify"],
+        vec!["audit-log", "export"],
         vec!["doctor"],
         vec!["migrate"],
     ];
@@ -311,6 +315,69 @@ fn verbs_that_read_do_not_make_an_empty_store() {
 }
 
 #[test]
+fn p2_the_ledger_is_a_verb_and_a_recount_proves_it() {
+    let site = Site::new();
+    site.run(&["migrate"]).done();
+    let ledger = site.run(&["ledger", "--json"]).done().json();
+    assert_eq!((&ledger["accepted"], &ledger["difference"]), (&0.into(), &0.into()));
+    assert_eq!(ledger["money"], Value::Array(Vec::new()));
+    assert!(site.run(&["ledger"]).done().out.contains("still due"));
+    assert!(site.run(&["doctor", "--recount"]).done().out.contains("as it counts afresh"));
+    let store = rusqlite::Connection::open(site.dir.path().join("crossdock.db")).unwrap();
+    store.execute("INSERT INTO tallies VALUES ('accepted', 1)", []).unwrap();
+    site.run(&["ledger"]).fails("");
+    let recount = site.run(&["doctor", "--recount"]);
+    assert_eq!(recount.code, 1);
+    assert!(recount.out.contains("accepted is kept as 1 and counts 0"), "{}", recount.out);
+    assert!(recount.out.contains("differs by 1"), "{}", recount.out);
+}
+
+#[test]
+fn api_5_the_audit_is_exported_and_a_changed_or_cut_one_is_told() {
+    let site = Site::new();
+    let csv = site.write("skus.csv", "key,value,destination\nA,1,\n");
+    site.run(&["mappings", "import", "skus", &csv, "--reason", "new items"]).done();
+    site.run(&["token", "create", "--name", "anna", "--role", "viewer", "--reason", "wall screen"]).done();
+    site.run(&["token", "revoke", "anna", "--reason", "gone"]).done();
+    let exported = site.run(&["audit-log", "export"]).done().out;
+    let rows: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
+    assert_eq!(rows.len(), 3);
+    for (row, action, reason) in [
+        (&rows[0], "mappings.import", "new items"),
+        (&rows[1], "token.create", "wall screen"),
+        (&rows[2], "token.revoke", "gone"),
+    ] {
+        assert_eq!((told(row, "action"), told(row, "reason")), (action.to_owned(), reason.to_owned()));
+        assert!(told(row, "actor").starts_with("cli:") && !told(row, "from").is_empty(), "{row}");
+        assert!(!told(row, "target").is_empty() && !told(row, "after").is_empty(), "{row}");
+    }
+    assert!(told(&rows[2], "before").contains("anna"));
+    let head = told(&rows[2], "digest");
+    let verified = site.run(&["audit-log", "verify", "--head", &head, "--json"]).done().json();
+    assert_eq!(
+        (&verified["rows"], &verified["head_found"], &verified["broken"]),
+        (&3.into(), &true.into(), &Value::Null)
+    );
+    let report = site.run(&["doctor", "--json"]).done().json();
+    let audit = report.as_array().unwrap().iter().find(|finding| finding["what"] == "audit").unwrap();
+    assert!(audit["detail"].as_str().unwrap().contains(&head), "{audit}");
+    assert_eq!(site.run(&["audit-log", "export", "--after", "2"]).done().out.lines().count(), 1);
+    assert_eq!(site.run(&["audit-log", "verify", "--head", "abc"]).code, 1);
+
+    let store = rusqlite::Connection::open(site.dir.path().join("crossdock.db")).unwrap();
+    store.execute_batch("DROP TRIGGER audit_is_never_shortened; DELETE FROM audit WHERE seq = 3").unwrap();
+    site.run(&["audit-log", "verify"]).done();
+    let cut = site.run(&["audit-log", "verify", "--head", &head]);
+    assert!(cut.code == 1 && cut.out.contains("was cut or written anew"), "{}", cut.out);
+    store.execute_batch("DROP TRIGGER audit_is_never_changed; UPDATE audit SET reason = '' WHERE seq = 2").unwrap();
+    let changed = site.run(&["audit-log", "verify"]);
+    assert!(changed.code == 1 && changed.out.contains("broken at row 2"), "{}", changed.out);
+    let doctor = site.run(&["doctor"]);
+    assert!(doctor.code == 1 && doctor.out.contains("broken at row 2"), "{}", doctor.out);
+}
+
+#[test]
 fn doctor_looks_at_everything_and_exits_with_1_when_something_is_wrong() {
     let site = Site::new();
     site.run(&["migrate"]).done();
@@ -320,7 +387,7 @@ fn doctor_looks_at_everything_and_exits_with_1_when_something_is_wrong() {
         let found = findings.as_array().unwrap().iter().find(|finding| finding["what"] == what);
         found.unwrap_or_else(|| panic!("{what} was not looked at: {findings}"))["verdict"].clone()
     };
-    for what in ["clock", "configuration", "store", "store settings", "ledger"] {
+    for what in ["clock", "configuration", "store", "store settings", "ledger", "audit", "silent events"] {
         assert_eq!(verdict(what), "ok", "{what}");
     }
     assert_eq!(verdict("tokens"), "warning");

@@ -53,6 +53,7 @@ fn api_1_the_document_names_the_idempotency_key_where_the_routes_take_it() {
         let expected = match route.key {
             KeyRule::None => None,
             KeyRule::Taken => Some(false),
+            KeyRule::Required => Some(true),
         };
         assert_eq!(required, expected, "{} {}", route.method, route.path);
     }

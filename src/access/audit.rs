@@ -24,6 +24,21 @@ impl Actor {
         Actor::Cli(if name.is_empty() { "unknown".to_owned() } else { name })
     }
 
+    /// From where this actor acts unless more is known: the command line says how it was reached.
+    fn usual_place(&self) -> String {
+        match self {
+            Actor::Token(_) => String::new(),
+            Actor::System => "service".to_owned(),
+            Actor::Cli(_) => {
+                let ssh = std::env::var("SSH_CONNECTION").unwrap_or_default();
+                match ssh.split(' ').next().filter(|address| address.parse::<std::net::IpAddr>().is_ok()) {
+                    Some(address) => format!("ssh {address}"),
+                    None => "local".to_owned(),
+                }
+            }
+        }
+    }
+
     /// An act of this actor, without reason, before or after.
     pub fn act(&self, action: &str, target: impl fmt::Display, at: Timestamp) -> Act {
         Act {
@@ -33,7 +48,9 @@ impl Actor {
             before: String::new(),
             after: String::new(),
             reason: String::new(),
+            from: self.usual_place(),
             at,
+            keep: None,
         }
     }
 }

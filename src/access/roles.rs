@@ -7,7 +7,10 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 use super::audit::Actor;
+use crate::clock::Timestamp;
+use crate::store::books::Ticket;
 use crate::store::view::TokenRow;
+use crate::store::write::Act;
 
 /// What an operator may do; each role includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,6 +97,8 @@ permissions! {
     CanEditMappings: Operator;
     /// Open a destination that is held.
     CanReleaseDestinations: Operator;
+    /// Read who did what.
+    CanReadAudit: Admin;
     /// See, create and revoke tokens.
     CanManageTokens: Admin;
 }
@@ -103,6 +108,8 @@ permissions! {
 pub struct Operator<P> {
     token: TokenRow,
     role: Role,
+    from: String,
+    ticket: Option<Ticket>,
     permission: PhantomData<P>,
 }
 
@@ -110,7 +117,25 @@ impl<P: Permission> Operator<P> {
     /// `None` when the token's role does not reach.
     pub fn admit(token: TokenRow) -> Option<Self> {
         let role: Role = token.role.parse().ok()?;
-        (role >= P::ROLE).then_some(Operator { token, role, permission: PhantomData })
+        let (from, ticket) = (String::new(), None);
+        (role >= P::ROLE).then_some(Operator { token, role, from, ticket, permission: PhantomData })
+    }
+
+    /// With the caller's address and, under an `Idempotency-Key`, the right to have the answer kept.
+    #[must_use]
+    pub fn calling(mut self, from: String, ticket: Option<Ticket>) -> Self {
+        (self.from, self.ticket) = (from, ticket);
+        self
+    }
+
+    /// An act of this operator, from where it is called (API-5).
+    pub fn act(&self, action: &str, target: impl fmt::Display, at: Timestamp) -> Act {
+        Act { from: self.from.clone(), ..self.actor().act(action, target, at) }
+    }
+
+    /// The right to have the answer kept; `None` for a call without a key.
+    pub fn ticket(&self) -> Option<&Ticket> {
+        self.ticket.as_ref()
     }
 
     /// For audit rows.

@@ -9,6 +9,7 @@ use super::state::Api;
 use crate::access::Operator;
 use crate::access::roles::{CanRead, Role};
 use crate::clock::Timestamp;
+use crate::store::books::MoneyRow;
 use crate::store::view::Ledger;
 
 /// The caller.
@@ -36,6 +37,8 @@ pub struct LedgerView {
     #[serde(flatten)]
     ledger: Ledger,
     difference: i128,
+    /// Orders in money, by system, currency and state.
+    money: Vec<MoneyRow>,
 }
 
 /// `GET /whoami`
@@ -59,5 +62,6 @@ pub async fn version(_operator: Operator<CanRead>, State(api): State<Api>) -> Js
 /// `GET /ledger`
 pub async fn ledger(_operator: Operator<CanRead>, State(api): State<Api>) -> Result<Json<LedgerView>, ApiError> {
     let ledger = api.store.ledger().await?;
-    Ok(Json(LedgerView { difference: ledger.difference(), ledger }))
+    let money = api.store.money().await?;
+    Ok(Json(LedgerView { difference: ledger.difference(), ledger, money }))
 }

@@ -1,5 +1,7 @@
 //! Deliveries: intended effects, their attempts, and a person's decision about a parked one.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
@@ -14,6 +16,7 @@ use crate::envelope::ids::DeliveryId;
 use crate::exceptions::resend;
 use crate::observe::Event;
 use crate::store::DeliveryFilter;
+use crate::store::books::{Done, KeptAnswer, Shown};
 use crate::store::view::{DeliveryDetail, DeliveryRow, Page};
 use crate::store::write::{Decision, Verdict};
 
@@ -98,16 +101,25 @@ pub async fn decide(
 ) -> Result<Json<DeliveryDetail>, ApiError> {
     let before = found(&api, id).await?;
     let verdict = verdict(&body, api.clock.now())?;
-    let actor = operator.actor();
-    let mut act = actor.act("delivery.decide", id, api.clock.now());
+    let mut act = operator.act("delivery.decide", id, api.clock.now());
+    let actor = act.actor.clone();
     act.before = serde_json::json!({ "state": before.delivery.state }).to_string();
     act.after = serde_json::json!({ "verdict": word(body.verdict), "receipt": body.receipt }).to_string();
     act.reason = body.reason;
+    act.keep = operator.ticket().map(|ticket| ticket.keep(Shown::Kept, Arc::new(told)));
     api.store.decide(Decision { delivery: id, verdict, act }).await?;
-    let (actor, target) = (actor.to_string(), id.to_string());
+    let target = id.to_string();
     api.observer.note(&Event::OperatorActed { actor: &actor, action: "delivery.decide", target: &target });
     api.engines.wake();
     found(&api, id).await.map(Json)
+}
+
+/// The answer of an act on a delivery: the delivery as the act left it.
+fn told(done: Done<'_>) -> KeptAnswer {
+    match done {
+        Done::Delivery(delivery) => KeptAnswer::json(delivery),
+        Done::Mappings(_) | Done::Otherwise => unreachable!("the act is about a delivery"),
+    }
 }
 
 /// `POST /deliveries/{id}/resend`
@@ -128,12 +140,13 @@ pub async fn resend(
     if !problems.is_empty() {
         return Err(ApiError::unprocessable("a second effect must be confirmed", problems));
     }
-    let actor = operator.actor();
-    let mut act = actor.act("delivery.resend", id, api.clock.now());
+    let mut act = operator.act("delivery.resend", id, api.clock.now());
+    let actor = act.actor.clone();
     act.before = serde_json::json!({ "state": before.delivery.state, "receipt": before.delivery.receipt }).to_string();
     act.reason = body.reason;
+    act.keep = operator.ticket().map(|ticket| ticket.keep(Shown::Kept, Arc::new(told)));
     let new = resend::resend(api.store.as_ref(), api.entropy.as_ref(), id, &body.confirm, act).await?;
-    let (actor, target) = (actor.to_string(), id.to_string());
+    let target = id.to_string();
     api.observer.note(&Event::OperatorActed { actor: &actor, action: "delivery.resend", target: &target });
     api.engines.wake();
     found(&api, new).await.map(Json)

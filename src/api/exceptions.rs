@@ -1,6 +1,7 @@
 //! Exceptions: records that wait for a person; alone, in groups, and replayed.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -11,11 +12,13 @@ use super::error::ApiError;
 use super::extract::{self, FromPath, FromQuery};
 use super::page::{LIMIT_MAX, one_of, paging};
 use super::state::{Api, Replayed};
+use crate::access::Operator;
 use crate::access::roles::{CanRead, CanReplay};
-use crate::access::{Actor, Operator};
 use crate::envelope::ids::{EnvelopeId, ExceptionId};
 use crate::observe::Event;
+use crate::store::books::{KeptAnswer, Shown, Ticket};
 use crate::store::view::{ExceptionGroup, ExceptionRow, Page, Paging};
+use crate::store::write::Act;
 use crate::store::{ExceptionFilter, StoreError};
 
 /// What an exception may be.
@@ -119,7 +122,9 @@ pub async fn replay(
     body: Bytes,
 ) -> Result<Json<Replayed>, ApiError> {
     let ReplayBody { reason } = optional(&body)?;
-    replay_one(&api, &operator.actor(), id, query.dry_run, &reason).await.map(Json)
+    let mut act = operator.act("exception.replay", id, api.clock.now());
+    act.reason = reason;
+    replay_one(&api, id, query.dry_run, act, operator.ticket().cloned()).await.map(Json)
 }
 
 /// An empty body says nothing; any other must be JSON of the right form.
@@ -129,16 +134,15 @@ fn optional(body: &[u8]) -> Result<ReplayBody, ApiError> {
 
 async fn replay_one(
     api: &Api,
-    actor: &Actor,
     id: ExceptionId,
     dry_run: bool,
-    reason: &str,
+    act: Act,
+    ticket: Option<Ticket>,
 ) -> Result<Replayed, ApiError> {
-    let mut act = actor.act("exception.replay", id, api.clock.now());
-    reason.clone_into(&mut act.reason);
-    let replayed = api.engines.replay(id, dry_run, act).await?;
+    let actor = act.actor.clone();
+    let replayed = api.engines.replay(id, dry_run, act, ticket).await?;
     if !dry_run {
-        let (actor, target) = (actor.to_string(), id.to_string());
+        let target = id.to_string();
         api.observer.note(&Event::OperatorActed { actor: &actor, action: "exception.replay", target: &target });
         api.engines.wake();
     }
@@ -170,11 +174,35 @@ pub async fn release(
     for (id, envelope) in members {
         // A record may have several exceptions of one cause: it is processed once.
         if envelope.is_none_or(|envelope| seen.insert(envelope)) {
-            let answer = replay_one(&api, &operator.actor(), id, query.dry_run, &reason).await;
+            let mut act = operator.act("exception.replay", id, api.clock.now());
+            act.reason.clone_from(&reason);
+            let answer = replay_one(&api, id, query.dry_run, act, None).await;
             released.count(id, answer)?;
         }
     }
+    if !query.dry_run {
+        record_release(&api, &operator, &released, reason).await?;
+    }
     Ok(Json(released))
+}
+
+/// The last transaction of a release, after one for each record: its own audit row, and the answer for repeats. A release
+/// that dies before it is carried on by a repeat, which finds those already replayed closed.
+async fn record_release(
+    api: &Api,
+    operator: &Operator<CanReplay>,
+    released: &Released,
+    reason: String,
+) -> Result<(), ApiError> {
+    let mut act = operator.act("exception.release_group", &released.fingerprint, api.clock.now());
+    act.after = serde_json::json!({
+        "replayed": released.replayed, "released": released.released, "still_parked": released.still_parked,
+    })
+    .to_string();
+    act.reason = reason;
+    let answer = KeptAnswer::json(released);
+    act.keep = operator.ticket().map(|ticket| ticket.keep(Shown::Kept, Arc::new(move |_| answer.clone())));
+    Ok(api.store.record(act).await?)
 }
 
 /// An exception of a group, and the record behind it.

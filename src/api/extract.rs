@@ -1,6 +1,8 @@
 //! Extractors whose refusals are our problems, and the one that lets callers in.
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
@@ -10,6 +12,7 @@ use super::error::{ApiError, Kind, ProblemLine};
 use super::state::Api;
 use crate::access::Denied;
 use crate::access::roles::{Operator, Permission};
+use crate::store::books::Ticket;
 use crate::store::view::TokenRow;
 
 /// Whose token the request carries. The header must stand there exactly once.
@@ -29,7 +32,9 @@ impl<P: Permission> FromRequestParts<Api> for Operator<P> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let token = caller(api, &parts.headers).await?;
-        Operator::admit(token).ok_or_else(|| ApiError::forbidden(P::ROLE))
+        let operator = Operator::admit(token).ok_or_else(|| ApiError::forbidden(P::ROLE))?;
+        let from = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_string());
+        Ok(operator.calling(from.unwrap_or_default(), parts.extensions.get::<Ticket>().cloned()))
     }
 }
 

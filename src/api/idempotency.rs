@@ -1,13 +1,12 @@
 //! `Idempotency-Key` on calls that change something (API-1, API-2): the first call runs, a repeat gets its answer.
 //!
-//! The key protects a caller from its own retries. That an effect happens once does not lean on it: every effect is a
-//! guarded change of state in one transaction (an exception is open, a delivery is parked), so a repeat after a
-//! restart meets the new state and is refused.
+//! The answer is written in the transaction of the effect ([`crate::store::write::Act::keep`]), so that neither is ever
+//! there without the other, whenever the process dies. What changed nothing (a refusal) is written down afterwards. Only
+//! which calls are running at this moment is known in memory: a call that died with its process is not running.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use axum::extract::{FromRequest, MatchedPath, Request, State};
@@ -15,7 +14,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::error::{ApiError, Kind};
 use super::extract::caller;
@@ -23,6 +21,7 @@ use super::state::Api;
 use crate::access::roles::Role;
 use crate::envelope::ids::RequestId;
 use crate::envelope::keys::Digest;
+use crate::store::books::{CallName, KeptAnswer, Shown, Ticket};
 
 /// Names the call.
 pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -30,23 +29,21 @@ pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks an answer that was given before.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// API-2.
-const KEPT_FOR: Duration = Duration::from_hours(72);
-
-/// Answers kept at most; the oldest make room.
-const KEPT_MAX: usize = 4096;
-
 /// An answer larger than this is not kept (a release of a large group stays far below).
 const BODY_MAX: usize = 1024 * 1024;
+
+/// Headers of an answer that a repeat gets too.
+const KEPT_HEADERS: [HeaderName; 2] = [header::CONTENT_TYPE, header::ETAG];
 
 /// How a route treats the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyRule {
     /// A call that changes nothing.
     None,
-    /// Taken when it is there. API-1 makes it a must for replays and decisions once the answers outlive a restart; until
-    /// then what guards a repeat without a key is the state of what is acted on (409).
+    /// Taken when it is there.
     Taken,
+    /// The call is refused without it, except as a dry run, which changes nothing.
+    Required,
 }
 
 /// What a guarded route needs to know.
@@ -56,107 +53,61 @@ pub struct Guard {
     pub api: Api,
     /// Who may call, checked before anything is said about keys.
     pub role: Role,
+    /// Whether the call is refused without a key.
+    pub required: bool,
 }
 
-#[derive(Clone)]
-struct Kept {
-    status: StatusCode,
-    content_type: Option<HeaderValue>,
-    body: Bytes,
-}
-
-enum Slot {
-    Running(Digest),
-    Done(Digest, Kept, Instant),
-}
-
-/// Answers given under a key in the last three days.
+/// The calls under a key that are running now, with their fingerprints.
 #[derive(Clone, Default)]
-pub struct KeptAnswers(Arc<Mutex<Slots>>);
+pub struct RunningCalls(Arc<Mutex<HashMap<Digest, Digest>>>);
 
-#[derive(Default)]
-struct Slots {
-    by_scope: HashMap<Digest, Slot>,
-    oldest_first: VecDeque<Digest>,
-}
-
-enum Seen {
-    First(Running),
-    Repeat(Kept),
-    StillRunning,
-    OtherCall,
-}
-
-/// Frees the scope when the call ends without an answer worth keeping.
+/// Frees the scope when the call ends, however it ends.
 struct Running {
-    answers: KeptAnswers,
+    calls: RunningCalls,
     scope: Digest,
-    fingerprint: Digest,
-    kept: bool,
 }
 
-impl KeptAnswers {
-    fn begin(&self, scope: Digest, fingerprint: Digest) -> Seen {
-        let mut slots = self.0.lock().expect("no holder of this lock panics");
-        slots.forget_old();
-        match slots.by_scope.get(&scope) {
-            Some(Slot::Running(known) | Slot::Done(known, ..)) if *known != fingerprint => return Seen::OtherCall,
-            Some(Slot::Running(_)) => return Seen::StillRunning,
-            Some(Slot::Done(_, kept, _)) => return Seen::Repeat(kept.clone()),
-            None => {}
+impl RunningCalls {
+    /// `Err`: the fingerprint of the call that runs under this scope.
+    fn begin(&self, call: CallName) -> Result<Running, Digest> {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = running.get(&call.scope) {
+            return Err(*known);
         }
-        slots.by_scope.insert(scope, Slot::Running(fingerprint));
-        Seen::First(Running { answers: self.clone(), scope, fingerprint, kept: false })
-    }
-}
-
-impl Slots {
-    fn forget_old(&mut self) {
-        while let Some(oldest) = self.oldest_first.front() {
-            let stale = match self.by_scope.get(oldest) {
-                Some(Slot::Done(_, _, since)) => since.elapsed() > KEPT_FOR,
-                Some(Slot::Running(_)) | None => true,
-            };
-            if !stale && self.oldest_first.len() <= KEPT_MAX {
-                return;
-            }
-            let oldest = self.oldest_first.pop_front().expect("just seen");
-            self.by_scope.remove(&oldest);
-        }
-    }
-}
-
-impl Running {
-    fn keep(mut self, kept: Kept) {
-        let mut slots = self.answers.0.lock().expect("no holder of this lock panics");
-        slots.by_scope.insert(self.scope, Slot::Done(self.fingerprint, kept, Instant::now()));
-        slots.oldest_first.push_back(self.scope);
-        self.kept = true;
+        running.insert(call.scope, call.fingerprint);
+        Ok(Running { calls: self.clone(), scope: call.scope })
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.kept {
-            self.answers.0.lock().expect("no holder of this lock panics").by_scope.remove(&self.scope);
-        }
+        self.calls.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.scope);
     }
 }
 
-impl fmt::Debug for KeptAnswers {
+impl fmt::Debug for RunningCalls {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("KeptAnswers").finish_non_exhaustive()
+        formatter.debug_struct("RunningCalls").finish_non_exhaustive()
     }
 }
 
 /// Runs a call once per key.
 pub async fn once(State(guard): State<Guard>, request: Request, next: Next) -> Result<Response, ApiError> {
-    let Guard { api, role } = guard;
+    let Guard { api, role, required } = guard;
     let token = caller(&api, request.headers()).await?;
     if !token.role.parse::<Role>().is_ok_and(|held| held >= role) {
         return Err(ApiError::forbidden(role));
     }
+    if is_dry_run(request.uri()) {
+        return Ok(next.run(request).await);
+    }
     let Some(key) = key(request.headers())? else {
+        if required {
+            return Err(ApiError::bad_request(
+                "send the header Idempotency-Key with a name of your own for this call, for example a UUID in quotes; a \
+                 repeat with the same key gets the first answer and does nothing twice",
+            ));
+        }
         return Ok(next.run(request).await);
     };
     let (parts, body) = request.into_parts();
@@ -164,23 +115,43 @@ pub async fn once(State(guard): State<Guard>, request: Request, next: Next) -> R
         .await
         .map_err(|_| ApiError::new(Kind::TooLarge, "the body exceeds the limit"))?;
     let route = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
-    let scope = Digest::of_fields(&[&token.id.to_string(), parts.method.as_str(), route, &key]);
-    let fingerprint = fingerprint(&parts.method, &parts.uri, &parts.headers, &body);
-    let running = match api.kept.begin(scope, fingerprint) {
-        Seen::First(running) => running,
-        Seen::Repeat(kept) => return Ok(repeat(kept)),
-        Seen::StillRunning => {
+    let call = CallName {
+        scope: Digest::of_fields(&[&token.id.to_string(), parts.method.as_str(), route, &key]),
+        fingerprint: fingerprint(&parts.method, &parts.uri, &parts.headers, &body),
+    };
+    let running = match api.running.begin(call) {
+        Ok(running) => running,
+        Err(other) if other != call.fingerprint => return Err(used_otherwise()),
+        Err(_) => {
             return Err(ApiError::new(Kind::Conflict, "the first call with this key is still running").retry_after(1));
         }
-        Seen::OtherCall => {
-            return Err(ApiError::new(Kind::Unprocessable, "this Idempotency-Key was used for another call"));
-        }
     };
+    match api.store.kept_answer(call.scope, api.clock.now()).await? {
+        Some((known, _)) if known != call.fingerprint => return Err(used_otherwise()),
+        Some((_, kept)) => return Ok(repeat(kept)),
+        None => {}
+    }
     let request_id = parts.extensions.get::<RequestId>().copied();
-    let request = Request::from_parts(parts, Body::from(body));
+    let mut request = Request::from_parts(parts, Body::from(body));
+    let ticket = Ticket::new(call);
+    request.extensions_mut().insert(ticket.clone());
     // A caller that hangs up must not cut the call in half: it runs to its end, and a repeat gets its answer.
-    let call = tokio::spawn(async move { remember(running, next.run(request).await, request_id).await });
-    call.await.map_err(|panic| ApiError::new(Kind::Internal, "the call broke on our side").because(panic))
+    let ran = tokio::spawn(async move {
+        let response = next.run(request).await;
+        let response = remember(&api, call, &ticket, response, request_id).await;
+        drop(running);
+        response
+    });
+    ran.await.map_err(|panic| ApiError::new(Kind::Internal, "the call broke on our side").because(panic))
+}
+
+fn used_otherwise() -> ApiError {
+    ApiError::new(Kind::Unprocessable, "this Idempotency-Key was used for another call: take a new one")
+}
+
+/// Asks only what would come of it. An escaped spelling counts as none: then the key is needed.
+fn is_dry_run(uri: &http::Uri) -> bool {
+    uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "dry_run=true"))
 }
 
 fn fingerprint(method: &Method, uri: &http::Uri, headers: &HeaderMap, body: &Bytes) -> Digest {
@@ -189,9 +160,23 @@ fn fingerprint(method: &Method, uri: &http::Uri, headers: &HeaderMap, body: &Byt
     Digest::of_fields(&[method.as_str(), uri.path(), uri.query().unwrap_or_default(), kind, &body])
 }
 
-/// Keeps what a repeat may be told: never 401, 403, 429 or anything that a later try may cure.
-async fn remember(running: Running, response: Response, request_id: Option<RequestId>) -> Response {
+/// What is kept already was kept with its effect; anything else is kept now, unless a later try may come to something
+/// else (401, 403, 429, our own failures).
+async fn remember(
+    api: &Api,
+    call: CallName,
+    ticket: &Ticket,
+    response: Response,
+    request_id: Option<RequestId>,
+) -> Response {
     let status = response.status();
+    if status.is_success() {
+        match ticket.kept() {
+            Some((kept, Shown::Kept)) => return answer(kept),
+            Some((_, Shown::Secret)) => return response,
+            None => {}
+        }
+    }
     let passing = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS);
     if passing || status.is_server_error() {
         return response;
@@ -202,25 +187,41 @@ async fn remember(running: Running, response: Response, request_id: Option<Reque
         return ApiError::new(Kind::Internal, "the answer is too large").into_response();
     };
     let kept = match shown {
-        None => Kept { status, content_type: parts.headers.get(header::CONTENT_TYPE).cloned(), body: body.clone() },
+        None => kept_answer(&parts, body.clone()),
         Some(problem) => {
             let (parts, body) = problem.into_parts();
-            let body = axum::body::to_bytes(body, BODY_MAX).await.unwrap_or_default();
-            Kept { status, content_type: parts.headers.get(header::CONTENT_TYPE).cloned(), body }
+            kept_answer(&parts, axum::body::to_bytes(body, BODY_MAX).await.unwrap_or_default())
         }
     };
-    running.keep(kept);
+    if let Err(error) = api.store.keep_answer(call, kept, api.clock.now()).await {
+        // Nothing was changed by the call, so a repeat may as well run again.
+        tracing::warn!(reason = %error, "the answer of a call could not be kept");
+    }
     Response::from_parts(parts, Body::from(body))
 }
 
-fn repeat(kept: Kept) -> Response {
-    let mut response = (kept.status, kept.body).into_response();
-    let headers = response.headers_mut();
-    headers.remove(header::CONTENT_TYPE);
-    if let Some(kind) = kept.content_type {
-        headers.insert(header::CONTENT_TYPE, kind);
+fn kept_answer(parts: &http::response::Parts, body: Bytes) -> KeptAnswer {
+    let headers = KEPT_HEADERS.iter().filter_map(|name| {
+        let value = parts.headers.get(name)?.to_str().ok()?;
+        Some((name.as_str().to_owned(), value.to_owned()))
+    });
+    KeptAnswer { status: parts.status.as_u16(), headers: headers.collect(), body }
+}
+
+fn answer(kept: KeptAnswer) -> Response {
+    let mut response = Response::new(Body::from(kept.body));
+    *response.status_mut() = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
+    for (name, value) in kept.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
     }
-    headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}
+
+fn repeat(kept: KeptAnswer) -> Response {
+    let mut response = answer(kept);
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     response
 }
 
@@ -276,7 +277,8 @@ mod tests {
         assert_eq!(read(r#""a\"b\\c""#).unwrap().as_deref(), Some(r#"a"b\c"#));
         assert_eq!(read("8e03978e-40d5-43dd-bc93-6894a57f9324").unwrap().unwrap().len(), 36);
         assert!(key(&HeaderMap::new()).is_ok_and(|key| key.is_none()));
-        for bad in ["\"\"", "\"a", "\"a\"b", "a\"b", "\"a\\n\"", "a,b", &format!("\"{}\"", "x".repeat(256))] {
+        assert_eq!(read(&format!("\"{}\"", "x".repeat(255))).unwrap().unwrap().len(), 255);
+        for bad in ["\"\"", "\"a", "\"a\"b", "a\"b", "\"a\\n\"", "a,b", "", &format!("\"{}\"", "x".repeat(256))] {
             assert!(read(bad).is_err(), "{bad}");
         }
         let mut twice = HeaderMap::new();
@@ -286,22 +288,31 @@ mod tests {
     }
 
     #[test]
-    fn api_2_first_runs_repeat_is_answered_another_call_is_refused() {
-        let answers = KeptAnswers::default();
-        let (scope, call, other) = (Digest::of(b"scope"), Digest::of(b"call"), Digest::of(b"other"));
-        let Seen::First(running) = answers.begin(scope, call) else { panic!("the first call runs") };
-        assert!(matches!(answers.begin(scope, call), Seen::StillRunning));
-        assert!(matches!(answers.begin(scope, other), Seen::OtherCall));
-        running.keep(Kept { status: StatusCode::OK, content_type: None, body: Bytes::from_static(b"{}") });
-        assert!(matches!(answers.begin(scope, call), Seen::Repeat(kept) if kept.body == "{}"));
-        assert!(matches!(answers.begin(scope, other), Seen::OtherCall));
+    fn api_2_a_call_that_ends_frees_its_key_however_it_ends() {
+        let calls = RunningCalls::default();
+        let call = CallName { scope: Digest::of(b"scope"), fingerprint: Digest::of(b"call") };
+        let Ok(running) = calls.begin(call) else { panic!("the first call runs") };
+        assert_eq!(calls.begin(call).err(), Some(call.fingerprint));
+        drop(running);
+        assert!(calls.begin(call).is_ok());
     }
 
     #[test]
-    fn a_call_that_ends_without_an_answer_frees_its_key() {
-        let answers = KeptAnswers::default();
-        let (scope, call) = (Digest::of(b"scope"), Digest::of(b"call"));
-        drop(answers.begin(scope, call));
-        assert!(matches!(answers.begin(scope, call), Seen::First(_)));
+    fn api_2_the_fingerprint_covers_method_path_query_content_type_and_body() {
+        let print = |method: Method, uri: &str, kind: &'static str, body: &'static [u8]| {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]);
+            fingerprint(&method, &uri.parse().unwrap(), &headers, &Bytes::from_static(body))
+        };
+        let base = print(Method::POST, "/a?b=c", "application/json", b"{}");
+        assert_eq!(base, print(Method::POST, "/a?b=c", "application/json", b"{}"));
+        for other in [
+            print(Method::PUT, "/a?b=c", "application/json", b"{}"),
+            print(Method::POST, "/b?b=c", "application/json", b"{}"),
+            print(Method::POST, "/a?b=d", "application/json", b"{}"),
+            print(Method::POST, "/a?b=c", "text/csv", b"{}"),
+            print(Method::POST, "/a?b=c", "application/json", b"{ }"),
+        ] {
+            assert_ne!(base, other);
+        }
     }
 }

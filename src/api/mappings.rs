@@ -1,5 +1,7 @@
 //! Mapping tables: read and replace whole, as JSON or CSV.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -9,11 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::error::{ApiError, Kind};
 use super::extract::{self, FromPath, FromQuery};
 use super::mapping_csv::{self, RowIn, RowsIn, TABLES};
-use super::page::paging;
+use super::page::{WhyQuery, paging};
 use super::state::Api;
 use crate::access::Operator;
 use crate::access::roles::{CanEditMappings, CanRead};
 use crate::observe::Event;
+use crate::store::books::{Done, KeptAnswer, Shown};
 use crate::store::view::{MappingRecord, MappingTableRow, Page};
 
 /// Paging of a table's rows; without a limit the whole table is one page, so that what is read can be put back.
@@ -68,6 +71,7 @@ pub async fn replace(
     operator: Operator<CanEditMappings>,
     State(api): State<Api>,
     FromPath(table): FromPath<String>,
+    FromQuery(why): FromQuery<WhyQuery>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let table = known(&table)?;
@@ -85,7 +89,7 @@ pub async fn replace(
     {
         return Err(ApiError::new(Kind::PreconditionFailed, "the table changed since it was read; read it again"));
     }
-    let imported = import(&api, &operator, table, rows).await?;
+    let imported = import(&api, &operator, table, rows, why).await?;
     let tag = etag(imported.version);
     Ok(([(header::ETAG, tag)], Json(imported)).into_response())
 }
@@ -95,18 +99,34 @@ async fn import(
     operator: &Operator<CanEditMappings>,
     table: &str,
     rows: Vec<MappingRecord>,
+    why: WhyQuery,
 ) -> Result<Imported, ApiError> {
     let count = rows.len();
     let before = head(api, table).await?;
-    let actor = operator.actor();
-    let mut act = actor.act("mappings.import", table, api.clock.now());
+    let mut act = operator.act("mappings.import", table, api.clock.now());
+    let actor = act.actor.clone();
     act.before = serde_json::json!({ "rows": before.as_ref().map_or(0, |head| head.rows) }).to_string();
     act.after = serde_json::json!({ "rows": count }).to_string();
+    act.reason = why.reason;
+    act.keep = operator.ticket().map(|ticket| {
+        let table = table.to_owned();
+        ticket.keep(Shown::Kept, Arc::new(move |done| told(&table, count, done)))
+    });
     let version = api.store.import_mappings(table.to_owned(), rows, act).await?;
-    let actor = actor.to_string();
     api.observer.note(&Event::OperatorActed { actor: &actor, action: "mappings.import", target: table });
     api.engines.mappings_changed().await?;
     Ok(Imported { table: table.to_owned(), rows: count, version })
+}
+
+/// The answer of an import, with the version that its transaction made.
+fn told(table: &str, rows: usize, done: Done<'_>) -> KeptAnswer {
+    let version = match done {
+        Done::Mappings(version) => version,
+        Done::Delivery(_) | Done::Otherwise => unreachable!("an import makes a version"),
+    };
+    let mut answer = KeptAnswer::json(&Imported { table: table.to_owned(), rows, version });
+    answer.headers.push(("etag".to_owned(), format!("\"v{version}\"")));
+    answer
 }
 
 fn known(table: &str) -> Result<&'static str, ApiError> {

@@ -19,6 +19,7 @@ pub mod state;
 pub mod story;
 
 mod about;
+mod audit;
 mod deliveries;
 mod destinations;
 mod documents;
@@ -40,8 +41,8 @@ use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
-    CanDecide, CanEditMappings, CanExpand, CanManageTokens, CanRead, CanReleaseDestinations, CanReplay, Operator,
-    Permission, Role,
+    CanDecide, CanEditMappings, CanExpand, CanManageTokens, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay,
+    Operator, Permission, Role,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
@@ -83,14 +84,14 @@ pub fn routes() -> Vec<Route> {
 
         get("/deliveries", CanRead, deliveries::list),
         get("/deliveries/{id}", CanRead, deliveries::show),
-        post("/deliveries/{id}/decide", CanDecide, KeyRule::Taken, deliveries::decide),
-        post("/deliveries/{id}/resend", CanDecide, KeyRule::Taken, deliveries::resend),
+        post("/deliveries/{id}/decide", CanDecide, KeyRule::Required, deliveries::decide),
+        post("/deliveries/{id}/resend", CanDecide, KeyRule::Required, deliveries::resend),
 
         get("/exceptions", CanRead, exceptions::list),
         get("/exceptions/groups", CanRead, exceptions::groups),
         get("/exceptions/{id}", CanRead, exceptions::show),
-        post("/exceptions/{id}/replay", CanReplay, KeyRule::Taken, exceptions::replay),
-        post("/exceptions/groups/{fingerprint}/release", CanReplay, KeyRule::Taken, exceptions::release),
+        post("/exceptions/{id}/replay", CanReplay, KeyRule::Required, exceptions::replay),
+        post("/exceptions/groups/{fingerprint}/release", CanReplay, KeyRule::Required, exceptions::release),
 
         get("/mappings", CanRead, mappings::tables),
         get("/mappings/{table}", CanRead, mappings::show),
@@ -103,8 +104,11 @@ pub fn routes() -> Vec<Route> {
         get("/incidents/{id}", CanRead, incidents::show),
 
         get("/tokens", CanManageTokens, tokens::list),
-        post("/tokens", CanManageTokens, KeyRule::None, tokens::create),
+        post("/tokens", CanManageTokens, KeyRule::Taken, tokens::create),
         delete("/tokens/{id}", CanManageTokens, KeyRule::Taken, tokens::revoke),
+
+        get("/audit", CanReadAudit, audit::list),
+        get("/audit/head", CanReadAudit, audit::head),
 
         get("/ledger", CanRead, about::ledger),
         get("/whoami", CanRead, about::whoami),
@@ -127,8 +131,9 @@ pub fn api_router(api: Api) -> Router {
     for route in routes() {
         let handler = match route.key {
             KeyRule::None => route.handler,
-            KeyRule::Taken => {
-                let guard = Guard { api: api.clone(), role: route.role };
+            KeyRule::Taken | KeyRule::Required => {
+                let required = route.key == KeyRule::Required;
+                let guard = Guard { api: api.clone(), role: route.role, required };
                 route.handler.route_layer(from_fn_with_state(guard, idempotency::once))
             }
         };

@@ -19,24 +19,27 @@ use crate::store::view::{Ledger, StoreFigures};
 struct HealthView {
     status: &'static str,
     reasons: Vec<Reason>,
+    /// What a person must look at while the service goes on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<Reason>,
 }
 
 /// `GET /health/live`
 pub async fn live(State(api): State<Api>) -> Response {
-    answer("live", "not_live", api.health.not_live().into_iter().collect())
+    answer("live", "not_live", api.health.not_live().into_iter().collect(), Vec::new())
 }
 
 /// `GET /health/ready`
 pub async fn ready(State(api): State<Api>) -> Response {
-    answer("ready", "not_ready", api.health.not_ready())
+    answer("ready", "not_ready", api.health.not_ready(), api.health.notes())
 }
 
-fn answer(well: &'static str, unwell: &'static str, reasons: Vec<Reason>) -> Response {
+fn answer(well: &'static str, unwell: &'static str, reasons: Vec<Reason>, notes: Vec<Reason>) -> Response {
     if reasons.is_empty() {
-        return Json(HealthView { status: well, reasons }).into_response();
+        return Json(HealthView { status: well, reasons, notes }).into_response();
     }
     let retry = [(header::RETRY_AFTER, "1")];
-    (StatusCode::SERVICE_UNAVAILABLE, retry, Json(HealthView { status: unwell, reasons })).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, retry, Json(HealthView { status: unwell, reasons, notes })).into_response()
 }
 
 /// `GET /metrics`
@@ -59,6 +62,8 @@ pub async fn metrics(State(api): State<Api>) -> Response {
         destinations: destinations.collect(),
         incidents: open_incidents(&api).await,
         disk: api.store_path.as_deref().and_then(DiskSpace::of),
+        money: api.store.money().await.unwrap_or_default(),
+        audit: api.store.audit_head().await.ok(),
     };
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], api.observer.metrics().render(&scrape)).into_response()
 }

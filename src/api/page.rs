@@ -1,10 +1,21 @@
 //! Lists: `{"items": […], "next_cursor": null}` (API-3).
 
+use serde::Deserialize;
+
 use super::error::ApiError;
 use crate::store::view::Paging;
 
 /// Most items of one page.
 pub const LIMIT_MAX: u32 = 200;
+
+/// Why somebody acts, where the body has no place for it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhyQuery {
+    /// Kept in the audit.
+    #[serde(default)]
+    pub reason: String,
+}
 
 /// Checks the limit; the store checks the cursor.
 pub fn paging(limit: Option<u32>, cursor: Option<String>) -> Result<Paging, ApiError> {

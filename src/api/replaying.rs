@@ -1,24 +1,35 @@
 //! A replay as the API and the command show it: what came of it or, on a dry run, what would change.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::diff::changes;
 use super::state::{ExpansionProblem, Preview, Replayed};
 use crate::envelope::ids::ExceptionId;
-use crate::exceptions::replay::{self, Asked, Desk, ReplayError};
+use crate::exceptions::replay::{self, Asked, Desk, KeepReplay, ReplayError};
 use crate::store::StoreError;
+use crate::store::books::{KeptAnswer, Shown, Ticket};
 use crate::store::write::Act;
 
 /// Replays the record behind an exception, or shows what that would come to.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] and [`StoreError::NotAllowed`] say why this record cannot be replayed.
-pub async fn replay(desk: &Desk, id: ExceptionId, dry_run: bool, act: Act) -> Result<Replayed, StoreError> {
-    let asked = Asked { actor: act.actor, reason: act.reason };
-    let replayed =
+pub async fn replay(
+    desk: &Desk,
+    id: ExceptionId,
+    dry_run: bool,
+    act: Act,
+    ticket: Option<Ticket>,
+) -> Result<Replayed, StoreError> {
+    let keep = ticket.map(keep);
+    let asked = Asked { actor: act.actor, reason: act.reason, from: act.from, keep };
+    let mut without_documents =
         if dry_run { replay::preview(desk, id).await } else { replay::one(desk, &asked, id).await }.map_err(refused)?;
-    let mut documents = Vec::with_capacity(replayed.documents.len());
-    for preview in replayed.documents {
+    let previews = std::mem::take(&mut without_documents.documents);
+    let mut documents = Vec::with_capacity(previews.len());
+    for preview in previews {
         let before = document_before(desk, id, &preview.destination).await?;
         documents.push(Preview {
             changes: before.map(|before| changes(&before, &preview.document)).unwrap_or_default(),
@@ -26,20 +37,33 @@ pub async fn replay(desk: &Desk, id: ExceptionId, dry_run: bool, act: Act) -> Re
             document: preview.document,
         });
     }
-    Ok(Replayed {
+    Ok(Replayed { documents, ..shown(&without_documents, dry_run) })
+}
+
+/// The answer as it is written down with the effect: a replay that is carried out shows no documents.
+fn keep(ticket: Ticket) -> KeepReplay {
+    Arc::new(move |replayed| {
+        let answer = KeptAnswer::json(&shown(replayed, false));
+        ticket.keep(Shown::Kept, Arc::new(move |_| answer.clone()))
+    })
+}
+
+fn shown(replayed: &replay::Replayed, dry_run: bool) -> Replayed {
+    Replayed {
         exception_id: replayed.exception_id,
         envelope_id: replayed.envelope_id,
         delivery_id: replayed.delivery_id,
         dry_run,
         result: replayed.result.to_owned(),
-        explanation: replayed.explanation,
-        problems: replayed.problems.into_iter().map(problem).collect(),
-        documents,
-    })
+        explanation: replayed.explanation.clone(),
+        problems: replayed.problems.iter().map(problem).collect(),
+        documents: Vec::new(),
+    }
 }
 
-fn problem(problem: replay::Problem) -> ExpansionProblem {
-    ExpansionProblem { code: problem.code, path: problem.path, message: problem.message, remedy: problem.remedy }
+fn problem(problem: &replay::Problem) -> ExpansionProblem {
+    let replay::Problem { code, path, message, remedy } = problem.clone();
+    ExpansionProblem { code, path, message, remedy }
 }
 
 fn refused(error: ReplayError) -> StoreError {

@@ -14,6 +14,7 @@ use crate::envelope::ids::ExceptionId;
 use crate::exceptions::replay::Desk;
 use crate::observe::{Event, Observer};
 use crate::store::Answer;
+use crate::store::books::Ticket;
 use crate::store::write::Act;
 
 /// The rooms of a running service.
@@ -58,8 +59,8 @@ impl Engines for Rooms {
         Expander { system, mappings: &rules.mappings, policies, destination }.expand(body)
     }
 
-    fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act) -> Answer<'_, Replayed> {
-        Box::pin(replaying::replay(&self.desk, exception, dry_run, act))
+    fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act, ticket: Option<Ticket>) -> Answer<'_, Replayed> {
+        Box::pin(replaying::replay(&self.desk, exception, dry_run, act, ticket))
     }
 
     fn destinations(&self) -> Vec<DestinationView> {

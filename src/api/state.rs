@@ -11,13 +11,14 @@ use serde_json::Value;
 
 use super::diff::Change;
 use super::error::ProblemLine;
-use super::idempotency::KeptAnswers;
+use super::idempotency::RunningCalls;
 use crate::access::Tokens;
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
 use crate::domain::defect::Warning;
 use crate::domain::sales_order::SalesOrder;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::observe::{Health, Observer};
+use crate::store::books::Ticket;
 use crate::store::write::Act;
 use crate::store::{Answer, SharedStore};
 
@@ -45,8 +46,8 @@ pub struct Parts {
     pub config_version: String,
     /// Where the store's file lies, for the free space of its disk.
     pub store_path: Option<PathBuf>,
-    /// Answers given under an `Idempotency-Key`.
-    pub kept: KeptAnswers,
+    /// Calls under an `Idempotency-Key` that are running now.
+    pub running: RunningCalls,
 }
 
 impl Api {
@@ -76,8 +77,8 @@ pub trait Engines: Send + Sync + 'static {
     fn expand(&self, body: &Bytes, destination: Option<&str>) -> Result<Expansions, ProblemLine>;
 
     /// Processes the record behind an exception again; with `dry_run` only says what would come of it. Refuses with
-    /// `NotFound` and `NotAllowed`.
-    fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act) -> Answer<'_, Replayed>;
+    /// `NotFound` and `NotAllowed`. With a ticket the answer is kept in the transaction of the effect.
+    fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act, ticket: Option<Ticket>) -> Answer<'_, Replayed>;
 
     /// Every configured destination, in the order of the configuration.
     fn destinations(&self) -> Vec<DestinationView>;

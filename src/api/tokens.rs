@@ -1,12 +1,15 @@
 //! API tokens: seen, made and revoked by admins.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ApiError, ProblemLine};
-use super::extract::{FromJson, FromPath};
+use super::extract::{FromJson, FromPath, FromQuery};
+use super::page::WhyQuery;
 use super::state::Api;
 use crate::access::Operator;
 use crate::access::roles::{CanManageTokens, Role};
@@ -14,6 +17,7 @@ use crate::access::tokens::mint;
 use crate::clock::Timestamp;
 use crate::envelope::ids::TokenId;
 use crate::observe::Event;
+use crate::store::books::{KeptAnswer, Shown};
 use crate::store::view::{Page, TokenRow};
 
 /// Body of a new token.
@@ -23,17 +27,20 @@ pub struct NewTokenBody {
     name: String,
     role: String,
     expires_at: Option<Timestamp>,
+    #[serde(default)]
+    reason: String,
 }
 
 /// A new token with its secret, which is shown this once.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct CreatedToken {
     id: TokenId,
     name: String,
     role: Role,
     created_at: Timestamp,
     expires_at: Option<Timestamp>,
-    secret: String,
+    /// `None` in the answer to a repeat: it is kept nowhere.
+    secret: Option<String>,
 }
 
 /// `GET /tokens`
@@ -66,10 +73,15 @@ pub async fn create(
         role,
         created_at: now,
         expires_at: body.expires_at,
-        secret: secret.reveal().to_owned(),
+        secret: Some(secret.reveal().to_owned()),
     };
-    let mut act = operator.actor().act("token.create", token.id, now);
+    let mut act = operator.act("token.create", token.id, now);
     act.after = serde_json::json!({ "name": token.name, "role": role }).to_string();
+    act.reason = body.reason;
+    // The secret is shown to the first caller alone: what is kept would be a second place to steal it from.
+    let without_secret =
+        KeptAnswer { status: 201, ..KeptAnswer::json(&CreatedToken { secret: None, ..created.clone() }) };
+    act.keep = operator.ticket().map(|ticket| ticket.keep(Shown::Secret, Arc::new(move |_| without_secret.clone())));
     api.store.create_token(token, act).await?;
     note(&api, &operator, "token.create", created.id);
     Ok((StatusCode::CREATED, Json(created)))
@@ -80,8 +92,17 @@ pub async fn revoke(
     operator: Operator<CanManageTokens>,
     State(api): State<Api>,
     FromPath(id): FromPath<TokenId>,
+    FromQuery(why): FromQuery<WhyQuery>,
 ) -> Result<StatusCode, ApiError> {
-    let act = operator.actor().act("token.revoke", id, api.clock.now());
+    let known = api.store.tokens().await?.into_iter().find(|token| token.id == id);
+    let mut act = operator.act("token.revoke", id, api.clock.now());
+    act.before = known
+        .map(|token| serde_json::json!({ "name": token.name, "role": token.role }).to_string())
+        .unwrap_or_default();
+    act.after = serde_json::json!({ "revoked": true }).to_string();
+    act.reason = why.reason;
+    let gone = KeptAnswer { status: 204, headers: Vec::new(), body: bytes::Bytes::new() };
+    act.keep = operator.ticket().map(|ticket| ticket.keep(Shown::Kept, Arc::new(move |_| gone.clone())));
     api.store.revoke_token(id, act).await?;
     api.tokens.forget();
     note(&api, &operator, "token.revoke", id);

@@ -31,6 +31,9 @@ pub struct Doctor {
     /// Only ask this URL of a running service: exit code 0 if it answers 2xx
     #[arg(long, value_name = "URL")]
     probe: Option<String>,
+    /// Also count everything afresh and compare it with what is kept: reads the whole store
+    #[arg(long, conflicts_with = "probe")]
+    recount: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -73,7 +76,7 @@ pub async fn run(verb: Doctor, shared: &Shared) -> anyhow::Result<Outcome> {
                 findings.extend(
                     warnings.map(|warning| Finding::new(Verdict::Warning, "configuration", warning.to_string())),
                 );
-                look_at(&loaded.config, &mut findings).await;
+                look_at(&loaded.config, verb.recount, &mut findings).await;
             }
             Err(problems) => {
                 let problems = problems.iter();
@@ -116,7 +119,7 @@ fn clock() -> Finding {
     Finding::new(Verdict::Ok, "clock", now.to_string())
 }
 
-async fn look_at(config: &Config, findings: &mut Vec<Finding>) {
+async fn look_at(config: &Config, recount: bool, findings: &mut Vec<Finding>) {
     let Ok(path) = open::store_path(config) else { return };
     findings.push(disk(&path));
     if !path.exists() {
@@ -125,7 +128,10 @@ async fn look_at(config: &Config, findings: &mut Vec<Finding>) {
         return;
     }
     match open::store(config) {
-        Ok(store) => look_at_store(&store, findings).await,
+        Ok(store) => {
+            look_at_store(&store, findings).await;
+            look_at_books(&store, recount, findings).await;
+        }
         Err(error) => findings.push(Finding::new(Verdict::Problem, "store", format!("{error:#}"))),
     }
 }
@@ -191,6 +197,57 @@ fn trouble(view: &IncidentView) -> Finding {
         incident.why
     );
     Finding::new(Verdict::Warning, "incident", detail)
+}
+
+/// The chain of what people did (API-5), silent events (P6) and, if asked for, everything counted afresh (P2).
+async fn look_at_books(store: &SharedStore, recount: bool, findings: &mut Vec<Finding>) {
+    findings.push(match (store.audit_head().await, store.audit_break().await) {
+        (Ok(head), Ok(None)) => {
+            Finding::new(Verdict::Ok, "audit", format!("{} rows, unbroken; head {}", head.rows, head.digest))
+        }
+        (_, Ok(Some(broken))) => {
+            let detail = format!("the chain is broken at row {}: {}", broken.number, broken.what);
+            Finding::new(Verdict::Problem, "audit", detail)
+        }
+        (Err(error), _) | (_, Err(error)) => Finding::new(Verdict::Problem, "audit", error.to_string()),
+    });
+    findings.push(silent(store).await);
+    if !recount {
+        return;
+    }
+    match store.recount().await {
+        Ok(differences) if differences.is_empty() => {
+            findings.push(Finding::new(Verdict::Ok, "recount", "everything that is kept is as it counts afresh"));
+        }
+        Ok(differences) => {
+            findings.extend(differences.into_iter().map(|what| Finding::new(Verdict::Problem, "recount", what)));
+        }
+        Err(error) => findings.push(Finding::new(Verdict::Problem, "recount", error.to_string())),
+    }
+}
+
+async fn silent(store: &SharedStore) -> Finding {
+    let (mut after, mut looked_at, mut found) = (0, 0, Vec::new());
+    loop {
+        match store.silent_envelopes(after, 10_000).await {
+            Ok(slice) => {
+                looked_at += slice.looked_at;
+                found.extend(slice.silent);
+                match slice.next {
+                    Some(next) => after = next,
+                    None => break,
+                }
+            }
+            Err(error) => return Finding::new(Verdict::Problem, "silent events", error.to_string()),
+        }
+    }
+    match found.first() {
+        None => Finding::new(Verdict::Ok, "silent events", format!("none of {looked_at} unfinished ones")),
+        Some(first) => {
+            let detail = format!("{} have neither a due time nor an exception, {first} among them", found.len());
+            Finding::new(Verdict::Problem, "silent events", detail)
+        }
+    }
 }
 
 async fn probe(url: &str) -> anyhow::Result<Outcome> {

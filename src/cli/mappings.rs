@@ -29,6 +29,9 @@ enum Action {
         table: String,
         /// The file
         csv_file: PathBuf,
+        /// Kept in the audit
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Write a table as CSV to standard output, or to a file
     #[command(after_help = "Example:\n  crossdock mappings export skus > skus.csv")]
@@ -48,9 +51,9 @@ enum Action {
 pub async fn run(verb: Mappings, shared: &Shared) -> anyhow::Result<Outcome> {
     let config = open::config(shared)?.config;
     let outcome = match verb.action {
-        Action::Import { table, csv_file } => {
+        Action::Import { table, csv_file, reason } => {
             let store = open::store(&config)?;
-            let outcome = import(&store, &table, &csv_file, shared.json).await?;
+            let outcome = import(&store, &table, &csv_file, reason, shared.json).await?;
             store.close().await?;
             outcome
         }
@@ -62,7 +65,7 @@ pub async fn run(verb: Mappings, shared: &Shared) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-async fn import(store: &SharedStore, table: &str, file: &Path, json: bool) -> anyhow::Result<Outcome> {
+async fn import(store: &SharedStore, table: &str, file: &Path, reason: String, json: bool) -> anyhow::Result<Outcome> {
     let text = open::read(file)?;
     let rows = match mapping_csv::read(&text) {
         Ok(rows) => rows,
@@ -75,7 +78,10 @@ async fn import(store: &SharedStore, table: &str, file: &Path, json: bool) -> an
     };
     let count = rows.len();
     let mut act = Actor::at_the_command_line().act("mappings.import", table, open::clock().now());
+    let before = store.mapping_tables().await?.into_iter().find(|head| head.table == table).map_or(0, |head| head.rows);
+    act.before = serde_json::json!({ "rows": before }).to_string();
     act.after = serde_json::json!({ "rows": count }).to_string();
+    act.reason = reason;
     let version = store.import_mappings(table.to_owned(), rows, act).await?;
     if json {
         print::json(&serde_json::json!({ "table": table, "rows": count, "version": version }))?;

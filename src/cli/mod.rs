@@ -6,12 +6,14 @@
 //!
 //! Deliberately absent: rules. Verbs ask the same rooms as the API does.
 
+mod audit_log;
 mod check;
 mod demo;
 mod doctor;
 mod exceptions;
 mod expand;
 mod incidents;
+mod ledger;
 mod mappings;
 mod migrate;
 mod open;
@@ -89,6 +91,10 @@ enum Verb {
     Mappings(mappings::Mappings),
     /// Make, list and revoke API tokens
     Token(token::Token),
+    /// What became of every accepted event, and of every order in money
+    Ledger(ledger::Ledger),
+    /// Verify or export the record of who did what
+    AuditLog(audit_log::AuditLog),
     /// Look at the store, the configuration, the disk and the clock
     Doctor(doctor::Doctor),
     /// Bring the store to this version's layout
@@ -144,6 +150,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Replay(verb) => open::wait(replay::run(verb, &shared)),
         Verb::Mappings(verb) => open::wait(mappings::run(verb, &shared)),
         Verb::Token(verb) => open::wait(token::run(verb, &shared)),
+        Verb::Ledger(verb) => open::wait(ledger::run(verb, &shared)),
+        Verb::AuditLog(verb) => open::wait(audit_log::run(verb, &shared)),
         Verb::Doctor(verb) => open::wait(doctor::run(verb, &shared)),
         Verb::Migrate(verb) => open::wait(migrate::run(verb, &shared)),
     }

@@ -79,7 +79,7 @@ pub async fn run(verb: Replay, shared: &Shared) -> anyhow::Result<Outcome> {
     for id in ids {
         let mut act = Actor::at_the_command_line().act("exception.replay", id, desk.clock.now());
         act.reason.clone_from(&verb.reason);
-        match replaying::replay(&desk, id, verb.dry_run, act).await {
+        match replaying::replay(&desk, id, verb.dry_run, act, None).await {
             Ok(one) => {
                 waiting |= one.result == "still_parked";
                 replayed.push(one);

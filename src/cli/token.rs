@@ -33,6 +33,9 @@ enum Action {
         /// No longer valid after, 2027-01-01T00:00:00Z
         #[arg(long, value_name = "TIME")]
         expires_at: Option<Timestamp>,
+        /// Kept in the audit
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Show every token, without secrets
     #[command(after_help = "Example:\n  crossdock token list --json")]
@@ -42,6 +45,9 @@ enum Action {
     Revoke {
         /// Its id (`tok_…`) or name
         token: String,
+        /// Kept in the audit
+        #[arg(long, default_value = "")]
+        reason: String,
     },
 }
 
@@ -51,13 +57,14 @@ pub async fn run(verb: Token, shared: &Shared) -> anyhow::Result<Outcome> {
     let store = open::store(&config)?;
     let now = open::clock().now();
     match verb.action {
-        Action::Create { name, role, expires_at } => {
+        Action::Create { name, role, expires_at, reason } => {
             if expires_at.is_some_and(|at| at <= now) {
                 bail!("--expires-at lies in the past");
             }
             let (secret, token) = mint(&name, role, expires_at, now, &SystemEntropy)?;
             let mut act = Actor::at_the_command_line().act("token.create", token.id, now);
             act.after = serde_json::json!({ "name": name, "role": role }).to_string();
+            act.reason = reason;
             store.create_token(token, act).await.context("the token was not made")?;
             print::out(&format!("{}\n", secret.reveal()))?;
         }
@@ -81,7 +88,7 @@ pub async fn run(verb: Token, shared: &Shared) -> anyhow::Result<Outcome> {
                 print::table(&["id", "name", "role", "created", "until"], rows.collect())?;
             }
         }
-        Action::Revoke { token } => {
+        Action::Revoke { token, reason } => {
             let tokens = store.tokens().await?;
             let known = tokens
                 .iter()
@@ -89,7 +96,11 @@ pub async fn run(verb: Token, shared: &Shared) -> anyhow::Result<Outcome> {
             let Some(known) = known else {
                 bail!("no valid token has that id or name; `crossdock token list` shows them");
             };
-            store.revoke_token(known.id, Actor::at_the_command_line().act("token.revoke", known.id, now)).await?;
+            let mut act = Actor::at_the_command_line().act("token.revoke", known.id, now);
+            act.before = serde_json::json!({ "name": known.name, "role": known.role }).to_string();
+            act.after = serde_json::json!({ "revoked": true }).to_string();
+            act.reason = reason;
+            store.revoke_token(known.id, act).await?;
             eprintln!("{} ({}) is revoked; a running service refuses it within two seconds", known.id, known.name);
         }
     }

@@ -159,6 +159,38 @@ mod tests {
     }
 
     #[test]
+    fn key_1_nothing_of_the_way_to_an_effect_is_part_of_its_key() {
+        // Exhaustive on purpose: an event id, a time or a configuration among the parts would not compile here.
+        let KeyParts {
+            installation: _,
+            destination: _,
+            system: _,
+            subject_kind: _,
+            subject_scope: _,
+            subject_id: _,
+            purpose: _,
+            revision: _,
+            generation: _,
+        } = parts();
+        // What is part of it tells effects apart.
+        let key = IdempotencyKey::derive(&parts());
+        for other in [
+            KeyParts { installation: "other", ..parts() },
+            KeyParts { destination: "wms", ..parts() },
+            KeyParts { system: "other", ..parts() },
+            KeyParts { subject_kind: "shipment", ..parts() },
+            KeyParts { subject_scope: "2", ..parts() },
+            KeyParts { subject_id: "000000043", ..parts() },
+            KeyParts { subject_id: "000000042 ", ..parts() },
+            KeyParts { purpose: "order.cancel", ..parts() },
+            KeyParts { revision: "r1", ..parts() },
+            KeyParts { generation: 1, ..parts() },
+        ] {
+            assert_ne!(key, IdempotencyKey::derive(&other), "{other:?}");
+        }
+    }
+
+    #[test]
     fn key_fields_never_run_into_each_other() {
         let one = IdempotencyKey::derive(&KeyParts { subject_scope: "1", subject_id: "0042", ..parts() });
         let two = IdempotencyKey::derive(&KeyParts { subject_scope: "10", subject_id: "042", ..parts() });

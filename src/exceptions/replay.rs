@@ -15,6 +15,7 @@ use crate::envelope::keys::Digest;
 use crate::processor::enqueue::{delivery, enqueue};
 use crate::processor::step::Outcome;
 use crate::processor::{Processor, Wake};
+use crate::store::books::Keep;
 use crate::store::view::{DueDelivery, ExceptionRow, Paging, StoredEnvelope};
 use crate::store::write::{Act, Decision, Replay, Reported, SealedRequest, Verdict};
 use crate::store::{ExceptionFilter, SharedStore, StoreError};
@@ -38,13 +39,20 @@ pub struct Desk {
 pub type Render = Arc<dyn Fn(&DueDelivery) -> Option<SealedRequest> + Send + Sync>;
 
 /// Who asks, and why.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Asked {
     /// `token:NAME`, `cli:USER`.
     pub actor: String,
     /// Given by the person, or empty.
     pub reason: String,
+    /// From where.
+    pub from: String,
+    /// Makes the answer that is written down with the effect, for repeats of the call (API-2).
+    pub keep: Option<KeepReplay>,
 }
+
+/// From what a replay came to, the answer to keep.
+pub type KeepReplay = Arc<dyn Fn(&Replayed) -> Keep + Send + Sync>;
 
 /// Why a replay was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -150,7 +158,7 @@ pub async fn one(desk: &Desk, asked: &Asked, id: ExceptionId) -> Result<Replayed
 /// As [`one`].
 pub async fn preview(desk: &Desk, id: ExceptionId) -> Result<Replayed, ReplayError> {
     let exception = open_exception(desk, id).await?;
-    let nobody = Asked { actor: String::new(), reason: String::new() };
+    let nobody = Asked { actor: String::new(), reason: String::new(), from: String::new(), keep: None };
     match (exception.delivery_id, exception.envelope_id) {
         (Some(delivery_id), _) => again_delivery(desk, &nobody, &exception, delivery_id, false).await,
         (None, Some(envelope_id)) => again_envelope(desk, &nobody, &exception, envelope_id, false).await,
@@ -206,9 +214,9 @@ async fn again_envelope(
     if carry_out {
         let rules = desk.processor.rules();
         let enqueued = enqueue(outcome, &envelope.subject, &desk.processor.stamp(&rules));
-        let act = act(desk, asked, "exception.replay", exception, replayed.result);
-        desk.store.replay(Replay { envelope: envelope_id, conclusion: enqueued.conclusion, act }).await?;
         replayed.documents.clear();
+        let act = act(desk, asked, exception, &replayed);
+        desk.store.replay(Replay { envelope: envelope_id, conclusion: enqueued.conclusion, act }).await?;
     }
     Ok(replayed)
 }
@@ -243,9 +251,9 @@ async fn again_delivery(
     }
     let verdict = verdict(desk, &envelope, (&parked, reported), outcome, &mut replayed);
     if carry_out {
-        let act = act(desk, asked, "exception.replay", exception, replayed.result);
-        desk.store.decide(Decision { delivery: delivery_id, verdict, act }).await?;
         replayed.documents.clear();
+        let act = act(desk, asked, exception, &replayed);
+        desk.store.decide(Decision { delivery: delivery_id, verdict, act }).await?;
     }
     Ok(replayed)
 }
@@ -331,15 +339,17 @@ fn describe(exception: &ExceptionRow, outcome: &Outcome) -> Replayed {
     }
 }
 
-fn act(desk: &Desk, asked: &Asked, action: &str, exception: &ExceptionRow, result: &str) -> Act {
+fn act(desk: &Desk, asked: &Asked, exception: &ExceptionRow, replayed: &Replayed) -> Act {
     let at: Timestamp = desk.clock.now();
     Act {
         actor: asked.actor.clone(),
-        action: action.to_owned(),
+        action: "exception.replay".to_owned(),
         target: exception.id.to_string(),
         before: serde_json::json!({ "code": exception.code, "state": exception.state }).to_string(),
-        after: serde_json::json!({ "result": result }).to_string(),
+        after: serde_json::json!({ "result": replayed.result }).to_string(),
         reason: asked.reason.clone(),
+        from: asked.from.clone(),
         at,
+        keep: asked.keep.as_ref().map(|keep| keep(replayed)),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::metrics::{
-    Metrics, OfAction, OfAttempt, OfCode, OfDestination, OfDestinationState, OfIncident, OfOrigin, OfRefusal,
+    Metrics, OfAction, OfAlarm, OfAttempt, OfCode, OfDestination, OfDestinationState, OfIncident, OfOrigin, OfRefusal,
 };
 use super::opened::Opened;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
@@ -226,6 +226,18 @@ pub enum Event<'a> {
         /// What was acted on.
         target: &'a str,
     },
+    /// The ledger does not add up (P2).
+    LedgerDiffers {
+        /// Accepted minus everything that became of it.
+        by: i128,
+    },
+    /// Unfinished envelopes that nobody would look at again (P6).
+    EnvelopesSilent {
+        /// How many.
+        count: u64,
+        /// One of them.
+        example: EnvelopeId,
+    },
     /// The wall clock jumped (RUN-5).
     ClockJumped {
         /// By how much.
@@ -348,6 +360,8 @@ impl Observer {
             Event::OperatorActed { action, .. } => {
                 count(&counters.operator_acts, &OfAction { action: (*action).to_owned() });
             }
+            Event::LedgerDiffers { .. } => count(&counters.books_alarms, &OfAlarm { alarm: "ledger_difference" }),
+            Event::EnvelopesSilent { .. } => count(&counters.books_alarms, &OfAlarm { alarm: "silent_envelopes" }),
             Event::ClockJumped { .. } => {
                 counters.clock_jumps.inc();
             }
@@ -450,6 +464,12 @@ fn log(event: &Event<'_>) {
         Event::OperatorActed { actor, action, target } => {
             tracing::info!(actor, action, target, "an operator acted");
         }
+        Event::LedgerDiffers { by } => {
+            tracing::error!(by = %by, "the ledger does not add up: keep the file and run doctor --recount");
+        }
+        Event::EnvelopesSilent { count, example } => {
+            tracing::error!(count, envelope.id = %example, "unfinished events have neither a due time nor an exception");
+        }
         Event::ClockJumped { by } => {
             tracing::warn!(by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX), "the wall clock jumped");
         }
@@ -531,7 +551,7 @@ mod tests {
             ready: true,
             store: Some((figures, ledger, from_micros(61_000_000))),
             destinations: vec![DestinationGauge { name: "erp".to_owned(), state: "held".to_owned(), in_flight: 3 }],
-            disk: None,
+            ..Scrape::default()
         };
         let text = observer.metrics().render(&scrape);
         for line in [

@@ -20,6 +20,7 @@ type Probe = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 /// The state behind `/health/live` and `/health/ready`. It starts as not ready, with the reason `recovering`.
 pub struct Health {
     reasons: Mutex<BTreeMap<&'static str, String>>,
+    notes: Mutex<BTreeMap<&'static str, String>>,
     dead: Mutex<Option<Reason>>,
     probes: Vec<(&'static str, Probe)>,
 }
@@ -28,7 +29,7 @@ impl Health {
     /// Not ready until `recovering` is cleared.
     pub fn new() -> Self {
         let recovering = BTreeMap::from([("recovering", "what an earlier run left open is being settled".to_owned())]);
-        Health { reasons: Mutex::new(recovering), dead: Mutex::new(None), probes: Vec::new() }
+        Health { reasons: Mutex::new(recovering), notes: Mutex::default(), dead: Mutex::new(None), probes: Vec::new() }
     }
 
     /// Adds a question asked at every look; its error is a reason for not being ready.
@@ -50,6 +51,22 @@ impl Health {
     /// The reason no longer applies.
     pub fn clear(&self, code: &'static str) {
         self.reasons.lock().expect("no holder of this lock panics").remove(code);
+    }
+
+    /// Something is wrong that a person must look at and that is no reason to take nothing in; until it is cleared.
+    pub fn note(&self, code: &'static str, detail: impl Into<String>) {
+        self.notes.lock().expect("no holder of this lock panics").insert(code, detail.into());
+    }
+
+    /// The note no longer applies.
+    pub fn clear_note(&self, code: &'static str) {
+        self.notes.lock().expect("no holder of this lock panics").remove(code);
+    }
+
+    /// What a person must look at.
+    pub fn notes(&self) -> Vec<Reason> {
+        let notes = self.notes.lock().expect("no holder of this lock panics").clone();
+        notes.into_iter().map(|(code, detail)| Reason { code: code.to_owned(), detail }).collect()
     }
 
     /// An internal task died: the process is about to end, and should be restarted.

@@ -17,6 +17,7 @@ use prometheus_client::registry::Registry;
 
 use super::disk::DiskSpace;
 use crate::clock::Timestamp;
+use crate::store::books::{AuditHead, MoneyRow};
 use crate::store::view::{Ledger, StoreFigures};
 
 /// What `/metrics` answers with.
@@ -83,6 +84,26 @@ pub(super) struct OfAction {
     pub action: String,
 }
 
+/// `{alarm=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct OfAlarm {
+    pub alarm: &'static str,
+}
+
+/// `{system=…, currency=…, state=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfMoney {
+    system: String,
+    currency: String,
+    state: String,
+}
+
+/// `{digest=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfHead {
+    digest: String,
+}
+
 /// `{column=…}`
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfColumn {
@@ -126,6 +147,7 @@ pub(super) struct Counters {
     pub mappings_reloads: Counter,
     pub operator_acts: Counts<OfAction>,
     pub clock_jumps: Counter,
+    pub books_alarms: Counts<OfAlarm>,
 }
 
 /// What is looked up when somebody asks.
@@ -135,6 +157,10 @@ struct Gauges {
     store_up: Gauge<i64, AtomicI64>,
     ledger: Whole<OfColumn>,
     ledger_difference: Gauge<i64, AtomicI64>,
+    ledger_orders: Whole<OfMoney>,
+    ledger_money_millionths: Whole<OfMoney>,
+    silent_envelopes: Gauge<i64, AtomicI64>,
+    audit_rows: Whole<OfHead>,
     exceptions_open: Whole<OfCode>,
     backlog: Whole<OfDestination>,
     oldest_due_seconds: Real<OfDestination>,
@@ -187,6 +213,10 @@ pub struct Scrape {
     pub incidents: Vec<IncidentGauge>,
     /// Room on the store's disk.
     pub disk: Option<DiskSpace>,
+    /// Orders in money.
+    pub money: Vec<MoneyRow>,
+    /// The end of the audit's chain.
+    pub audit: Option<AuditHead>,
 }
 
 fn times<L: Clone + std::hash::Hash + Eq>(buckets: fn() -> Histogram) -> Times<L> {
@@ -217,6 +247,11 @@ impl Metrics {
         Metrics { registry, counters, gauges }
     }
 
+    /// How many envelopes the last walk found silent (P6).
+    pub fn set_silent(&self, silent: u64) {
+        self.gauges.silent_envelopes.set(whole(silent));
+    }
+
     /// `OpenMetrics` text with the gauges of this moment.
     pub fn render(&self, scrape: &Scrape) -> String {
         self.gauges.set(scrape);
@@ -224,6 +259,12 @@ impl Metrics {
         text::encode(&mut out, &self.registry).expect("writing to a string cannot fail");
         out
     }
+}
+
+/// `30.25` as 30250000.
+fn millionths(total: &str) -> Option<i64> {
+    let (whole, places) = total.split_once('.').unwrap_or((total, ""));
+    format!("{whole}{places:0<6}").parse().ok()
 }
 
 impl Default for Metrics {
@@ -264,6 +305,7 @@ impl Counters {
             mappings_reloads: Counter::default(),
             operator_acts: Family::default(),
             clock_jumps: Counter::default(),
+            books_alarms: Family::default(),
         };
         counters.register_intake(registry);
         counters.register_delivery(registry);
@@ -305,6 +347,8 @@ impl Counters {
         registry.register("incidents", "Troubles of destinations, by their kind at first", self.incidents.clone());
         registry.register("mappings_reloads", "Mapping tables read anew", self.mappings_reloads.clone());
         registry.register("operator_acts", "What operators did", self.operator_acts.clone());
+        let help = "Looks at the books that found something wrong";
+        registry.register("books_alarms", help, self.books_alarms.clone());
         registry.register("clock_jumps", "Jumps of the wall clock over a second", self.clock_jumps.clone());
     }
 }
@@ -317,6 +361,13 @@ impl Gauges {
         registry.register("ledger", "Envelopes by what became of them", gauges.ledger.clone());
         let help = "accepted − (done + ignored + superseded + exception + due); anything but 0 is an alarm";
         registry.register("ledger_difference", help, gauges.ledger_difference.clone());
+        registry.register("ledger_orders", "Orders by what became of them", gauges.ledger_orders.clone());
+        let help = "Grand totals of those orders, in millionths of the currency: whole numbers, never rounded";
+        registry.register("ledger_money_millionths", help, gauges.ledger_money_millionths.clone());
+        let help = "Unfinished envelopes with neither a due time nor an exception; anything but 0 is an alarm";
+        registry.register("silent_envelopes", help, gauges.silent_envelopes.clone());
+        let help = "Rows of the audit; the label is the head of its chain";
+        registry.register("audit_rows", help, gauges.audit_rows.clone());
         registry.register("exceptions_open", "Exceptions waiting for a person", gauges.exceptions_open.clone());
         registry.register("delivery_backlog", "Deliveries waiting", gauges.backlog.clone());
         let help = "Age of the oldest delivery that waits";
@@ -345,6 +396,7 @@ impl Gauges {
             self.set_ledger(ledger);
             self.set_figures(figures, *now);
         }
+        self.set_books(&scrape.money, scrape.audit.as_ref());
         self.set_destinations(&scrape.destinations);
         self.set_incidents(&scrape.incidents);
         if let Some(disk) = scrape.disk {
@@ -366,6 +418,24 @@ impl Gauges {
             self.ledger.get_or_create(&OfColumn { column }).set(whole(count));
         }
         self.ledger_difference.set(whole(ledger.difference()));
+    }
+
+    fn set_books(&self, money: &[MoneyRow], audit: Option<&AuditHead>) {
+        self.ledger_orders.clear();
+        self.ledger_money_millionths.clear();
+        for row in money {
+            let MoneyRow { system, currency, state, .. } = row.clone();
+            let label = OfMoney { system, currency, state };
+            self.ledger_orders.get_or_create(&label).set(whole(row.orders));
+            // A sum beyond what a gauge holds is left out rather than shown wrong.
+            if let Some(millionths) = millionths(&row.total) {
+                self.ledger_money_millionths.get_or_create(&label).set(millionths);
+            }
+        }
+        self.audit_rows.clear();
+        if let Some(head) = audit {
+            self.audit_rows.get_or_create(&OfHead { digest: head.digest.clone() }).set(whole(head.rows));
+        }
     }
 
     fn set_figures(&self, figures: &StoreFigures, now: Timestamp) {

@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: rules. The store does not know when to retry, what a defect is or where a document goes.
 
+pub mod books;
 pub mod view;
 pub mod write;
 pub mod running;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
 use crate::envelope::keys::Digest;
+use books::{AuditBreak, AuditHead, AuditRow, CallName, KeptAnswer, MoneyRow, SilentSlice};
 use running::{Incident, Standing};
 use view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, EventRow, ExceptionGroup, ExceptionRow, Interrupted, Ledger,
@@ -231,6 +233,21 @@ pub trait Store: Send + Sync + 'static {
     /// Revokes a token at once.
     fn revoke_token(&self, id: TokenId, act: Act) -> Answer<'_, ()>;
 
+    /// Writes down an act whose effect is not in the store, or in several transactions of its own.
+    fn record(&self, act: Act) -> Answer<'_, ()>;
+
+    // ---- answers kept for repeats (API-2) -----------------------------------------------------------------------
+
+    /// What the call of this scope was answered within the last 72 hours, with its fingerprint.
+    fn kept_answer(&self, scope: Digest, now: Timestamp) -> Answer<'_, Option<(Digest, KeptAnswer)>>;
+
+    /// Keeps the answer of a call that changed nothing (a refusal). The answer of one that acted is written with its
+    /// effect: see [`Act::keep`].
+    fn keep_answer(&self, call: CallName, answer: KeptAnswer, at: Timestamp) -> Answer<'_, ()>;
+
+    /// Takes outdated answers out, some at a time; how many.
+    fn sweep_answers(&self, now: Timestamp) -> Answer<'_, u64>;
+
     // ---- reading ------------------------------------------------------------------------------------------------
 
     /// Version of the mappings; cheap, polled so that the service notices what a verb wrote beside it.
@@ -271,6 +288,21 @@ pub trait Store: Send + Sync + 'static {
     fn exception_groups(&self) -> Answer<'_, Vec<ExceptionGroup>>;
     /// P2.
     fn ledger(&self) -> Answer<'_, Ledger>;
+    /// P2 in money: the sums of orders by system, currency and state, kept beside what they sum.
+    fn money(&self) -> Answer<'_, Vec<MoneyRow>>;
+    /// P6: looks through at most `limit` unfinished envelopes behind `after` (0: from the oldest) for silent ones.
+    fn silent_envelopes(&self, after: i64, limit: u32) -> Answer<'_, SilentSlice>;
+    /// Counts everything afresh and compares it with what is kept, the audit chain included; what differs, in words. Reads
+    /// the whole store.
+    fn recount(&self) -> Answer<'_, Vec<String>>;
+    /// What people did, newest first (API-5).
+    fn audit(&self, paging: Paging) -> Answer<'_, Page<AuditRow>>;
+    /// What people did after this row, oldest first, some at a time.
+    fn audit_after(&self, number: u64) -> Answer<'_, Vec<AuditRow>>;
+    /// The end of the chain of audit rows.
+    fn audit_head(&self) -> Answer<'_, AuditHead>;
+    /// Walks the chain of audit rows: the first that does not follow from the one before it.
+    fn audit_break(&self) -> Answer<'_, Option<AuditBreak>>;
     /// For metrics and health.
     fn figures(&self) -> Answer<'_, StoreFigures>;
 

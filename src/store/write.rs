@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::books::Keep;
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId, TokenId};
 use crate::envelope::keys::{Digest, EventKey, IdempotencyKey};
@@ -480,8 +481,12 @@ pub struct Act {
     pub after: String,
     /// Given by the person, or empty.
     pub reason: String,
+    /// From where: the caller's address, or how the command line was reached.
+    pub from: String,
     /// When.
     pub at: Timestamp,
+    /// The answer to write down with the effect, for repeats of the call (API-2).
+    pub keep: Option<Keep>,
 }
 
 /// A person's replay of one envelope: its open exceptions close, what was concluded anew is written (one transaction).

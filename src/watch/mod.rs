@@ -17,6 +17,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::books;
 use crate::clock::SharedClock;
 use crate::delivery::Delivery;
 use crate::incidents;
@@ -73,6 +74,12 @@ pub fn start(watched: Watched, wake: Wake, supervisor: &Supervisor) -> Vec<JoinH
     vec![
         spawn("processor", tokio::spawn(processor.clone().run(wake, stopped()))),
         spawn("mappings", tokio::spawn(mappings::run(processor, observer.clone(), stopped()))),
+        spawn(
+            "books",
+            tokio::spawn(
+                books::Watch::new(store.clone(), clock.clone(), observer.clone(), health.clone()).run(stopped()),
+            ),
+        ),
         spawn("clock", tokio::spawn(clock::run(clock, store, observer.clone(), stopped()))),
         spawn("commits", tokio::spawn(commits::run(load.clone(), observer.clone(), health.clone(), stopped()))),
         spawn(

@@ -11,7 +11,7 @@ use crossdock::access::tokens::mint;
 use crossdock::access::{Actor, Tokens};
 use crossdock::api::error::ProblemLine;
 use crossdock::api::expander::Expander;
-use crossdock::api::idempotency::KeptAnswers;
+use crossdock::api::idempotency::RunningCalls;
 use crossdock::api::state::{DestinationView, Expansions, Replayed};
 use crossdock::api::{Api, Engines, PREFIX, Parts, api_router, finish, health_router, metrics_router};
 use crossdock::clock::{Clock as _, ManualClock, SeededEntropy, SharedClock, SharedEntropy};
@@ -20,6 +20,7 @@ use crossdock::domain::policy::Policies;
 use crossdock::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId};
 use crossdock::envelope::keys::{Digest, EventKey, IdempotencyKey, KeyParts};
 use crossdock::observe::{Health, Metrics, Observer};
+use crossdock::store::books::Ticket;
 use crossdock::store::pack::pack;
 use crossdock::store::sqlite::{Options, SqliteStore};
 use crossdock::store::write::{
@@ -37,6 +38,8 @@ use crate::contract::Contract;
 pub struct Doubles {
     /// Exceptions replayed, and whether it was a dry run.
     pub replays: Mutex<Vec<(ExceptionId, bool, String)>>,
+    /// The next replay waits for this.
+    pub hold: Mutex<Option<tokio::sync::oneshot::Receiver<()>>>,
     /// Destinations released.
     pub released: Mutex<Vec<String>>,
     /// How often the mappings were said to have changed.
@@ -50,9 +53,13 @@ impl Engines for Doubles {
         Expander { system: "acme", mappings: &mappings, policies: &policies, destination }.expand(body)
     }
 
-    fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act) -> Answer<'_, Replayed> {
+    fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act, _ticket: Option<Ticket>) -> Answer<'_, Replayed> {
         self.replays.lock().unwrap().push((exception, dry_run, act.actor));
+        let hold = self.hold.lock().unwrap().take();
         Box::pin(async move {
+            if let Some(hold) = hold {
+                hold.await.unwrap();
+            }
             Ok(Replayed {
                 exception_id: exception,
                 envelope_id: None,
@@ -145,7 +152,7 @@ impl Site {
             health: health.clone(),
             config_version: "c0ffee".to_owned(),
             store_path: Some(path),
-            kept: KeptAnswers::default(),
+            running: RunningCalls::default(),
         });
         let router = api_router(api.clone()).merge(health_router(api.clone())).merge(metrics_router(api.clone()));
         let router = finish(router, api);

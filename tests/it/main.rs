@@ -11,6 +11,7 @@ mod hard_times;
 mod crash;
 mod delivery;
 mod intake;
+mod keys;
 mod mutations;
 mod outage;
 mod promise;

@@ -159,7 +159,7 @@ pub(super) fn while_it_runs(
          Give its SKU an item number, and replay it; it then appears in this terminal:\n  \
          (cat \"$D\"/skus.csv; echo {UNMAPPED_SKU},{MISSING_ITEM},) |\n    \
          curl -s -X PUT -H \"$H\" -H 'Content-Type: text/csv' --data-binary @- $A/mappings/skus\n  \
-         curl -s -X POST -H \"$H\" $A/exceptions/{id}/replay\n\
+         curl -s -X POST -H \"$H\" -H 'Idempotency-Key: \"fix-1\"' $A/exceptions/{id}/replay\n\
          What the ERP holds for it:\n  \
          curl -s '{}?ref={number}'\n",
         erp.url(),

@@ -255,7 +255,9 @@ pub fn act(action: &str) -> Act {
         before: String::new(),
         after: "{}".into(),
         reason: "because".into(),
+        from: "192.0.2.7".into(),
         at: at(60),
+        keep: None,
     }
 }
 

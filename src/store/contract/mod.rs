@@ -3,6 +3,7 @@
 
 #![expect(missing_docs, reason = "a promise says in its name what it proves")]
 
+pub mod books;
 pub mod build;
 pub mod delivery;
 pub mod guards;
@@ -88,12 +89,20 @@ macro_rules! contract {
             key_4_retry_sends_the_same_bytes_with_the_same_key,
             key_3_a_replacement_takes_the_place_in_the_lane,
             key_5_an_uncertain_delivery_is_not_replaced,
+            key_7_what_was_applied_is_never_sent_or_replaced_again,
             an_abandoned_delivery_frees_its_lane,
             a_person_can_say_that_it_was_applied,
             only_a_parked_delivery_is_decided_about,
             mappings_are_replaced_whole_and_versioned,
             a_mapping_key_twice_is_refused_by_name,
             tokens_live_until_revoked_or_expired,
+        });
+        $crate::store::contract::contract!($store, books {
+            api_2_an_answer_is_kept_with_its_effect_or_neither_is_there,
+            api_2_the_first_answer_stands_for_72_hours_and_is_swept_after,
+            p2_every_order_is_in_one_sum_and_moves_with_its_state,
+            p6_every_unfinished_envelope_is_looked_at_and_none_is_silent,
+            api_5_every_act_is_a_row_with_who_what_from_where_and_why,
         });
         $crate::store::contract::contract!($store, reading {
             api_3_cursors_show_every_row_once_newest_first,

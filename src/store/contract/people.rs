@@ -132,6 +132,27 @@ pub async fn key_5_an_uncertain_delivery_is_not_replaced(store: &SharedStore) {
     assert_eq!(open(store).await, 1);
 }
 
+pub async fn key_7_what_was_applied_is_never_sent_or_replaced_again(store: &SharedStore) {
+    let maker = Maker::default();
+    let (envelope, delivery) = maker.waiting(store, "42").await;
+    let started = start(store, delivery).await.unwrap();
+    settle(store, started, delivered()).await;
+    let document = maker.document("erp");
+    let successor = maker.delivery(&document, create_key("42", "erp", 1), "order.create", "");
+    for verdict in [
+        Verdict::Retry { due_at: at(70) },
+        Verdict::Replace { document, delivery: successor },
+        Verdict::Abandon { reason: "no".into() },
+    ] {
+        assert!(matches!(decide(store, delivery, verdict).await, Err(StoreError::NotAllowed(_))));
+    }
+    // Processed again, as an edit would be: the create that exists is met, and no second one is made.
+    let conclusion = maker.create("42", &["erp"]);
+    store.replay(Replay { envelope, conclusion, act: act("exception.replay") }).await.unwrap();
+    assert_eq!((delivery_state(store, delivery).await.as_str(), due(store).await.len()), ("delivered", 0));
+    assert_eq!((state(store, envelope).await.as_str(), ledger(store).await.done), ("done", 1));
+}
+
 pub async fn an_abandoned_delivery_frees_its_lane(store: &SharedStore) {
     let maker = Maker::default();
     let (envelope, delivery) = maker.parked(store, "42").await;

@@ -2,16 +2,19 @@
 
 use std::collections::HashSet;
 
+use super::answers;
 use super::audit;
 use super::conclude;
 use super::delivery::{self, Row};
 use super::effects::{self, Packs, Place};
 use super::exceptions::{self, Ending};
 use super::fault::{Fault, Outcome};
+use super::reads;
 use super::state::{self, Verdict};
 use super::tx::{Tx, int};
 use crate::clock::Timestamp;
-use crate::envelope::ids::{ExceptionId, TokenId};
+use crate::envelope::ids::{DeliveryId, ExceptionId, TokenId};
+use crate::store::books::Done;
 use crate::store::view::MappingRecord;
 use crate::store::write::{Act, Decision, NewDelivery, NewDocument, NewToken, Replay, Verdict as Decided};
 
@@ -34,7 +37,8 @@ pub(super) fn replay(tx: &mut Tx<'_>, replay: &Replay, packs: &Packs) -> Outcome
         (target.seq, applied.verdict.map(Verdict::as_str), words),
     )?;
     state::settle_state(tx, target.seq)?;
-    audit::record(tx, &replay.act)
+    tx.tally.touch(target.subject);
+    recorded(tx, &replay.act, Done::Otherwise)
 }
 
 /// An act on an exception counts once: a second one, decided on what was true before the first, must not be carried out on
@@ -79,7 +83,24 @@ pub(super) fn decide(tx: &mut Tx<'_>, decision: &Decision) -> Outcome<()> {
             (row.envelope, &resolution),
         )?;
     }
-    audit::record(tx, &decision.act)
+    tx.tally.touch(row.subject);
+    recorded_about(tx, &decision.act, decision.delivery)
+}
+
+/// The last words of an act whose answer is a delivery: as it stands after the effect.
+pub(super) fn recorded_about(tx: &Tx<'_>, act: &Act, delivery: DeliveryId) -> Outcome<()> {
+    audit::record(tx, act)?;
+    if act.keep.is_none() {
+        return Ok(());
+    }
+    let detail = reads::delivery(tx.conn, delivery)?.ok_or_else(|| Fault::not_found(delivery.to_string()))?;
+    answers::of_act(tx, act, Done::Delivery(&detail))
+}
+
+/// The last words of every act: its audit row (API-5), and the answer that a repeat of the call gets (API-2).
+pub(super) fn recorded(tx: &Tx<'_>, act: &Act, done: Done<'_>) -> Outcome<()> {
+    audit::record(tx, act)?;
+    answers::of_act(tx, act, done)
 }
 
 /// The same bytes with the same key again (KEY-4); a person's word starts the retry schedule anew.
@@ -148,8 +169,9 @@ pub(super) fn import_mappings(tx: &mut Tx<'_>, table: &str, rows: &[MappingRecor
             (table, &row.key, &row.destination, &row.value),
         )?;
     }
-    audit::record(tx, act)?;
-    Ok(super::tx::count(version))
+    let version = super::tx::count(version);
+    recorded(tx, act, Done::Mappings(version))?;
+    Ok(version)
 }
 
 /// Version of the mappings; 0 before the first import.
@@ -177,7 +199,7 @@ pub(super) fn create_token(tx: &mut Tx<'_>, token: &NewToken, act: &Act) -> Outc
             token.expires_at.map(Timestamp::as_microsecond),
         ),
     )?;
-    audit::record(tx, act)
+    recorded(tx, act, Done::Otherwise)
 }
 
 /// Revokes a token.
@@ -189,5 +211,5 @@ pub(super) fn revoke_token(tx: &mut Tx<'_>, id: TokenId, act: &Act) -> Outcome<(
         return Err(Fault::not_allowed(format!("{id} is revoked already")));
     }
     tx.run("UPDATE tokens SET revoked_at = ?2 WHERE id = ?1", (id.as_bytes(), act.at.as_microsecond()))?;
-    audit::record(tx, act)
+    recorded(tx, act, Done::Otherwise)
 }

@@ -1,6 +1,6 @@
 //! New keys for the same content: a key that is spent (KEY-3 b), and a deliberate second effect (KEY-3 c).
 
-use super::audit;
+use super::acts;
 use super::delivery::{self, Row};
 use super::effects::{self, Place};
 use super::fault::{Fault, Outcome};
@@ -55,7 +55,8 @@ pub(super) fn resend(tx: &mut Tx<'_>, resend: &Resend) -> Outcome<()> {
     effects::insert_delivery(tx, place, new, None, at)?;
     tx.tally.waiting(&new.destination, 1);
     state::settle_state(tx, row.envelope)?;
-    audit::record(tx, &resend.act)
+    tx.tally.touch(row.subject);
+    acts::recorded_about(tx, &resend.act, new.id)
 }
 
 /// KEY-2, told in words.

@@ -201,6 +201,7 @@ fn insert_envelope(
     explanation: &str,
 ) -> Outcome<i64> {
     tx.tally.accept(state);
+    tx.tally.touch(rows.subject.seq);
     tx.insert(
         "INSERT INTO envelopes (id, payload, subject, event_key, origin, kind, event_name, path, received_at, state, turn, \
          explanation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",

@@ -170,6 +170,7 @@ pub(super) fn park_unread(
     exceptions::open(tx, &exception, Behind { envelope: Some(envelope), ..Behind::default() })?;
     tx.run("UPDATE envelopes SET turn = NULL WHERE seq = ?1", [envelope])?;
     tx.tally.unprocessed(-1);
+    tx.tally.touch(seq);
     state::next_turn(tx, seq)?;
     state::settle_state(tx, envelope)?;
     Ok(())

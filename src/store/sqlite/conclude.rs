@@ -111,6 +111,7 @@ pub(super) fn conclude(
         (target.seq, applied.verdict.map(Verdict::as_str), words),
     )?;
     tx.tally.unprocessed(-1);
+    tx.tally.touch(target.subject);
     state::next_turn(tx, target.subject)?;
     state::settle_state(tx, target.seq)?;
     Ok(applied.started)

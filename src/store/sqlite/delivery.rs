@@ -212,6 +212,7 @@ pub(super) fn delivered(tx: &mut Tx<'_>, delivery: &Row, receipt: Option<&str>, 
          settled_at = ?3 WHERE seq = ?1",
         (delivery.seq, receipt, at.as_microsecond()),
     )?;
+    tx.tally.touch(delivery.subject);
     match delivery.state.as_str() {
         "waiting" => tx.tally.waiting(&delivery.destination, -1),
         "parked" => {
@@ -229,6 +230,7 @@ pub(super) fn end(tx: &mut Tx<'_>, delivery: &Row, state: &str, at: Timestamp) -
         "UPDATE deliveries SET state = ?2, head = 0, interrupted = 0, settled_at = ?3 WHERE seq = ?1",
         (delivery.seq, state, at.as_microsecond()),
     )?;
+    tx.tally.touch(delivery.subject);
     Ok(())
 }
 

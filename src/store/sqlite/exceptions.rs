@@ -23,6 +23,7 @@ pub(super) struct Behind {
 /// Opens an exception. The caller brings the envelope's state up to date.
 pub(super) fn open(tx: &mut Tx<'_>, exception: &NewException, behind: Behind) -> Outcome<()> {
     let subject = subjects::seen(tx, &exception.subject, &SubjectFacts::default(), exception.opened_at)?.seq;
+    tx.tally.touch(subject);
     let delivery = match (behind.delivery, exception.delivery) {
         (Some(seq), _) => Some(seq),
         (None, Some(id)) => tx.row("SELECT seq FROM deliveries WHERE id = ?1", [id.as_bytes()], |row| row.get(0))?,
@@ -80,10 +81,14 @@ pub(super) struct Ending<'a> {
 /// Closes open exceptions by their rows.
 pub(super) fn close(tx: &mut Tx<'_>, exceptions: &[(i64, String)], ending: Ending<'_>) -> Outcome<()> {
     for (seq, code) in exceptions {
-        tx.run(
-            "UPDATE exceptions SET state = ?2, resolution = ?3, resolved_at = ?4 WHERE seq = ?1",
+        let subject = tx.row(
+            "UPDATE exceptions SET state = ?2, resolution = ?3, resolved_at = ?4 WHERE seq = ?1 RETURNING subject",
             (seq, ending.state, ending.resolution, ending.at.as_microsecond()),
+            |row| row.get(0),
         )?;
+        if let Some(subject) = subject {
+            tx.tally.touch(subject);
+        }
         tx.tally.open(code, -1);
     }
     Ok(())

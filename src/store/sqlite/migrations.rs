@@ -14,7 +14,11 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0002_guards.sql"),
     include_str!("migrations/0003_lanes.sql"),
     include_str!("migrations/0005_running.sql"),
+    BOOKS,
 ];
+
+/// The step that opens the books: what is there already is booked with it.
+const BOOKS: &str = include_str!("migrations/0006_books.sql");
 
 /// The schema this version writes.
 pub(super) fn newest() -> u32 {
@@ -60,6 +64,9 @@ fn step(conn: &Connection, entropy: &dyn Entropy) -> Result<(), StoreError> {
     let version = version(conn)?;
     let Some(sql) = STEPS.get(version as usize) else { return Ok(()) };
     conn.execute_batch(sql).map_err(unusable)?;
+    if *sql == BOOKS {
+        super::money::open_books(conn)?;
+    }
     if version == 0 {
         conn.pragma_update(None, "application_id", APPLICATION_ID).map_err(unusable)?;
         found(conn, entropy)?;

@@ -9,6 +9,7 @@
 
 mod acts;
 mod again;
+mod answers;
 mod append;
 mod audit;
 mod checkpoint;
@@ -25,6 +26,7 @@ mod held;
 mod lanes;
 mod lists;
 mod migrations;
+mod money;
 mod open;
 mod orders;
 mod port;
@@ -32,6 +34,7 @@ mod readers;
 mod reads;
 mod rows;
 mod running;
+mod silent;
 mod startcheck;
 mod state;
 mod subjects;

@@ -44,7 +44,7 @@ fn candidates(conn: &Connection, filter: &OrderFilter, before: i64, limit: i64) 
 }
 
 fn one(conn: &Connection, seq: i64) -> Outcome<Option<(i64, OrderRow)>> {
-    tx::row(conn, &format!("{} WHERE s.seq = ?1 AND s.kind = 'order'", rows::ORDER), [seq], rows::order)
+    tx::row(conn, &format!("{} WHERE s.seq = ?1 AND s.kind = 'order'", rows::order_columns()), [seq], rows::order)
 }
 
 /// Orders, newest first. Looks at a bounded number of rows a page: one may be short and still have a next one.

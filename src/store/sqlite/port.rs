@@ -2,12 +2,13 @@
 
 use super::writer::Urgency;
 use super::{
-    SqliteStore, acts, again, append, checkpoint, claim, conclude, delivery, due, effects, file_bytes, held, lists,
-    orders, reads, running, tally,
+    SqliteStore, acts, again, answers, append, audit, checkpoint, claim, conclude, delivery, due, effects, file_bytes,
+    held, lists, money, orders, reads, running, silent, tally,
 };
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
 use crate::envelope::keys::Digest;
+use crate::store::books::{AuditBreak, AuditHead, AuditRow, CallName, Done, KeptAnswer, MoneyRow, SilentSlice};
 use crate::store::running::{Incident, Standing};
 use crate::store::view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, EventRow, ExceptionGroup, ExceptionRow, Interrupted, Ledger,
@@ -164,6 +165,22 @@ impl Store for SqliteStore {
         Box::pin(self.write(Now, move |tx| acts::revoke_token(tx, id, &act)))
     }
 
+    fn record(&self, act: Act) -> Answer<'_, ()> {
+        Box::pin(self.write(Now, move |tx| acts::recorded(tx, &act, Done::Otherwise)))
+    }
+
+    fn kept_answer(&self, scope: Digest, now: Timestamp) -> Answer<'_, Option<(Digest, KeptAnswer)>> {
+        Box::pin(self.read(move |conn| answers::find(conn, scope, now)))
+    }
+
+    fn keep_answer(&self, call: CallName, answer: KeptAnswer, at: Timestamp) -> Answer<'_, ()> {
+        Box::pin(self.write(Now, move |tx| answers::write(tx, &call, &answer, at)))
+    }
+
+    fn sweep_answers(&self, now: Timestamp) -> Answer<'_, u64> {
+        Box::pin(self.write(Now, move |tx| answers::sweep(tx, now)))
+    }
+
     fn mappings_version(&self) -> Answer<'_, u64> {
         Box::pin(self.read(|conn| Ok(super::tx::count(acts::mappings_version(conn)?))))
     }
@@ -234,6 +251,34 @@ impl Store for SqliteStore {
 
     fn ledger(&self) -> Answer<'_, Ledger> {
         Box::pin(self.read(tally::ledger))
+    }
+
+    fn money(&self) -> Answer<'_, Vec<MoneyRow>> {
+        Box::pin(self.read(money::rows))
+    }
+
+    fn silent_envelopes(&self, after: i64, limit: u32) -> Answer<'_, SilentSlice> {
+        Box::pin(self.read(move |conn| silent::look(conn, after, limit)))
+    }
+
+    fn recount(&self) -> Answer<'_, Vec<String>> {
+        Box::pin(self.verify())
+    }
+
+    fn audit(&self, paging: Paging) -> Answer<'_, Page<AuditRow>> {
+        Box::pin(self.read(move |conn| audit::list(conn, &paging)))
+    }
+
+    fn audit_after(&self, number: u64) -> Answer<'_, Vec<AuditRow>> {
+        Box::pin(self.read(move |conn| audit::after(conn, number)))
+    }
+
+    fn audit_head(&self) -> Answer<'_, AuditHead> {
+        Box::pin(self.read(audit::head))
+    }
+
+    fn audit_break(&self) -> Answer<'_, Option<AuditBreak>> {
+        Box::pin(self.read(audit::first_broken))
     }
 
     fn figures(&self) -> Answer<'_, StoreFigures> {

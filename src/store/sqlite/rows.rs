@@ -186,18 +186,25 @@ pub(super) fn exception(row: &Row<'_>) -> rusqlite::Result<(i64, ExceptionRow)> 
     Ok((row.get(0)?, exception))
 }
 
-/// Columns of an order, its state among them: the first of parked, due, delivered, ignored that holds.
-pub(super) const ORDER: &str = "SELECT s.seq, s.system, s.scope, s.id, s.entity_id, s.commerce_state, s.commerce_status, \
-     s.currency, s.grand_total, s.placed_at, s.first_seen_at, s.last_seen_at, CASE \
+/// What became of an order `s`: the first of parked, due, delivered, ignored that holds.
+pub(super) const ORDER_STATE: &str = "CASE \
      WHEN EXISTS (SELECT 1 FROM exceptions WHERE subject = s.seq AND state = 'open') THEN 'parked' \
      WHEN EXISTS (SELECT 1 FROM deliveries WHERE subject = s.seq AND head = 1) THEN 'due' \
      WHEN EXISTS (SELECT 1 FROM envelopes INDEXED BY envelopes_unconcluded \
      WHERE subject = s.seq AND turn IS NOT NULL) THEN 'due' \
      WHEN EXISTS (SELECT 1 FROM held WHERE subject = s.seq) THEN 'due' \
      WHEN EXISTS (SELECT 1 FROM deliveries WHERE subject = s.seq AND state = 'delivered') THEN 'delivered' \
-     ELSE 'ignored' END FROM subjects AS s";
+     ELSE 'ignored' END";
 
-/// A row of [`ORDER`].
+/// Columns of an order, [`ORDER_STATE`] the last of them.
+pub(super) fn order_columns() -> String {
+    format!(
+        "SELECT s.seq, s.system, s.scope, s.id, s.entity_id, s.commerce_state, s.commerce_status, s.currency, \
+         s.grand_total, s.placed_at, s.first_seen_at, s.last_seen_at, {ORDER_STATE} FROM subjects AS s"
+    )
+}
+
+/// A row of [`order_columns`].
 pub(super) fn order(row: &Row<'_>) -> rusqlite::Result<(i64, OrderRow)> {
     let order = OrderRow {
         system: row.get(1)?,

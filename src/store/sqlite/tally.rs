@@ -26,6 +26,7 @@ pub(super) struct Tally {
     unprocessed: i64,
     states: [i64; EnvelopeState::ALL.len()],
     named: Vec<(&'static str, String, i64)>,
+    touched: Vec<i64>,
 }
 
 impl Tally {
@@ -56,6 +57,13 @@ impl Tally {
         self.name(OPEN, code, by);
     }
 
+    /// Something about this subject changed that may change what became of it: it is booked anew (P2 in money).
+    pub(super) fn touch(&mut self, subject: i64) {
+        if self.touched.last() != Some(&subject) {
+            self.touched.push(subject);
+        }
+    }
+
     fn name(&mut self, prefix: &'static str, name: &str, by: i64) {
         match self.named.iter_mut().find(|(known_prefix, known, _)| *known_prefix == prefix && known == name) {
             Some((_, _, n)) => *n += by,
@@ -73,6 +81,7 @@ impl Tally {
         for (prefix, name, by) in other.named {
             self.name(prefix, &name, by);
         }
+        self.touched.extend(other.touched);
     }
 
     /// Adds the changes to the table, inside the transaction they belong to.
@@ -85,7 +94,7 @@ impl Tally {
         for (prefix, name, by) in &self.named {
             add(conn, &format!("{prefix}{name}"), *by)?;
         }
-        Ok(())
+        super::money::book(conn, &self.touched)
     }
 }
 

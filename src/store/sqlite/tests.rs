@@ -1,5 +1,6 @@
 //! The contract on a file, and what only a file can go wrong with.
 
+mod books;
 mod contract;
 mod crash;
 mod failures;

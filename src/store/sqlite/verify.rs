@@ -4,6 +4,8 @@ use rusqlite::Connection;
 
 use super::audit;
 use super::fault::Outcome;
+use super::money;
+use super::silent;
 use super::state;
 use super::tx::{self, Tx};
 
@@ -69,7 +71,21 @@ const COUNTED: &str = "SELECT 'accepted', COUNT(*) FROM envelopes \
      UNION ALL SELECT 'waiting:' || destination, COUNT(*) FROM deliveries WHERE state = 'waiting' GROUP BY destination \
      UNION ALL SELECT 'open:' || code, COUNT(*) FROM exceptions WHERE state = 'open' GROUP BY code";
 
-/// Everything that does not agree, in words; empty when all does.
+/// P6: envelopes that nobody would look at again.
+fn find_silent(conn: &Connection, findings: &mut Vec<String>) -> Outcome<()> {
+    let mut after = 0;
+    loop {
+        let slice = silent::look(conn, after, 10_000)?;
+        findings.extend(slice.silent.iter().map(|id| format!("{id} is unfinished and nothing comes back to it (P6)")));
+        match slice.next {
+            Some(next) => after = next,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Everything that does not agree, in words; empty when all does. A reader sees one state of the file, whatever is written
+/// meanwhile.
 pub(super) fn findings(conn: &Connection) -> Outcome<Vec<String>> {
     let mut findings = Vec::new();
     for (meaning, sql) in NEVER {
@@ -86,9 +102,11 @@ pub(super) fn findings(conn: &Connection) -> Outcome<Vec<String>> {
     }
     compare_counts(conn, &mut findings)?;
     compare_states(conn, &mut findings)?;
-    if let Some(seq) = audit::first_broken(conn)? {
-        findings.push(format!("the audit chain is broken at row {seq}"));
+    money::recount(conn, &mut findings)?;
+    if let Some(broken) = audit::first_broken(conn)? {
+        findings.push(format!("the audit chain is broken at row {}: {}", broken.number, broken.what));
     }
+    find_silent(conn, &mut findings)?;
     Ok(findings)
 }
 

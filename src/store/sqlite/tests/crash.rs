@@ -147,7 +147,10 @@ async fn api_5_a_changed_audit_row_breaks_the_chain() {
     other
         .execute_batch("DROP TRIGGER audit_is_never_changed; UPDATE audit SET actor = 'nobody' WHERE seq = 2")
         .unwrap();
-    assert_eq!(store.verify().await.unwrap(), ["the audit chain is broken at row 2"]);
+    assert_eq!(
+        store.verify().await.unwrap(),
+        ["the audit chain is broken at row 2: its digest does not fit its content: it was changed"]
+    );
 }
 
 #[tokio::test]

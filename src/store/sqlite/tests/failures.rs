@@ -47,6 +47,55 @@ async fn ack_5_after_a_failed_commit_nothing_stands_and_the_retry_is_the_first()
 }
 
 #[tokio::test]
+async fn ack_7_a_batch_whose_commit_fails_leaves_nothing_and_its_retry_takes_every_record() {
+    let folder = folder();
+    let (store, _) = watched(&folder.path().join("crossdock.db"));
+    let shared: SharedStore = store.clone();
+    let maker = Maker::default();
+    // Twenty events, as Adobe sends at most; some about the same order, one of them twice.
+    let batch = || {
+        let mut records: Vec<_> =
+            (0..19).map(|event| maker.record(&(event / 2).to_string(), &format!("e{event}"), "x")).collect();
+        records.push(maker.record("0", "e0", "x"));
+        maker.arrival(records)
+    };
+    fail_next_commit(&store, ffi::SQLITE_FULL);
+    assert!(matches!(store.append(batch()).await, Err(StoreError::Commit(_))));
+    assert_eq!(ledger(&shared).await.accepted, 0);
+    let receipts = store.append(batch()).await.unwrap();
+    assert_eq!(receipts.iter().filter(|receipt| matches!(receipt, Receipt::First { .. })).count(), 19);
+    assert!(matches!(receipts[19], Receipt::Duplicate { .. }));
+    assert_eq!(ledger(&shared).await.accepted, 19);
+    assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn api_2_an_act_whose_commit_fails_leaves_neither_effect_nor_answer_nor_audit_row() {
+    use crate::envelope::keys::Digest;
+    use crate::store::books::{CallName, Keep, KeptAnswer};
+    use crate::store::contract::build::at;
+    use crate::store::write::Act;
+    let folder = folder();
+    let (store, _) = watched(&folder.path().join("crossdock.db"));
+    let call = CallName { scope: Digest::of(b"scope"), fingerprint: Digest::of(b"call") };
+    let import = || {
+        let keep = Keep::new(call, Arc::new(|_| KeptAnswer::json(&"done")));
+        store.import_mappings("skus".into(), Vec::new(), Act { keep: Some(keep), ..act("mappings.import") })
+    };
+    fail_next_commit(&store, ffi::SQLITE_FULL);
+    assert!(import().await.is_err());
+    assert_eq!(store.mappings_version().await.unwrap(), 0);
+    assert_eq!(store.kept_answer(call.scope, at(60)).await.unwrap(), None);
+    assert_eq!(store.audit_head().await.unwrap().rows, 0);
+    import().await.unwrap();
+    assert_eq!(
+        store.kept_answer(call.scope, at(60)).await.unwrap(),
+        Some((call.fingerprint, KeptAnswer::json(&"done")))
+    );
+    assert_eq!((store.mappings_version().await.unwrap(), store.audit_head().await.unwrap().rows), (1, 1));
+}
+
+#[tokio::test]
 async fn ack_6_a_failed_flush_ends_the_store_at_once() {
     let folder = folder();
     let (store, calls) = watched(&folder.path().join("crossdock.db"));

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::{folder, open};
 use crate::store::sqlite::{
-    delivery, due, effects, exceptions, held, lanes, lists, orders, reads, rows, running, state,
+    answers, delivery, due, effects, exceptions, held, lanes, lists, money, orders, reads, rows, running, silent, state,
 };
 use crate::store::{DeliveryFilter, EventFilter, ExceptionFilter};
 
@@ -64,7 +64,10 @@ fn queries() -> Vec<(&'static str, String)> {
         ("orders that are due", orders::DUE.to_owned()),
         ("orders of a number", orders::NUMBERED.to_owned()),
         ("all orders", orders::ALL.to_owned()),
-        ("an order's state", format!("{} WHERE s.seq = ?1", rows::ORDER)),
+        ("an order's state", format!("{} WHERE s.seq = ?1", rows::order_columns())),
+        ("an order as booked", money::ONE.clone()),
+        ("outdated answers", answers::OUTDATED.to_owned()),
+        ("unfinished envelopes", silent::UNFINISHED.to_owned()),
         ("groups", reads::GROUPS.to_owned()),
         ("oldest waiting", reads::OLDEST.to_owned()),
         ("oldest due of a destination", running::OLDEST_DUE.to_owned()),
