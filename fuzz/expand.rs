@@ -29,6 +29,7 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
         when: None,
         to: vec!["erp".to_owned()],
         lane: LanePolicy::Hold,
+        pause_on_storm: false,
     };
     Rules {
         config_version: "fuzz".to_owned(),
