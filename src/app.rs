@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -29,13 +30,15 @@ use crate::intake::answer::Dialect;
 use crate::intake::pressure::{Pace, Room};
 use crate::intake::signature::Verifier;
 use crate::intake::{self, Intake, Origin};
+use crate::keeping::{self, backups, retention};
 use crate::observe::{Event, Health, Metrics, Observer};
 use crate::processor::rules::{OriginRules, ReadBack, Rules};
 use crate::processor::{Processor, Wake};
 use crate::server::{self, Server};
 use crate::shutdown::{self, Timing};
+use crate::store::seal::Keys;
 use crate::store::sqlite::{self, SqliteStore};
-use crate::store::{SharedStore, Store as _};
+use crate::store::{SharedStore, Store as _, StoreError};
 
 /// How often the service looks whether a verb beside it changed the mappings.
 const MAPPINGS_POLL: Duration = Duration::from_secs(1);
@@ -117,9 +120,15 @@ pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
     let Loaded { config, version, .. } = loaded;
     let (fatal_sender, fatal) = mpsc::unbounded_channel();
     let (store, unclean) = open_store(&config, &doors, fatal_sender.clone(), true)?;
-    let probed = store.clone();
-    let health = Arc::new(Health::new().with_probe("store", move || probed.health()));
+    let (probed, copies) = (store.clone(), config.store.backup.as_ref().map(|backup| backup.dir.clone()));
+    let health = Arc::new(Health::new().with_probe("store", move || {
+        let damaged =
+            |reason: String| copies.as_ref().map_or(reason.clone(), |dir| backups::would_restore(&reason, dir));
+        probed.health().map_err(|reason| if probed.is_damaged() { damaged(reason) } else { reason })
+    }));
     let observer = Arc::new(Observer::new(Metrics::new()));
+
+    keeping::after_restore(&store, &config.store.erased_list, doors.clock.now(), &health).await?;
 
     let rules = rules(&config, &version);
     let processor = Processor::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), rules);
@@ -127,6 +136,7 @@ pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
     processor.reload_mappings().await.context("the mapping tables cannot be read")?;
     let delivery = start_delivery(&config, &version, &store, &doors, observer.clone())?;
     delivery.recovered().await;
+    keeping::restored(&store, &health, &observer).await?;
 
     let intake = Arc::new(intake_of(&config, &version, &store, &doors, &processor, &delivery, &observer)?);
     if unclean {
@@ -164,7 +174,7 @@ pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
     });
     let servers = listen(&config, intake::router(intake.clone()), &api).await?;
     let (stopping, stopped) = watch::channel(false);
-    let tasks = vec![
+    let mut tasks = vec![
         supervised("processor", processor.clone().run(wake, stopped.clone()), stopped.clone(), &health, &fatal_sender),
         supervised(
             "mappings",
@@ -181,10 +191,52 @@ pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
             &fatal_sender,
         ),
     ];
+    tasks.extend(
+        keepers(&config, &store, &doors, &observer, &stopped)
+            .map(|(name, keeper)| supervised(name, keeper, stopped.clone(), &health, &fatal_sender)),
+    );
     health.clear("recovering");
     let address = servers[0].address();
     let admin_address = servers.last().expect("there is at least one server").address();
     Ok(Running { address, admin_address, store, delivery, processor, intake, health, servers, stopping, tasks, fatal })
+}
+
+/// The tasks that keep the store: copies where they are configured, and retention.
+fn keepers(
+    config: &Config,
+    store: &SharedStore,
+    doors: &Doors,
+    observer: &Arc<Observer>,
+    stopped: &watch::Receiver<bool>,
+) -> impl Iterator<Item = (&'static str, Pin<Box<dyn Future<Output = ()> + Send>>)> {
+    let retention = retention::Retention {
+        settings: config.retention,
+        store: store.clone(),
+        clock: doors.clock.clone(),
+        observer: observer.clone(),
+    };
+    let retention: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(retention.run(stopped.clone()));
+    let copies = match (&config.store.backup, &config.store.url) {
+        (Some(settings), StoreUrl::Sqlite(path)) => {
+            let backups = backups::Backups {
+                settings: settings.clone(),
+                path: path.clone(),
+                store: store.clone(),
+                keys: Arc::new(keys(config)),
+                clock: doors.clock.clone(),
+                observer: observer.clone(),
+            };
+            let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(backups.run(stopped.clone()));
+            Some(("backups", task))
+        }
+        _ => None,
+    };
+    std::iter::once(("retention", retention)).chain(copies)
+}
+
+/// What bodies are encrypted with.
+pub fn keys(config: &Config) -> Keys {
+    Keys::new(config.store.encryption_keys.iter().map(config::Secret::expose))
 }
 
 impl Running {
@@ -235,14 +287,27 @@ pub fn open_store(
     let options = sqlite::Options {
         queue: config.server.commit_queue_max as usize,
         entropy: doors.entropy.clone(),
+        keys: Arc::new(keys(config)),
         on_fatal: Some(Arc::new(move |reason: &str| {
             let _ = fatal.send(reason.to_owned());
         })),
         ..sqlite::Options::new(path, exclusive)
     };
-    let store = SqliteStore::open(options, doors.clock.clone()).context("the store cannot be opened")?;
+    let store = SqliteStore::open(options, doors.clock.clone())
+        .map_err(|error| with_copy(error, config))
+        .context("the store cannot be opened")?;
     let unclean = store.report().settings.iter().any(|(name, value)| name == "previous_end" && value == "unclean");
     Ok((Arc::new(store), unclean))
+}
+
+/// BAK-4: damage, and which copy would be used.
+fn with_copy(error: StoreError, config: &Config) -> StoreError {
+    match (error, &config.store.backup) {
+        (StoreError::Corrupt(reason), Some(settings)) => {
+            StoreError::Corrupt(backups::would_restore(&reason, &settings.dir))
+        }
+        (error, _) => error,
+    }
 }
 
 /// The rules of a configuration, with no mappings yet.

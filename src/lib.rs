@@ -24,6 +24,7 @@ pub mod destinations;
 pub mod processor;
 pub mod delivery;
 pub mod exceptions;
+pub mod keeping;
 
 // edges
 pub mod intake;

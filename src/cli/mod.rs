@@ -6,17 +6,21 @@
 //!
 //! Deliberately absent: rules. Verbs ask the same rooms as the API does.
 
+mod backup;
 mod check;
 mod demo;
 mod doctor;
+mod erase;
 mod exceptions;
 mod expand;
+mod keys;
 mod mappings;
 mod migrate;
 mod open;
 mod orders;
 mod print;
 mod replay;
+mod restore;
 mod serve;
 mod token;
 
@@ -88,6 +92,14 @@ enum Verb {
     Token(token::Token),
     /// Look at the store, the configuration, the disk and the clock
     Doctor(doctor::Doctor),
+    /// Copy the store, beside a running service, and prove the copy
+    Backup(backup::Backup),
+    /// Put a copy in the place of the store
+    Restore(restore::Restore),
+    /// Make the key of payloads at rest, and change it
+    Keys(keys::Keys),
+    /// Destroy a buyer's data on request
+    Erase(erase::Erase),
     /// Bring the store to this version's layout
     Migrate(migrate::Migrate),
 }
@@ -141,6 +153,10 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Mappings(verb) => open::wait(mappings::run(verb, &shared)),
         Verb::Token(verb) => open::wait(token::run(verb, &shared)),
         Verb::Doctor(verb) => open::wait(doctor::run(verb, &shared)),
+        Verb::Backup(verb) => backup::run(&verb, &shared),
+        Verb::Restore(verb) => restore::run(&verb, &shared),
+        Verb::Keys(verb) => open::wait(keys::run(verb, &shared)),
+        Verb::Erase(verb) => open::wait(erase::run(verb, &shared)),
         Verb::Migrate(verb) => open::wait(migrate::run(verb, &shared)),
     }
 }

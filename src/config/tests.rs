@@ -72,7 +72,12 @@ fn a_small_file_gets_every_default() {
     let warned: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warned,
-        ["store.encryption_key: is not set: payloads are stored unencrypted; keep the file on an encrypted disk"]
+        [
+            "store.backup: is not set: the service makes no copies of its store; write backup = { dir = \"backups\" }, on \
+             another disk where there is one",
+            "store.encryption_key: is not set: payloads are stored unencrypted; keep the file on an encrypted disk, or \
+             make a key: crossdock keys new FILE",
+        ]
     );
 }
 
@@ -384,6 +389,8 @@ fn the_manual_names_every_key() {
         "zzzzzzzzzz = 1",
         "[server]\nzzzzzzzzzz = 1",
         "[store]\nzzzzzzzzzz = 1",
+        "[store]\nbackup = { zzzzzzzzzz = 1 }",
+        "[retention]\nzzzzzzzzzz = 1",
         "[commerce.a]\nzzzzzzzzzz = 1",
         "[origins.a]\ntype = \"commerce-webhook\"\nzzzzzzzzzz = 1",
         "[origins.a]\ntype = \"commerce-events\"\nzzzzzzzzzz = 1",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::metrics::{Metrics, OfAction, OfAttempt, OfCode, OfDestination, OfDestinationState, OfOrigin, OfRefusal};
+use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::store::write::NewException;
 
@@ -173,6 +174,43 @@ pub enum Event<'a> {
         /// What was acted on.
         target: &'a str,
     },
+    /// The store was copied, and the copy proved (BAK-1).
+    BackupMade {
+        /// Where it is.
+        path: &'a str,
+        /// When it was begun: what it holds.
+        made_at: Timestamp,
+        /// How large.
+        bytes: u64,
+        /// How long it took, the proof included.
+        took: Duration,
+    },
+    /// The store could not be copied, or the copy is not sound.
+    BackupFailed {
+        /// Why.
+        reason: &'a str,
+    },
+    /// The slow look at everything found something (BAK-4, BAK-2).
+    CheckFailed {
+        /// How many findings.
+        findings: u64,
+        /// One of them.
+        first: &'a str,
+    },
+    /// A restored store is taken over: what was open in it is settled or handed to its guard (BAK-3).
+    Restored {
+        /// When the copy was made.
+        copied_at: Timestamp,
+        /// Deliveries whose outcome nobody knew.
+        in_doubt: u64,
+    },
+    /// What is no longer needed was removed (DAT-2).
+    Retired {
+        /// Bodies.
+        bodies: u64,
+        /// Attempts.
+        attempts: u64,
+    },
     /// The wall clock jumped (RUN-5).
     ClockJumped {
         /// By how much.
@@ -215,6 +253,11 @@ impl Observer {
     /// The metrics, for rendering.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The newest good copy of the store is of this instant.
+    pub fn backup_is_from(&self, at: Timestamp) {
+        self.metrics.counters.backup_last_good.set(at.as_second());
     }
 
     /// Logs and counts one event.
@@ -261,6 +304,21 @@ impl Observer {
             }
             Event::OperatorActed { action, .. } => {
                 count(&counters.operator_acts, &OfAction { action: (*action).to_owned() });
+            }
+            Event::BackupMade { made_at, .. } => {
+                counters.backups.inc();
+                self.backup_is_from(*made_at);
+            }
+            Event::BackupFailed { .. } => {
+                counters.backup_failures.inc();
+            }
+            Event::CheckFailed { .. } => {
+                counters.check_failures.inc();
+            }
+            Event::Restored { .. } => {}
+            Event::Retired { bodies, attempts } => {
+                counters.retired_bodies.inc_by(*bodies);
+                counters.retired_attempts.inc_by(*attempts);
             }
             Event::ClockJumped { .. } => {
                 counters.clock_jumps.inc();
@@ -334,6 +392,18 @@ fn log(event: &Event<'_>) {
         Event::OperatorActed { actor, action, target } => {
             tracing::info!(actor, action, target, "an operator acted");
         }
+        Event::BackupMade { path, bytes, took, .. } => {
+            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(path, bytes, took_ms, "the store was copied and the copy proved");
+        }
+        Event::BackupFailed { reason } => tracing::error!(reason, "the store could not be copied"),
+        Event::CheckFailed { findings, first } => {
+            tracing::error!(findings, first, "the store is not what it should be");
+        }
+        Event::Restored { copied_at, in_doubt } => {
+            tracing::warn!(%copied_at, in_doubt, "the restored store is taken over");
+        }
+        Event::Retired { bodies, attempts } => tracing::info!(bodies, attempts, "what is no longer needed was removed"),
         Event::ClockJumped { by } => {
             tracing::warn!(by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX), "the wall clock jumped");
         }

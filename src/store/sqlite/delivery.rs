@@ -4,6 +4,7 @@ use super::claim::Complaint;
 use super::effects::{self, Packs};
 use super::exceptions::{self, Behind, Ending};
 use super::fault::{Fault, Outcome};
+use super::restore;
 use super::state;
 use super::subjects;
 use super::tx::Tx;
@@ -212,10 +213,11 @@ pub(super) const BEHIND: &str = "SELECT seq FROM deliveries INDEXED BY deliverie
      WHERE subject = ?1 AND destination = ?2 AND state = 'waiting' AND head = 0 ORDER BY seq LIMIT 1";
 
 /// The oldest of those behind a head that is gone becomes the head.
-pub(super) fn next_in_lane(tx: &Tx<'_>, delivery: &Row) -> Outcome<()> {
+pub(super) fn next_in_lane(tx: &mut Tx<'_>, delivery: &Row) -> Outcome<()> {
     let lane = (delivery.subject, &delivery.destination);
     if let Some(next) = tx.row(BEHIND, lane, |row| row.get::<_, i64>(0))? {
         tx.run("UPDATE deliveries SET head = 1 WHERE seq = ?1", [next])?;
+        restore::its_turn(tx, next)?;
     }
     Ok(())
 }

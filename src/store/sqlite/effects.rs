@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::conclude::Target;
 use super::exceptions::{self, Ending};
 use super::fault::{Fault, Outcome};
+use super::restore;
 use super::state;
 use super::tx::{Tx, int};
 use crate::clock::Timestamp;
@@ -74,15 +75,20 @@ struct Known {
 }
 
 fn known(tx: &Tx<'_>, key: &IdempotencyKey) -> Outcome<Option<Known>> {
-    tx.row("SELECT seq, id, envelope, state, sealed FROM deliveries WHERE key = ?1", [key.as_str()], |row| {
-        Ok(Known {
-            seq: row.get(0)?,
-            id: DeliveryId::from_bytes(row.get(1)?),
-            envelope: row.get(2)?,
-            state: row.get(3)?,
-            sealed: row.get(4)?,
-        })
-    })
+    // One that may have been sent before a restore keeps its document, as a sealed one does.
+    tx.row(
+        "SELECT seq, id, envelope, state, sealed OR uncertain OR restored FROM deliveries WHERE key = ?1",
+        [key.as_str()],
+        |row| {
+            Ok(Known {
+                seq: row.get(0)?,
+                id: DeliveryId::from_bytes(row.get(1)?),
+                envelope: row.get(2)?,
+                state: row.get(3)?,
+                sealed: row.get(4)?,
+            })
+        },
+    )
 }
 
 fn make(
@@ -95,11 +101,21 @@ fn make(
 ) -> Outcome<Intended> {
     let document = insert_document(tx, target.seq, document, at)?;
     let head = lane_is_free(tx, target.subject, &new.destination)?;
+    let in_doubt = match tx.restored_at {
+        Some(restored_at) => restore::may_be_known_there(tx, target.subject, restored_at, at)?,
+        None => false,
+    };
     let start = new.express.as_ref().filter(|start| head && start.seal.is_some() && start.document == new.document);
+    let start = start.filter(|_| !in_doubt);
     let place = Place { envelope: target.seq, subject: target.subject, document, head };
     let seq = insert_delivery(tx, place, new, start, at)?;
     let Some(start) = start else {
         tx.tally.waiting(&new.destination, 1);
+        if in_doubt && head {
+            restore::put_in_doubt(tx, seq, at)?;
+        } else if in_doubt {
+            tx.run("UPDATE deliveries SET restored = 1 WHERE seq = ?1", [seq])?;
+        }
         return Ok(Intended::Taken);
     };
     record_attempt(tx, seq, 1, start, packs)?;

@@ -12,11 +12,13 @@ pub(super) struct Tx<'c> {
     pub(super) conn: &'c Connection,
     /// Changes of counts, written when the transaction ends.
     pub(super) tally: Tally,
+    /// When this file was put in place of another, if it ever was (BAK-3).
+    pub(super) restored_at: Option<i64>,
 }
 
 impl<'c> Tx<'c> {
     pub(super) fn new(conn: &'c Connection) -> Self {
-        Tx { conn, tally: Tally::default() }
+        Tx { conn, tally: Tally::default(), restored_at: None }
     }
 
     /// Runs a statement; how many rows it changed.

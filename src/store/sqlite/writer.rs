@@ -142,6 +142,8 @@ pub(super) struct Writer {
     pub(super) commits: Arc<AtomicU64>,
     /// Bounds of a group.
     pub(super) grouping: Grouping,
+    /// When this file was put in place of another, if it ever was (BAK-3).
+    pub(super) restored_at: Option<i64>,
     /// Runs in the last transaction when closing in order.
     pub(super) at_close: fn(&Connection) -> Outcome<()>,
 }
@@ -283,7 +285,7 @@ impl Writer {
             if savepoints {
                 self.execute("SAVEPOINT command")?;
             }
-            let mut tx = Tx::new(&self.conn);
+            let mut tx = Tx { restored_at: self.restored_at, ..Tx::new(&self.conn) };
             let outcome = work.run(&mut tx);
             let changed = std::mem::take(&mut tx.tally);
             match outcome {
