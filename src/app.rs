@@ -48,6 +48,9 @@ const CLOCK_JUMP_MIN: Duration = Duration::from_secs(1);
 /// POI-1: how long the express lane stays closed after an unclean end.
 const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_mins(1);
 
+/// How often a service whose store was restored looks for deliveries in doubt.
+const SWEEP_AFTER_RESTORE: Duration = Duration::from_secs(2);
+
 /// The doors to now and to chance; tests bring their own.
 #[derive(Clone)]
 pub struct Doors {
@@ -393,7 +396,12 @@ fn start_delivery(
     observer: Arc<Observer>,
 ) -> anyhow::Result<Arc<Delivery>> {
     let destinations = destinations_of(config)?;
-    let settings = delivery::Settings { config_version: version.as_str().to_owned(), ..delivery::Settings::default() };
+    let mut settings =
+        delivery::Settings { config_version: version.as_str().to_owned(), ..delivery::Settings::default() };
+    if store.report().settings.iter().any(|(name, _)| name == "restored_at") {
+        // What may be known there from the time a restore lost is found by the sweep (BAK-3): soon, then.
+        settings.sweep = SWEEP_AFTER_RESTORE;
+    }
     Ok(Delivery::start(store.clone(), doors.clock.clone(), doors.entropy.clone(), destinations, settings, observer))
 }
 

@@ -73,10 +73,10 @@ fn a_small_file_gets_every_default() {
     assert_eq!(
         warned,
         [
-            "store.backup: is not set: the service makes no copies of its store; write backup = { dir = \"backups\" }, on \
-             another disk where there is one",
             "store.encryption_key: is not set: payloads are stored unencrypted; keep the file on an encrypted disk, or \
              make a key: crossdock keys new FILE",
+            "store.backup: is not set: the service makes no copies of its store; write backup = { dir = \"backups\" }, on \
+             another disk where there is one",
         ]
     );
 }
@@ -183,7 +183,7 @@ rounding_tolerance = 2
     }
     let warned = lines(&loaded.warnings);
     insta::assert_snapshot!(warned, @r##"
-line 9: store.encryption_key: is checked, but this version does not yet encrypt payloads; keep the file on an encrypted disk
+line 7: store.backup: is not set: the service makes no copies of its store; write backup = { dir = "backups" }, on another disk where there is one
 line 24: origins.hooks.grace: answers success to unverified payloads and parks them; switch it off as soon as the new key stands in public_keys
 line 43: origins.flows.auth[2].secret: is a secret written into the file; use env:NAME or file:PATH
 "##);
@@ -328,7 +328,8 @@ fn what_works_but_should_be_looked_at_is_a_warning() {
     let text = SMALL.replace("\"env:LONG\"", "\"hunter2\"")
         + "[destinations.idle]\nprofile = \"http\"\nurl = \"https://x.example.com/\"\n";
     insta::assert_snapshot!(warnings(&text), @r##"
-store.encryption_key: is not set: payloads are stored unencrypted; keep the file on an encrypted disk
+store.encryption_key: is not set: payloads are stored unencrypted; keep the file on an encrypted disk, or make a key: crossdock keys new FILE
+store.backup: is not set: the service makes no copies of its store; write backup = { dir = "backups" }, on another disk where there is one
 destinations.idle: is named by no route: nothing is sent to it; add a route, or remove it
 line 6: origins.flows.auth.token: is a secret written into the file; use env:NAME or file:PATH
 line 6: origins.flows.auth.token: is shorter than 16 characters; use a long random value: openssl rand -hex 24
@@ -419,4 +420,25 @@ fn limits_and_deadlines_follow_the_kind_of_sender() {
     assert_eq!(config.handler_timeout(&origin), Duration::from_secs(2));
     origin.body_bytes_max = Some(4096);
     assert_eq!(config.body_bytes_max(&origin), 4096);
+}
+
+#[test]
+fn bak_1_dat_2_copies_are_off_until_named_and_retention_has_defaults() {
+    let config = read(SMALL).unwrap().config;
+    assert!(config.store.backup.is_none());
+    let days = |days: u64| Duration::from_hours(24 * days);
+    assert_eq!(config.retention, RetentionSettings { payloads: days(30), attempts: days(90) });
+    assert_eq!(config.store.erased_list, Path::new("/nowhere/crossdock.db.erased"));
+    let text = SMALL.replace(
+        "[commerce.acme]",
+        "[store]\nbackup = { dir = \"copies\", keep = \"7d\" }\nencryption_key = [\"env:KEY\", \"env:KEY\"]\n\
+         [retention]\npayloads = \"10d\"\n[commerce.acme]",
+    );
+    let config = read(&text).unwrap().config;
+    let backup = config.store.backup.unwrap();
+    assert_eq!((backup.dir.as_path(), backup.every), (Path::new("/nowhere/copies"), Duration::from_mins(15)));
+    assert_eq!((backup.keep, config.retention.payloads), (days(7), days(10)));
+    assert_eq!(config.store.encryption_keys.len(), 2);
+    assert!(problems(&text.replace("dir = ", "folder = ")).contains("store.backup.folder: is not a key"));
+    assert!(problems(&text.replace("10d", "1h")).contains("retention.payloads: 1h is out of bounds"));
 }

@@ -10,6 +10,7 @@ mod corpus;
 mod crash;
 mod delivery;
 mod intake;
+mod keeping;
 mod mutations;
 mod promise;
 mod repairs;

@@ -160,6 +160,9 @@ impl SqliteStore {
         }
         let restoration = restore::pending(&opened.conn)?;
         let restored_at = restore::restored_at(&opened.conn)?;
+        if let Some(at) = restored_at {
+            opened.report.settings.push(("restored_at".to_owned(), crate::clock::from_micros(at).to_string()));
+        }
         let (inbox, orders) = writer::inbox(options.queue);
         let writer = writer::Writer {
             conn: opened.conn,

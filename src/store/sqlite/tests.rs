@@ -3,6 +3,7 @@
 mod contract;
 mod crash;
 mod failures;
+mod keeping;
 mod opening;
 mod plans;
 
