@@ -10,9 +10,8 @@
 //! 'X' 1 | key id 8 | wrapping nonce 12 | wrapped data key 32 + 16 | body + 16
 //! ```
 //!
-//! The wrapping nonce is random: with one wrapping key, 2^32 bodies are the bound that the standard gives (a thousand
-//! million orders); changing the key (`crossdock keys rewrap`) starts the count anew and touches the first 70 bytes of a
-//! row only in meaning: bodies are not decrypted for it.
+//! The wrapping nonce is random: with one wrapping key, 2^32 bodies are the bound that the standard gives, more than a
+//! thousand million orders. Another key (`crossdock keys rewrap`) starts the count anew; bodies are not decrypted for it.
 //!
 //! A body that is gone leaves one byte: 0 when its retention was over, 1 when it was erased on request.
 

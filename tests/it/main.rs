@@ -15,5 +15,6 @@ mod mutations;
 mod promise;
 mod repairs;
 mod run;
+mod secrecy;
 mod see_and_act;
 mod watch;

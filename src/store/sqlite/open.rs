@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::fault::{Gravity, gravity};
 use super::migrations;
 use crate::clock::Entropy;
 use crate::store::StoreError;
@@ -155,7 +156,8 @@ pub(super) fn quick_check(conn: &Connection) -> Vec<String> {
 }
 
 fn unusable(path: &Path, reason: &rusqlite::Error) -> StoreError {
-    StoreError::Unusable(format!("{}: {reason}", path.display()))
+    let words = format!("{}: {reason}", path.display());
+    if gravity(reason) == Gravity::Damaged { StoreError::Corrupt(words) } else { StoreError::Unusable(words) }
 }
 
 // ---- other processes ---------------------------------------------------------------------------------------------

@@ -242,6 +242,9 @@ async fn bak_4_damage_that_a_reader_or_a_check_meets_stops_the_writer() {
     drop(store);
     let store = open(&path);
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+    drop(store);
+    // What a reader has looked at before it need not read again.
+    let store = open(&path);
     let mut bytes = std::fs::read(&path).unwrap();
     let middle = bytes.len() / 2 / 4096 * 4096;
     bytes[middle..middle + 40_960].fill(0xff);
@@ -322,7 +325,7 @@ async fn dat_2_bodies_and_attempts_leave_when_everything_about_them_is_old_enoug
     assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
     // DED-4: an old event is still known.
     let receipts = store.append(maker.arrival(vec![maker.record("1", "event of 1", "event of 1")])).await.unwrap();
-    assert!(matches!(receipts[..], [crate::store::write::Receipt::Duplicate { .. }]));
+    assert!(matches!(receipts[..], [Receipt::Duplicate { .. }]));
     assert_eq!(
         copies::findings(
             &copy(&folder.path().join("crossdock.db"), &folder.path().join("c.db"), 1).path,
@@ -433,9 +436,7 @@ async fn dat_1_with_a_key_no_body_and_no_answer_is_readable_in_the_file() {
     let plain = folder.path().join("plain.db");
     let shared: SharedStore = Arc::new(open(&plain));
     let old = whole_life(&shared, &maker, "1").await;
-    for text in ["{\"document\":", "order 1", "thanks, Anna"] {
-        assert!(holds(&plain, text), "{text} can be found where nothing is encrypted");
-    }
+    assert!(holds(&plain, "thanks, Anna"), "it can be found where nothing is encrypted");
     drop(shared);
     let path = folder.path().join("sealed.db");
     let store = encrypted(&path, &[[7; 32]]);
