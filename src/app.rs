@@ -131,7 +131,7 @@ pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
     }));
     let observer = Arc::new(Observer::new(Metrics::new()));
 
-    keeping::after_restore(&store, &config.store.erased_list, doors.clock.now(), &health).await?;
+    keeping::after_restore(&store, &config.store.erased_lists, doors.clock.now(), &health).await?;
 
     let rules = rules(&config, &version);
     let processor = Processor::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), rules);

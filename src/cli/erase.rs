@@ -76,14 +76,14 @@ pub async fn run(verb: Erase, shared: &Shared) -> anyhow::Result<Outcome> {
             until: now,
         })
         .collect();
-    erased::append(&config.store.erased_list, &entries)?;
+    erased::note(&config.store.erased_lists, &entries)?;
     let given_up =
         if erased.given_up == 0 { String::new() } else { format!(", {} deliveries given up", erased.given_up) };
     print::out(&format!(
         "erased: {} bodies, {} answers{given_up}; noted in {}\n",
         erased.bodies,
         erased.answers,
-        config.store.erased_list.display()
+        config.store.erased_lists[0].display()
     ))?;
     Ok(Outcome::Done)
 }

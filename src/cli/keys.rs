@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 
 use super::{Outcome, Shared, open, print};
 use crate::clock::{Entropy as _, SystemEntropy};
+use crate::keeping::erased;
 use crate::store::seal::key_id;
 
 /// Bodies a transaction.
@@ -81,6 +82,8 @@ async fn rewrap(shared: &Shared) -> anyhow::Result<Outcome> {
         }
     }
     store.close().await?;
+    // The list of who was erased stands beside the first key from now on.
+    erased::note(&config.store.erased_lists, &[])?;
     print::out(&format!("{changed} bodies brought under the first key\n"))?;
     Ok(Outcome::Done)
 }

@@ -96,8 +96,9 @@ pub struct StoreSettings {
     pub url: StoreUrl,
     /// Wraps the data keys of payloads at rest (DAT-1): the first seals, all open. Empty: nothing is encrypted.
     pub encryption_keys: Vec<Secret<[u8; 32]>>,
-    /// Who was erased: beside the wrapping key, since it must outlive any store that is restored.
-    pub erased_list: PathBuf,
+    /// Who was erased: a list beside each key file, then one beside the store; never empty. The first is written, all are
+    /// read, so that neither another key nor a restored store forgets anyone.
+    pub erased_lists: Vec<PathBuf>,
     /// Scheduled copies; `None`: none.
     pub backup: Option<BackupSettings>,
 }
@@ -180,16 +181,20 @@ pub(super) fn store(mut section: Section<'_>, report: &mut Report<'_>) -> StoreS
             }
         }
     };
-    let (encryption_keys, key_file) = encryption_keys(&mut section, report);
+    let (encryption_keys, key_files) = encryption_keys(&mut section, report);
     let backup = backup(&mut section, report);
     section.finish(report);
-    let beside = key_file.or_else(|| match &url {
-        StoreUrl::Sqlite(path) => Some(path.clone()),
-        StoreUrl::Postgres(_) => None,
+    let beside = match &url {
+        StoreUrl::Sqlite(path) => path.clone(),
+        StoreUrl::Postgres(_) => report.resolve("crossdock"),
+    };
+    let erased_lists = key_files.into_iter().chain([beside]).map(|path| {
+        let mut list = path.into_os_string();
+        list.push(".erased");
+        PathBuf::from(list)
     });
-    let mut erased_list = beside.unwrap_or_else(|| report.resolve("crossdock")).into_os_string();
-    erased_list.push(".erased");
-    StoreSettings { url, encryption_keys, erased_list: erased_list.into(), backup }
+    let erased_lists = erased_lists.collect();
+    StoreSettings { url, encryption_keys, erased_lists, backup }
 }
 
 fn store_url(text: &str, report: &Report<'_>) -> Result<StoreUrl, Complaint> {
@@ -206,22 +211,22 @@ fn store_url(text: &str, report: &Report<'_>) -> Result<StoreUrl, Complaint> {
     Err(Complaint::new("is not a store we know", "write sqlite:FILE or postgres://user@host/database"))
 }
 
-/// The wrapping keys, and the file of the first if it is one.
-fn encryption_keys(section: &mut Section<'_>, report: &mut Report<'_>) -> (Vec<Secret<[u8; 32]>>, Option<PathBuf>) {
+/// The wrapping keys, and the files they are in.
+fn encryption_keys(section: &mut Section<'_>, report: &mut Report<'_>) -> (Vec<Secret<[u8; 32]>>, Vec<PathBuf>) {
     let Some(field) = section.field("encryption_key") else {
         let place = section.place.below("encryption_key");
         let remedy = "keep the file on an encrypted disk, or make a key: crossdock keys new FILE";
         report.warn(&place, "is not set: payloads are stored unencrypted", remedy);
-        return (Vec::new(), None);
+        return (Vec::new(), Vec::new());
     };
     let fields = field.list(true, report);
     if fields.is_empty() {
         report.error(&field.place, "is an empty list", "name at least one key, or remove it");
     }
-    let file = fields.first().and_then(|first| first.value.as_str()).and_then(|text| text.strip_prefix("file:"));
-    let file = file.map(|path| report.resolve(path));
+    let files = fields.iter().filter_map(|field| field.value.as_str()?.strip_prefix("file:"));
+    let files = files.map(|path| report.resolve(path)).collect();
     let keys = fields.iter().filter_map(|field| wrapping_key(field, report)).map(Secret::new);
-    (keys.collect(), file)
+    (keys.collect(), files)
 }
 
 fn wrapping_key(field: &Field<'_>, report: &mut Report<'_>) -> Option<[u8; 32]> {

@@ -428,7 +428,7 @@ fn bak_1_dat_2_copies_are_off_until_named_and_retention_has_defaults() {
     assert!(config.store.backup.is_none());
     let days = |days: u64| Duration::from_hours(24 * days);
     assert_eq!(config.retention, RetentionSettings { payloads: days(30), attempts: days(90) });
-    assert_eq!(config.store.erased_list, Path::new("/nowhere/crossdock.db.erased"));
+    assert_eq!(config.store.erased_lists, [Path::new("/nowhere/crossdock.db.erased")]);
     let text = SMALL.replace(
         "[commerce.acme]",
         "[store]\nbackup = { dir = \"copies\", keep = \"7d\" }\nencryption_key = [\"env:KEY\", \"env:KEY\"]\n\

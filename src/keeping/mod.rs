@@ -11,7 +11,7 @@ pub mod backups;
 pub mod erased;
 pub mod retention;
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::clock::Timestamp;
 use crate::observe::{Event, Health, Observer};
@@ -26,7 +26,12 @@ const RESTORED: &str = "restored";
 ///
 /// # Errors
 /// When the list cannot be read or the store cannot be written: a service that cannot do this must not start.
-pub async fn after_restore(store: &SharedStore, list: &Path, now: Timestamp, health: &Health) -> anyhow::Result<()> {
+pub async fn after_restore(
+    store: &SharedStore,
+    lists: &[PathBuf],
+    now: Timestamp,
+    health: &Health,
+) -> anyhow::Result<()> {
     let Some(restoration) = store.restoration() else { return Ok(()) };
     let detail = format!(
         "the store is a copy of {}; {} deliveries that were open in it are in doubt until their guards have settled them",
@@ -34,7 +39,7 @@ pub async fn after_restore(store: &SharedStore, list: &Path, now: Timestamp, hea
     );
     health.hold(RESTORED, &detail);
     tracing::warn!(detail, "a restored store is taken over");
-    for entry in erased::read(list)? {
+    for entry in erased::all(lists)? {
         let erasure = Erasure {
             kind: entry.kind,
             id: entry.id,

@@ -41,7 +41,7 @@ async fn nothing_due(address: std::net::SocketAddr, key: &str) -> Value {
     .await
 }
 
-fn quick(text: String) -> String {
+fn quick(text: &str) -> String {
     text.replace(
         "[destinations.erp]",
         "[destinations.erp]\nretry_schedule = [\"50ms\", \"100ms\", \"200ms\", \"500ms\"]",
@@ -99,7 +99,7 @@ async fn disaster(erp: &mut StandInErp, site: &std::sync::Arc<Site>) -> (Serve, 
 #[tokio::test(flavor = "multi_thread")]
 async fn bak_3_after_a_restore_nothing_is_doubled_at_an_erp_that_honours_keys() {
     let mut erp = StandInErp::start().await.expect("a loopback port");
-    let site = std::sync::Arc::new(Site::new(&erp.url(), quick));
+    let site = std::sync::Arc::new(Site::new(&erp.url(), |text| quick(&text)));
     let (serve, key) = disaster(&mut erp, &site).await;
     // What was open in the copy goes again under its key, and the ERP answers from its memory.
     nothing_due(serve.address, &key).await;
@@ -123,7 +123,7 @@ async fn bak_3_after_a_restore_an_erp_without_keys_is_sent_nothing_that_it_may_k
     let mut erp =
         StandInErp::start_with(ErpOptions { honours_keys: false, ..ErpOptions::default() }).await.expect("a port");
     let site = std::sync::Arc::new(Site::new(&erp.url(), |text| {
-        quick(text).replace("guard = \"key\"\nkey_window = \"24h\"", "guard = \"none\"")
+        quick(&text).replace("guard = \"key\"\nkey_window = \"24h\"", "guard = \"none\"")
     }));
     let (serve, key) = disaster(&mut erp, &site).await;
     for one in 9..=12 {
@@ -138,7 +138,7 @@ async fn bak_3_after_a_restore_an_erp_without_keys_is_sent_nothing_that_it_may_k
     assert_eq!((erp.counts().applied, erp.counts().doubled), (12, 0));
 }
 
-fn encrypted(text: String, dir: &Path) -> String {
+fn encrypted(text: &str, dir: &Path) -> String {
     let (code, said) = {
         let ran = binary().args(["keys", "new"]).arg(dir.join("store.key")).output().expect("the binary runs");
         (ran.status.code(), String::from_utf8_lossy(&ran.stderr).into_owned())
@@ -157,7 +157,7 @@ fn encrypted(text: String, dir: &Path) -> String {
 async fn dat_1_what_was_erased_stays_erased_through_a_restore() {
     let erp = StandInErp::start().await.expect("a loopback port");
     let keys = tempfile::tempdir().unwrap();
-    let site = std::sync::Arc::new(Site::new(&erp.url(), |text| encrypted(quick(text), keys.path())));
+    let site = std::sync::Arc::new(Site::new(&erp.url(), |text| encrypted(&quick(&text), keys.path())));
     let serve = Serve::start(&site);
     for one in 1..=2 {
         send(serve.address, orders::rest(&number(one), "24-WG085", 1)).await;

@@ -70,8 +70,8 @@ async fn dat_3_logs_metrics_and_errors_hold_no_secret_and_no_buyer() {
     erp.next_good(1);
     erp.next([Fault::Status(422), Fault::Status(503), Fault::DropAfterApply]);
     for number in 1..=4 {
-        let sent = send("/in/flows/orders", marked(&format!("{number:09}"), "24-WG085").to_string(), &keyed).await;
-        assert_eq!(sent.status, 202);
+        let answer = send("/in/flows/orders", marked(&format!("{number:09}"), "24-WG085").to_string(), &keyed).await;
+        assert_eq!(answer.status, 202);
     }
     // At every door: wrong credentials, queries, cookies, unreadable and conflicting bodies.
     let order = marked("000000009", "24-WG085").to_string();

@@ -310,9 +310,9 @@ async fn dat_2_bodies_and_attempts_leave_when_everything_about_them_is_old_enoug
     assert!(store.envelope(open_envelope).await.is_ok());
     assert!(store.envelope(first).await.is_ok());
     // Lists and stories go on.
-    let story = store.order("1".into()).await.unwrap();
-    assert_eq!((story[0].order.state.as_str(), story[0].deliveries[0].attempts_made.len()), ("delivered", 1));
-    let document = store.document(story[0].documents[0].id).await.unwrap().unwrap();
+    let told = store.order("1".into()).await.unwrap();
+    assert_eq!((told[0].order.state.as_str(), told[0].deliveries[0].attempts_made.len()), ("delivered", 1));
+    let document = store.document(told[0].documents[0].id).await.unwrap().unwrap();
     assert_eq!((document.body, document.gone.as_deref()), (None, Some("removed: its retention is over")));
 
     let ignored = crate::store::write::Conclusion { ignored: Some("no route".into()), ..Default::default() };
@@ -369,10 +369,10 @@ async fn dat_1_erasing_destroys_bodies_and_answers_and_keeps_the_ledger_and_the_
     assert_eq!(ledger(&shared).await, before);
     assert_eq!(store.envelope(envelope).await.unwrap_err().to_string(), "the payload was erased");
     assert!(store.envelope(other).await.is_ok());
-    let story = store.order("42".into()).await.unwrap();
-    assert_eq!(story[0].order.increment_id, "42");
-    assert_eq!(story[0].deliveries[0].attempts_made[0].response, None);
-    assert_eq!(store.document(story[0].documents[0].id).await.unwrap().unwrap().gone.as_deref(), Some("erased"));
+    let told = store.order("42".into()).await.unwrap();
+    assert_eq!(told[0].order.increment_id, "42");
+    assert_eq!(told[0].deliveries[0].attempts_made[0].response, None);
+    assert_eq!(store.document(told[0].documents[0].id).await.unwrap().unwrap().gone.as_deref(), Some("erased"));
     // The key still guards the destination, and a new report is not erased with the old ones.
     let again = maker.arrive(&shared, "42", "again").await;
     store.conclude(again, maker.create("42", &["erp"]), at(200)).await.unwrap();
@@ -401,7 +401,7 @@ async fn dat_1_what_is_open_is_given_up_only_on_demand() {
     );
     let exceptions = store.exceptions(
         crate::store::ExceptionFilter { state: Some("all".into()), ..Default::default() },
-        Default::default(),
+        crate::store::view::Paging::default(),
     );
     assert!(exceptions.await.unwrap().items.iter().all(|one| one.value.is_none() && one.message == "erased"));
     assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
@@ -449,9 +449,9 @@ async fn dat_1_with_a_key_no_body_and_no_answer_is_readable_in_the_file() {
         &store.envelope(envelope).await.unwrap().unwrap().body[..],
         br#"{"order":{"increment_id":"000000042"}}"#
     );
-    let story = store.order("1".into()).await.unwrap();
-    assert_eq!(story[0].deliveries[0].attempts_made[0].response.as_deref(), Some("thanks, Anna"));
-    assert!(store.document(story[0].documents[0].id).await.unwrap().unwrap().body.is_some());
+    let told = store.order("1".into()).await.unwrap();
+    assert_eq!(told[0].deliveries[0].attempts_made[0].response.as_deref(), Some("thanks, Anna"));
+    assert!(store.document(told[0].documents[0].id).await.unwrap().unwrap().body.is_some());
     // A replay makes bodies too.
     let conclusion = maker.create("1", &["wms"]);
     store.replay(Replay { envelope, conclusion, act: act("exception.replay") }).await.unwrap();
