@@ -122,6 +122,13 @@ pub(super) fn settle_state(tx: &mut Tx<'_>, envelope: i64) -> Outcome<EnvelopeSt
     Ok(state)
 }
 
+/// All that a concluded envelope in `received` asked for is applied, as the caller knows.
+pub(super) fn done(tx: &mut Tx<'_>, envelope: i64) -> Outcome<()> {
+    tx.run("UPDATE envelopes SET state = 'done' WHERE seq = ?1", [envelope])?;
+    tx.tally.shift(EnvelopeState::Received, EnvelopeState::Done);
+    Ok(())
+}
+
 /// Marks an envelope as overtaken, in these words, if nothing else is left of it.
 pub(super) fn overtake(tx: &mut Tx<'_>, envelope: i64, words: &str) -> Outcome<()> {
     tx.run("UPDATE envelopes SET verdict = 'superseded' WHERE seq = ?1", [envelope])?;

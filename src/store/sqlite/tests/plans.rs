@@ -45,6 +45,7 @@ fn queries() -> Vec<(&'static str, String)> {
         ("next due", due::NEXT_DUE.to_owned()),
         ("the oldest unconcluded event of a subject", state::OLDEST_UNCONCLUDED.to_owned()),
         ("what an event came to", state::FACTS.to_owned()),
+        ("a delivery that may be its event's only one", delivery::ALONE.to_owned()),
         ("the delivery of an effect", effects::EFFECT.to_owned()),
         ("the head of a lane", effects::HEAD.to_owned()),
         ("behind the head of a lane", delivery::BEHIND.to_owned()),
