@@ -9,6 +9,7 @@
 //! Order is the order of commits (`seq`), never a clock. Deliberately absent: rules about when and what to send.
 
 mod acts;
+mod again;
 mod append;
 mod audit;
 pub(in crate::store) mod backup;
@@ -120,6 +121,7 @@ pub struct SqliteStore {
     health: Arc<Health>,
     keys: Arc<Keys>,
     restoration: Option<Restoration>,
+    commits: Arc<AtomicU64>,
     // Dropping it ends the checkpointer.
     stop: Mutex<Option<SyncSender<()>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -168,7 +170,7 @@ impl SqliteStore {
             conn: opened.conn,
             gate,
             health: Arc::clone(&health),
-            commits,
+            commits: Arc::clone(&commits),
             grouping: Grouping {
                 group_max: options.group_max.max(1),
                 group_wait: options.group_wait,
@@ -189,6 +191,7 @@ impl SqliteStore {
             health,
             keys: options.keys,
             restoration,
+            commits,
             stop: Mutex::new(Some(stop)),
             threads: Mutex::new(threads),
         })

@@ -3,8 +3,8 @@
 use super::fault::Gravity;
 use super::writer::Urgency;
 use super::{
-    SqliteStore, acts, append, bodies, checkpoint, claim, conclude, delivery, due, erase, file_bytes, lists, open,
-    orders, reads, restore, retention, sealing, tally,
+    SqliteStore, acts, again, append, bodies, checkpoint, claim, conclude, delivery, due, erase, file_bytes, lists,
+    open, orders, reads, restore, retention, sealing, tally,
 };
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
@@ -15,7 +15,7 @@ use crate::store::view::{
     StoreReport, StoredEnvelope, TokenRow, Upkeep,
 };
 use crate::store::write::{
-    Act, Arrival, AttemptStart, Conclusion, Decision, Erasure, NewException, NewToken, Receipt, Replay, Retire,
+    Act, Arrival, AttemptStart, Conclusion, Decision, Erasure, NewException, NewToken, Receipt, Replay, Resend, Retire,
     Settlement, StartedAttempt,
 };
 use crate::store::{Answer, DeliveryFilter, EventFilter, ExceptionFilter, OrderFilter, Slots, Store, StoreError};
@@ -134,6 +134,10 @@ impl Store for SqliteStore {
         Box::pin(self.write(Now, move |tx| acts::decide(tx, &decision)))
     }
 
+    fn resend(&self, resend: Resend) -> Answer<'_, ()> {
+        Box::pin(self.write(Now, move |tx| again::resend(tx, &resend)))
+    }
+
     fn import_mappings(&self, table: String, rows: Vec<MappingRecord>, act: Act) -> Answer<'_, u64> {
         Box::pin(self.write(Now, move |tx| acts::import_mappings(tx, &table, &rows, &act)))
     }
@@ -236,7 +240,8 @@ impl Store for SqliteStore {
     fn figures(&self) -> Answer<'_, StoreFigures> {
         let (store_bytes, wal_bytes) = (file_bytes(&self.path), file_bytes(&checkpoint::log_path(&self.path)));
         let figures = self.read(reads::figures);
-        Box::pin(async move { Ok(StoreFigures { wal_bytes, store_bytes, ..figures.await? }) })
+        let commits = self.commits.load(std::sync::atomic::Ordering::Acquire);
+        Box::pin(async move { Ok(StoreFigures { wal_bytes, store_bytes, commits, ..figures.await? }) })
     }
 
     fn restoration(&self) -> Option<Restoration> {
