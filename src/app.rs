@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,19 +22,21 @@ use crate::api::idempotency::RunningCalls;
 use crate::api::rooms::Rooms;
 use crate::api::{self, Api};
 use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy};
-use crate::config::{Config, ConfigVersion, Loaded, StoreUrl};
+use crate::config::{self, Config, ConfigVersion, Loaded, StoreUrl};
 use crate::delivery::{self, Delivery};
 use crate::exceptions::replay::Desk;
 use crate::incidents;
 use crate::intake::{self, Intake};
+use crate::keeping::{self, backups, retention};
 use crate::observe::disk::DiskSpace;
 use crate::observe::{Health, Metrics, Observer};
 use crate::processor::{Processor, Wake};
 use crate::routing::Route;
 use crate::server::{self, Server};
 use crate::shutdown::{self, Timing};
+use crate::store::seal::Keys;
 use crate::store::sqlite::{self, SqliteStore};
-use crate::store::{SharedStore, Store as _};
+use crate::store::{SharedStore, Store as _, StoreError};
 use crate::watch::shedding::Shedding;
 use crate::watch::storms::Pausing;
 use crate::watch::{self, disk as watch_disk};
@@ -45,6 +48,9 @@ pub use build::{renderer, rules};
 
 /// POI-1: how long the express lane stays closed after an unclean end.
 const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_mins(1);
+
+/// How often a service whose store was restored looks for deliveries in doubt.
+const SWEEP_AFTER_RESTORE: Duration = Duration::from_secs(2);
 
 /// The doors to now and to chance; tests bring their own.
 #[derive(Clone)]
@@ -135,7 +141,14 @@ pub async fn start(loaded: Loaded, doors: Doors) -> anyhow::Result<Running> {
 pub async fn start_on(loaded: Loaded, doors: Doors, machine: Machine) -> anyhow::Result<Running> {
     let opened: Arc<OnceLock<SharedStore>> = Arc::default();
     let probed = opened.clone();
-    let store_health = move || probed.get().map_or(Ok(()), |store| store.health());
+    let copies = loaded.config.store.backup.as_ref().map(|backup| backup.dir.clone());
+    let store_health = move || {
+        let Some(store) = probed.get() else { return Ok(()) };
+        store.health().map_err(|reason| match &copies {
+            Some(dir) if store.is_damaged() => backups::would_restore(&reason, dir),
+            _ => reason,
+        })
+    };
     let health = Arc::new(Health::new().with_probe("store", store_health));
     // Before anything is looked at: who asks meanwhile hears that we live and why we are not ready (RUN-1).
     let servers = listen(&loaded.config, &watch::starting::router(health.clone())).await?;
@@ -189,12 +202,15 @@ async fn open_all(
     let (heard_sender, heard) = mpsc::channel(watch::storms::HEARD_MAX);
     let observer = Arc::new(Observer::new(Metrics::new()).heard_by(heard_sender));
 
+    keeping::after_restore(&store, &config.store.erased_lists, doors.clock.now(), &health).await?;
+
     let rules = rules(&config, &version);
     let processor = Processor::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), rules);
     let processor = Arc::new(processor.watched_by(observer.clone()));
     processor.reload_mappings().await.context("the mapping tables cannot be read")?;
     let delivery = start_delivery(&config, &version, &store, &doors, observer.clone())?;
     delivery.recovered().await;
+    keeping::restored(&store, &health, &observer).await?;
 
     let intake = Arc::new(intake_of(&config, &version, &store, &doors, &processor, &delivery, &observer)?);
     if unclean {
@@ -236,6 +252,7 @@ async fn open_all(
         observer.clone(),
     );
     let (stopping, stopped) = tokio::sync::watch::channel(false);
+    let keepers_observer = observer.clone();
     let watched = watch::Watched {
         clock: doors.clock.clone(),
         store: store.clone(),
@@ -251,7 +268,9 @@ async fn open_all(
         incidents: incidents.await.context("incidents cannot be read")?,
     };
     let supervisor = watch::Supervisor { stopped, fatal: fatal_sender };
-    let tasks = watch::start(watched, wake, &supervisor);
+    let mut tasks = watch::start(watched, wake, &supervisor);
+    let keepers = keepers(&config, &store, &doors, &keepers_observer, &supervisor.stopped);
+    tasks.extend(keepers.map(|(name, keeper)| watch::supervised(name, tokio::spawn(keeper), &supervisor, health)));
     serve(servers, &intake, &api, &doors);
     health.clear("recovering");
     Ok(Opened { store, delivery, processor, intake, stopping, tasks, fatal })
@@ -279,6 +298,44 @@ fn pausing(config: &Config) -> Vec<Pausing> {
         route.to.iter().map(of).collect::<Vec<_>>()
     };
     routes.flat_map(each).collect()
+}
+
+/// The tasks that keep the store: copies where they are configured, and retention.
+fn keepers(
+    config: &Config,
+    store: &SharedStore,
+    doors: &Doors,
+    observer: &Arc<Observer>,
+    stopped: &tokio::sync::watch::Receiver<bool>,
+) -> impl Iterator<Item = (&'static str, Pin<Box<dyn Future<Output = ()> + Send>>)> {
+    let retention = retention::Retention {
+        settings: config.retention,
+        store: store.clone(),
+        clock: doors.clock.clone(),
+        observer: observer.clone(),
+    };
+    let retention: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(retention.run(stopped.clone()));
+    let copies = match (&config.store.backup, &config.store.url) {
+        (Some(settings), StoreUrl::Sqlite(path)) => {
+            let backups = backups::Backups {
+                settings: settings.clone(),
+                path: path.clone(),
+                store: store.clone(),
+                keys: Arc::new(keys(config)),
+                clock: doors.clock.clone(),
+                observer: observer.clone(),
+            };
+            let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(backups.run(stopped.clone()));
+            Some(("backups", task))
+        }
+        _ => None,
+    };
+    std::iter::once(("retention", retention)).chain(copies)
+}
+
+/// What bodies are encrypted with.
+pub fn keys(config: &Config) -> Keys {
+    Keys::new(config.store.encryption_keys.iter().map(config::Secret::expose))
 }
 
 impl Running {
@@ -329,14 +386,27 @@ pub fn open_store(
     let options = sqlite::Options {
         queue: config.server.commit_queue_max as usize,
         entropy: doors.entropy.clone(),
+        keys: Arc::new(keys(config)),
         on_fatal: Some(Arc::new(move |reason: &str| {
             let _ = fatal.send(reason.to_owned());
         })),
         ..sqlite::Options::new(path, exclusive)
     };
-    let store = SqliteStore::open(options, doors.clock.clone()).context("the store cannot be opened")?;
+    let store = SqliteStore::open(options, doors.clock.clone())
+        .map_err(|error| with_copy(error, config))
+        .context("the store cannot be opened")?;
     let unclean = store.report().settings.iter().any(|(name, value)| name == "previous_end" && value == "unclean");
     Ok((Arc::new(store), unclean))
+}
+
+/// BAK-4: damage, and which copy would be used.
+fn with_copy(error: StoreError, config: &Config) -> StoreError {
+    match (error, &config.store.backup) {
+        (StoreError::Corrupt(reason), Some(settings)) => {
+            StoreError::Corrupt(backups::would_restore(&reason, &settings.dir))
+        }
+        (error, _) => error,
+    }
 }
 
 fn start_delivery(
@@ -347,7 +417,12 @@ fn start_delivery(
     observer: Arc<Observer>,
 ) -> anyhow::Result<Arc<Delivery>> {
     let destinations = destinations_of(config)?;
-    let settings = delivery::Settings { config_version: version.as_str().to_owned(), ..delivery::Settings::default() };
+    let mut settings =
+        delivery::Settings { config_version: version.as_str().to_owned(), ..delivery::Settings::default() };
+    if store.report().settings.iter().any(|(name, _)| name == "restored_at") {
+        // What may be known there from the time a restore lost is found by the sweep (BAK-3): soon, then.
+        settings.sweep = SWEEP_AFTER_RESTORE;
+    }
     Ok(Delivery::start(store.clone(), doors.clock.clone(), doors.entropy.clone(), destinations, settings, observer))
 }
 

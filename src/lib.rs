@@ -26,6 +26,7 @@ pub mod delivery;
 pub mod exceptions;
 pub mod incidents;
 pub mod books;
+pub mod keeping;
 
 // edges
 pub mod intake;

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::incidents::{self, IncidentView};
 use crate::intake::load::DiskLevel;
 use crate::observe::disk::DiskSpace;
-use crate::store::SharedStore;
+use crate::store::{SharedStore, copies};
 use crate::watch::ballast_path;
 use crate::watch::disk::level;
 
@@ -131,6 +131,7 @@ async fn look_at(config: &Config, recount: bool, findings: &mut Vec<Finding>) {
         Ok(store) => {
             look_at_store(&store, findings).await;
             look_at_books(&store, recount, findings).await;
+            look_at_keeping(config, &store, findings).await;
         }
         Err(error) => findings.push(Finding::new(Verdict::Problem, "store", format!("{error:#}"))),
     }
@@ -150,6 +151,60 @@ fn disk(path: &std::path::Path) -> Finding {
     };
     let ballast = if ballast_path(path).exists() { ", ballast in place" } else { "" };
     Finding::new(verdict, "disk", format!("{free} MiB free ({}.{} %){ballast}{means}", share / 10, share % 10))
+}
+
+/// Copies, bodies at rest, what was erased and removed (BAK-1, DAT-1, DAT-2).
+async fn look_at_keeping(config: &Config, store: &SharedStore, findings: &mut Vec<Finding>) {
+    findings.push(backups(config));
+    let upkeep = match store.upkeep().await {
+        Ok(upkeep) => upkeep,
+        Err(error) => return findings.push(Finding::new(Verdict::Problem, "bodies", error.to_string())),
+    };
+    let keys = crate::app::keys(config);
+    let (verdict, detail) = match (keys.encrypt(), upkeep.plain) {
+        (true, 0) => (Verdict::Ok, format!("{} encrypted under key {}", upkeep.encrypted, keys.ids()[0])),
+        (true, plain) => (
+            Verdict::Warning,
+            format!("{} encrypted, {plain} not: `crossdock keys rewrap` encrypts them", upkeep.encrypted),
+        ),
+        (false, plain) if upkeep.encrypted > 0 => {
+            let encrypted = upkeep.encrypted;
+            (
+                Verdict::Problem,
+                format!("{encrypted} are encrypted and store.encryption_key is not set; {plain} are not"),
+            )
+        }
+        (false, plain) => (Verdict::Warning, format!("{plain} stored unencrypted: store.encryption_key is not set")),
+    };
+    findings.push(Finding::new(verdict, "bodies", detail));
+    let detail = format!(
+        "{} bodies are gone, {} subjects were erased; {} MiB of the file are free for new rows",
+        upkeep.gone,
+        upkeep.erased_subjects,
+        upkeep.free_bytes >> 20
+    );
+    findings.push(Finding::new(Verdict::Ok, "retention", detail));
+    if let Some(restoration) = store.restoration() {
+        let detail = format!("the store was restored from a copy of {}; serve takes it over", restoration.copied_at);
+        findings.push(Finding::new(Verdict::Warning, "restore", detail));
+    }
+}
+
+fn backups(config: &Config) -> Finding {
+    let Some(settings) = &config.store.backup else {
+        let detail = "the service makes no copies of its store: store.backup is not set";
+        return Finding::new(Verdict::Warning, "backup", detail);
+    };
+    let Some((made, path)) = copies::newest(&settings.dir) else {
+        return Finding::new(Verdict::Warning, "backup", format!("there is none in {} yet", settings.dir.display()));
+    };
+    let detail = format!("the last good one is {} of {made}", path.display());
+    let age = open::clock().now().as_microsecond() - made.as_microsecond();
+    let late = i64::try_from(settings.every.as_micros()).unwrap_or(i64::MAX).saturating_mul(3);
+    if age > late {
+        return Finding::new(Verdict::Warning, "backup", format!("{detail}: is the service running?"));
+    }
+    Finding::new(Verdict::Ok, "backup", detail)
 }
 
 async fn look_at_store(store: &SharedStore, findings: &mut Vec<Finding>) {

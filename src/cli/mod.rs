@@ -7,19 +7,23 @@
 //! Deliberately absent: rules. Verbs ask the same rooms as the API does.
 
 mod audit_log;
+mod backup;
 mod check;
 mod demo;
 mod doctor;
+mod erase;
 mod exceptions;
 mod expand;
 mod incidents;
 mod ledger;
+mod keys;
 mod mappings;
 mod migrate;
 mod open;
 mod orders;
 mod print;
 mod replay;
+mod restore;
 mod serve;
 mod token;
 
@@ -97,6 +101,14 @@ enum Verb {
     AuditLog(audit_log::AuditLog),
     /// Look at the store, the configuration, the disk and the clock
     Doctor(doctor::Doctor),
+    /// Copy the store, beside a running service, and prove the copy
+    Backup(backup::Backup),
+    /// Put a copy in the place of the store
+    Restore(restore::Restore),
+    /// Make the key of payloads at rest, and change it
+    Keys(keys::Keys),
+    /// Destroy a buyer's data on request
+    Erase(erase::Erase),
     /// Bring the store to this version's layout
     Migrate(migrate::Migrate),
 }
@@ -153,6 +165,10 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Ledger(verb) => open::wait(ledger::run(verb, &shared)),
         Verb::AuditLog(verb) => open::wait(audit_log::run(verb, &shared)),
         Verb::Doctor(verb) => open::wait(doctor::run(verb, &shared)),
+        Verb::Backup(verb) => backup::run(&verb, &shared),
+        Verb::Restore(verb) => restore::run(&verb, &shared),
+        Verb::Keys(verb) => open::wait(keys::run(verb, &shared)),
+        Verb::Erase(verb) => open::wait(erase::run(verb, &shared)),
         Verb::Migrate(verb) => open::wait(migrate::run(verb, &shared)),
     }
 }

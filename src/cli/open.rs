@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 
 use super::{Outcome, Shared};
+use crate::app;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, Loaded, Problem, StoreUrl};
 use crate::store::SharedStore;
@@ -68,7 +69,7 @@ pub fn store_path(config: &Config) -> anyhow::Result<PathBuf> {
 /// Opens the store beside a running service, making it if it is not there.
 pub fn store(config: &Config) -> anyhow::Result<SharedStore> {
     let path = store_path(config)?;
-    let options = Options::new(&path, false);
+    let options = Options { keys: Arc::new(app::keys(config)), ..Options::new(&path, false) };
     let store = SqliteStore::open(options, clock()).with_context(|| format!("the store {}", path.display()))?;
     Ok(Arc::new(store))
 }

@@ -13,7 +13,7 @@ use super::origins::origin;
 use super::policies::policies;
 use super::problem::{Complaint, Problem, nearest};
 use super::read::{Field, NAME_REMEDY, Place, Report, Section, is_name};
-use super::server::{server, store};
+use super::server::{retention, server, store};
 use super::units::shown;
 use crate::envelope::keys::Digest;
 use crate::routing::{Condition, DocumentKind, LanePolicy, Route};
@@ -103,6 +103,7 @@ fn whole<'t>(table: &'t DeTable<'t>, report: &mut Report<'_>) -> Config {
     let config = Config {
         server: server(root.section("server", report), report),
         store: store(root.section("store", report), report),
+        retention: retention(root.section("retention", report), report),
         policies: policies(&file_policies, None, report),
         commerce: each(root.named("commerce", report), |name, section| Some(commerce(name, section, report))),
         origins: each(root.named("origins", report), |name, section| origin(name, section, report)),

@@ -35,7 +35,7 @@ pub use origins::{Direction, OnRefused, OriginSettings, OriginType};
 pub use policies::Policies;
 pub use problem::Problem;
 pub use secret::{Dated, Secret, Secrets};
-pub use server::{ServerSettings, StoreSettings, StoreUrl};
+pub use server::{BackupSettings, RetentionSettings, ServerSettings, StoreSettings, StoreUrl};
 pub use units::Rate;
 
 use crate::routing::Route;
@@ -47,6 +47,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// `[store]`
     pub store: StoreSettings,
+    /// `[retention]`
+    pub retention: RetentionSettings,
     /// `[commerce.NAME]`
     pub commerce: BTreeMap<String, CommerceSettings>,
     /// `[origins.NAME]`; each names a key of `commerce`.

@@ -1,4 +1,4 @@
-//! `[server]` and `[store]`.
+//! `[server]`, `[store]` and `[retention]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::available;
 use super::problem::Complaint;
-use super::read::{Report, Section};
+use super::read::{Field, Report, Section};
 use super::secret::Secret;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -96,8 +96,63 @@ pub struct StoreSettings {
     pub url: StoreUrl,
     /// Room kept on the store's disk, to be let go when it is full (RUN-4).
     pub ballast_bytes: u64,
-    /// Reserved for payloads at rest: 32 bytes. Checked now, not yet used.
-    pub encryption_key: Option<Secret<[u8; 32]>>,
+    /// Wraps the data keys of payloads at rest (DAT-1): the first seals, all open. Empty: nothing is encrypted.
+    pub encryption_keys: Vec<Secret<[u8; 32]>>,
+    /// Who was erased: a list beside each key file, then one beside the store; never empty. The first is written, all are
+    /// read, so that neither another key nor a restored store forgets anyone.
+    pub erased_lists: Vec<PathBuf>,
+    /// Scheduled copies; `None`: none.
+    pub backup: Option<BackupSettings>,
+}
+
+/// `[store] backup`: the service's own copies of its store (BAK-1).
+#[derive(Clone, Debug)]
+pub struct BackupSettings {
+    /// A folder, made if it is not there.
+    pub dir: PathBuf,
+    /// How often.
+    pub every: Duration,
+    /// How long each is kept; the newest always is.
+    pub keep: Duration,
+}
+
+/// `[retention]` (DAT-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// Bodies of requests, documents and sealed requests, after everything about them was final.
+    pub payloads: Duration,
+    /// Attempts with their answers, after their delivery was final.
+    pub attempts: Duration,
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+pub(super) fn retention(mut section: Section<'_>, report: &mut Report<'_>) -> RetentionSettings {
+    let bounds = (DAY, DAY * 3650);
+    let settings = RetentionSettings {
+        payloads: section.duration_or("payloads", DAY * 30, bounds, report),
+        attempts: section.duration_or("attempts", DAY * 90, bounds, report),
+    };
+    section.finish(report);
+    settings
+}
+
+fn backup(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<BackupSettings> {
+    let Some(field) = section.field("backup") else {
+        let place = section.place.below("backup");
+        let remedy = "write backup = { dir = \"backups\" }, on another disk where there is one";
+        report.warn(&place, "is not set: the service makes no copies of its store", remedy);
+        return None;
+    };
+    let mut section = field.section("a backup", report)?;
+    let dir = section.required("dir", "name a folder for the copies", report).and_then(|dir| dir.text(report));
+    let settings = BackupSettings {
+        dir: report.resolve(dir.unwrap_or_default()),
+        every: section.duration_or("every", SECOND * 900, (SECOND * 10, DAY), report),
+        keep: section.duration_or("keep", DAY * 14, (SECOND * 3600, DAY * 3650), report),
+    };
+    section.finish(report);
+    dir.is_some().then_some(settings)
 }
 
 /// The backend and where to find it.
@@ -128,10 +183,21 @@ pub(super) fn store(mut section: Section<'_>, report: &mut Report<'_>) -> StoreS
             }
         }
     };
-    let encryption_key = encryption_key(&mut section, report);
+    let (encryption_keys, key_files) = encryption_keys(&mut section, report);
+    let backup = backup(&mut section, report);
     let ballast_bytes = section.bytes_or("ballast", 256 * MIB, (0, 16 * 1024 * MIB), report);
     section.finish(report);
-    StoreSettings { url, ballast_bytes, encryption_key }
+    let beside = match &url {
+        StoreUrl::Sqlite(path) => path.clone(),
+        StoreUrl::Postgres(_) => report.resolve("crossdock"),
+    };
+    let erased_lists = key_files.into_iter().chain([beside]).map(|path| {
+        let mut list = path.into_os_string();
+        list.push(".erased");
+        PathBuf::from(list)
+    });
+    let erased_lists = erased_lists.collect();
+    StoreSettings { url, ballast_bytes, encryption_keys, erased_lists, backup }
 }
 
 fn store_url(text: &str, report: &Report<'_>) -> Result<StoreUrl, Complaint> {
@@ -148,13 +214,25 @@ fn store_url(text: &str, report: &Report<'_>) -> Result<StoreUrl, Complaint> {
     Err(Complaint::new("is not a store we know", "write sqlite:FILE or postgres://user@host/database"))
 }
 
-fn encryption_key(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Secret<[u8; 32]>> {
+/// The wrapping keys, and the files they are in.
+fn encryption_keys(section: &mut Section<'_>, report: &mut Report<'_>) -> (Vec<Secret<[u8; 32]>>, Vec<PathBuf>) {
     let Some(field) = section.field("encryption_key") else {
         let place = section.place.below("encryption_key");
-        let remedy = "keep the file on an encrypted disk";
+        let remedy = "keep the file on an encrypted disk, or make a key: crossdock keys new FILE";
         report.warn(&place, "is not set: payloads are stored unencrypted", remedy);
-        return None;
+        return (Vec::new(), Vec::new());
     };
+    let fields = field.list(true, report);
+    if fields.is_empty() {
+        report.error(&field.place, "is an empty list", "name at least one key, or remove it");
+    }
+    let files = fields.iter().filter_map(|field| field.value.as_str()?.strip_prefix("file:"));
+    let files = files.map(|path| report.resolve(path)).collect();
+    let keys = fields.iter().filter_map(|field| wrapping_key(field, report)).map(Secret::new);
+    (keys.collect(), files)
+}
+
+fn wrapping_key(field: &Field<'_>, report: &mut Report<'_>) -> Option<[u8; 32]> {
     let text = field.secret(report)?;
     let text = text.expose().trim();
     let bytes = data_encoding::HEXLOWER_PERMISSIVE
@@ -163,10 +241,7 @@ fn encryption_key(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<
         .ok()
         .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     if bytes.is_none() {
-        report.error(&field.place, "is not 32 bytes", "write 64 hex digits or base64: openssl rand -hex 32");
-    } else {
-        let remedy = "keep the file on an encrypted disk";
-        report.warn(&field.place, "is checked, but this version does not yet encrypt payloads", remedy);
+        report.error(&field.place, "is not 32 bytes", "write 64 hex digits or base64: crossdock keys new FILE");
     }
-    bytes.map(Secret::new)
+    bytes
 }

@@ -73,7 +73,12 @@ fn a_small_file_gets_every_default() {
     let warned: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warned,
-        ["store.encryption_key: is not set: payloads are stored unencrypted; keep the file on an encrypted disk"]
+        [
+            "store.encryption_key: is not set: payloads are stored unencrypted; keep the file on an encrypted disk, or \
+             make a key: crossdock keys new FILE",
+            "store.backup: is not set: the service makes no copies of its store; write backup = { dir = \"backups\" }, on \
+             another disk where there is one",
+        ]
     );
 }
 
@@ -179,7 +184,7 @@ rounding_tolerance = 2
     }
     let warned = lines(&loaded.warnings);
     insta::assert_snapshot!(warned, @r##"
-line 9: store.encryption_key: is checked, but this version does not yet encrypt payloads; keep the file on an encrypted disk
+line 7: store.backup: is not set: the service makes no copies of its store; write backup = { dir = "backups" }, on another disk where there is one
 line 24: origins.hooks.grace: answers success to unverified payloads and parks them; switch it off as soon as the new key stands in public_keys
 line 43: origins.flows.auth[2].secret: is a secret written into the file; use env:NAME or file:PATH
 "##);
@@ -323,7 +328,8 @@ fn what_works_but_should_be_looked_at_is_a_warning() {
     let text = SMALL.replace("\"env:LONG\"", "\"hunter2\"")
         + "[destinations.idle]\nprofile = \"http\"\nurl = \"https://x.example.com/\"\n";
     insta::assert_snapshot!(warnings(&text), @r##"
-store.encryption_key: is not set: payloads are stored unencrypted; keep the file on an encrypted disk
+store.encryption_key: is not set: payloads are stored unencrypted; keep the file on an encrypted disk, or make a key: crossdock keys new FILE
+store.backup: is not set: the service makes no copies of its store; write backup = { dir = "backups" }, on another disk where there is one
 destinations.idle: is named by no route: nothing is sent to it; add a route, or remove it
 line 6: origins.flows.auth.token: is a secret written into the file; use env:NAME or file:PATH
 line 6: origins.flows.auth.token: is shorter than 16 characters; use a long random value: openssl rand -hex 24
@@ -445,6 +451,8 @@ fn the_manual_names_every_key() {
         "zzzzzzzzzz = 1",
         "[server]\nzzzzzzzzzz = 1",
         "[store]\nzzzzzzzzzz = 1",
+        "[store]\nbackup = { zzzzzzzzzz = 1 }",
+        "[retention]\nzzzzzzzzzz = 1",
         "[commerce.a]\nzzzzzzzzzz = 1",
         "[origins.a]\ntype = \"commerce-webhook\"\nzzzzzzzzzz = 1",
         "[origins.a]\ntype = \"commerce-events\"\nzzzzzzzzzz = 1",
@@ -488,4 +496,25 @@ fn a_route_says_what_its_documents_do_in_a_closed_lane_and_follows_orders_only_w
     let alone = SMALL.replace("accepts = [\"order\"]", "accepts = [\"order_change\"]");
     let warned = read(&alone).unwrap().warnings;
     assert!(warned.iter().any(|problem| problem.to_string().contains("nothing follows there")), "{warned:?}");
+}
+
+#[test]
+fn bak_1_dat_2_copies_are_off_until_named_and_retention_has_defaults() {
+    let config = read(SMALL).unwrap().config;
+    assert!(config.store.backup.is_none());
+    let days = |days: u64| Duration::from_hours(24 * days);
+    assert_eq!(config.retention, RetentionSettings { payloads: days(30), attempts: days(90) });
+    assert_eq!(config.store.erased_lists, [Path::new("/nowhere/crossdock.db.erased")]);
+    let text = SMALL.replace(
+        "[commerce.acme]",
+        "[store]\nbackup = { dir = \"copies\", keep = \"7d\" }\nencryption_key = [\"env:KEY\", \"env:KEY\"]\n\
+         [retention]\npayloads = \"10d\"\n[commerce.acme]",
+    );
+    let config = read(&text).unwrap().config;
+    let backup = config.store.backup.unwrap();
+    assert_eq!((backup.dir.as_path(), backup.every), (Path::new("/nowhere/copies"), Duration::from_mins(15)));
+    assert_eq!((backup.keep, config.retention.payloads), (days(7), days(10)));
+    assert_eq!(config.store.encryption_keys.len(), 2);
+    assert!(problems(&text.replace("dir = ", "folder = ")).contains("store.backup.folder: is not a key"));
+    assert!(problems(&text.replace("10d", "1h")).contains("retention.payloads: 1h is out of bounds"));
 }

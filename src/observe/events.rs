@@ -6,6 +6,7 @@ use super::metrics::{
     Metrics, OfAction, OfAlarm, OfAttempt, OfCode, OfDestination, OfDestinationState, OfIncident, OfOrigin, OfRefusal,
 };
 use super::opened::Opened;
+use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::store::write::NewException;
 use tokio::sync::mpsc;
@@ -238,6 +239,43 @@ pub enum Event<'a> {
         /// One of them.
         example: EnvelopeId,
     },
+    /// The store was copied, and the copy proved (BAK-1).
+    BackupMade {
+        /// Where it is.
+        path: &'a str,
+        /// When it was begun: what it holds.
+        made_at: Timestamp,
+        /// How large.
+        bytes: u64,
+        /// How long it took, the proof included.
+        took: Duration,
+    },
+    /// The store could not be copied, or the copy is not sound.
+    BackupFailed {
+        /// Why.
+        reason: &'a str,
+    },
+    /// The slow look at everything found something (BAK-4, BAK-2).
+    CheckFailed {
+        /// How many findings.
+        findings: u64,
+        /// One of them.
+        first: &'a str,
+    },
+    /// A restored store is taken over: what was open in it is settled or handed to its guard (BAK-3).
+    Restored {
+        /// When the copy was made.
+        copied_at: Timestamp,
+        /// Deliveries whose outcome nobody knew.
+        in_doubt: u64,
+    },
+    /// What is no longer needed was removed (DAT-2).
+    Retired {
+        /// Bodies.
+        bodies: u64,
+        /// Attempts.
+        attempts: u64,
+    },
     /// The wall clock jumped (RUN-5).
     ClockJumped {
         /// By how much.
@@ -290,6 +328,11 @@ impl Observer {
     /// The metrics, for rendering.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The newest good copy of the store is of this instant.
+    pub fn backup_is_from(&self, at: Timestamp) {
+        self.metrics.counters.backup_last_good.set(at.as_second());
     }
 
     /// Logs and counts one event.
@@ -362,6 +405,21 @@ impl Observer {
             }
             Event::LedgerDiffers { .. } => count(&counters.books_alarms, &OfAlarm { alarm: "ledger_difference" }),
             Event::EnvelopesSilent { .. } => count(&counters.books_alarms, &OfAlarm { alarm: "silent_envelopes" }),
+            Event::BackupMade { made_at, .. } => {
+                counters.backups.inc();
+                self.backup_is_from(*made_at);
+            }
+            Event::BackupFailed { .. } => {
+                counters.backup_failures.inc();
+            }
+            Event::CheckFailed { .. } => {
+                counters.check_failures.inc();
+            }
+            Event::Restored { .. } => {}
+            Event::Retired { bodies, attempts } => {
+                counters.retired_bodies.inc_by(*bodies);
+                counters.retired_attempts.inc_by(*attempts);
+            }
             Event::ClockJumped { .. } => {
                 counters.clock_jumps.inc();
             }
@@ -470,6 +528,18 @@ fn log(event: &Event<'_>) {
         Event::EnvelopesSilent { count, example } => {
             tracing::error!(count, envelope.id = %example, "unfinished events have neither a due time nor an exception");
         }
+        Event::BackupMade { path, bytes, took, .. } => {
+            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(path, bytes, took_ms, "the store was copied and the copy proved");
+        }
+        Event::BackupFailed { reason } => tracing::error!(reason, "the store could not be copied"),
+        Event::CheckFailed { findings, first } => {
+            tracing::error!(findings, first, "the store is not what it should be");
+        }
+        Event::Restored { copied_at, in_doubt } => {
+            tracing::warn!(%copied_at, in_doubt, "the restored store is taken over");
+        }
+        Event::Retired { bodies, attempts } => tracing::info!(bodies, attempts, "what is no longer needed was removed"),
         Event::ClockJumped { by } => {
             tracing::warn!(by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX), "the wall clock jumped");
         }

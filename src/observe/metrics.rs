@@ -148,6 +148,12 @@ pub(super) struct Counters {
     pub operator_acts: Counts<OfAction>,
     pub clock_jumps: Counter,
     pub books_alarms: Counts<OfAlarm>,
+    pub backups: Counter,
+    pub backup_failures: Counter,
+    pub backup_last_good: Gauge<i64, AtomicI64>,
+    pub check_failures: Counter,
+    pub retired_bodies: Counter,
+    pub retired_attempts: Counter,
 }
 
 /// What is looked up when somebody asks.
@@ -306,7 +312,14 @@ impl Counters {
             operator_acts: Family::default(),
             clock_jumps: Counter::default(),
             books_alarms: Family::default(),
+            backups: Counter::default(),
+            backup_failures: Counter::default(),
+            backup_last_good: Gauge::default(),
+            check_failures: Counter::default(),
+            retired_bodies: Counter::default(),
+            retired_attempts: Counter::default(),
         };
+        counters.register_keeping(registry);
         counters.register_intake(registry);
         counters.register_delivery(registry);
         counters
@@ -326,6 +339,19 @@ impl Counters {
         let help = "From the first byte of a request to its answer";
         registry.register("intake_accept_seconds", help, self.accept_seconds.clone());
         registry.register("store_commit_seconds", "Waiting for a durable commit", self.commit_seconds.clone());
+    }
+
+    fn register_keeping(&self, registry: &mut Registry) {
+        registry.register("backups", "Copies of the store made and proved", self.backups.clone());
+        registry.register("backup_failures", "Copies that failed or were not sound", self.backup_failures.clone());
+        let help = "When the newest good copy was made, in seconds since 1970; 0: there is none";
+        registry.register("backup_last_good_timestamp_seconds", help, self.backup_last_good.clone());
+        let help = "Looks at the whole store that found something";
+        registry.register("store_check_failures", help, self.check_failures.clone());
+        let help = "Bodies removed at the end of their retention";
+        registry.register("retention_bodies", help, self.retired_bodies.clone());
+        let help = "Attempts removed at the end of their retention";
+        registry.register("retention_attempts", help, self.retired_attempts.clone());
     }
 
     fn register_delivery(&self, registry: &mut Registry) {

@@ -12,6 +12,8 @@ pub mod view;
 pub mod write;
 pub mod running;
 pub mod pack;
+pub mod seal;
+pub mod copies;
 pub mod sqlite;
 #[cfg(test)]
 pub mod contract;
@@ -26,13 +28,13 @@ use crate::envelope::keys::Digest;
 use books::{AuditBreak, AuditHead, AuditRow, CallName, KeptAnswer, MoneyRow, SilentSlice};
 use running::{Incident, Standing};
 use view::{
-    DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, EventRow, ExceptionGroup, ExceptionRow, Interrupted, Ledger,
-    MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, StoreFigures, StoreReport, StoredEnvelope,
-    TokenRow,
+    DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, Erased, EventRow, ExceptionGroup, ExceptionRow, Interrupted,
+    Ledger, MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, Restoration, Retired, StoreFigures,
+    StoreReport, StoredEnvelope, TokenRow, Upkeep,
 };
 use write::{
-    Act, Arrival, AttemptStart, Conclusion, Decision, NewException, NewToken, Receipt, Replay, Resend, Settlement,
-    StartedAttempt,
+    Act, Arrival, AttemptStart, Conclusion, Decision, Erasure, NewException, NewToken, Receipt, Replay, Resend, Retire,
+    Settlement, StartedAttempt,
 };
 
 /// A store method's eventual answer.
@@ -306,10 +308,36 @@ pub trait Store: Send + Sync + 'static {
     /// For metrics and health.
     fn figures(&self) -> Answer<'_, StoreFigures>;
 
+    // ---- keeping ------------------------------------------------------------------------------------------------
+
+    /// What is left to do after a restore (BAK-3), as found at opening.
+    fn restoration(&self) -> Option<Restoration>;
+
+    /// Everything that a restore asks for is done.
+    fn restored(&self) -> Answer<'_, ()>;
+
+    /// Removes a few rows' worth of what is no longer needed (DAT-2).
+    fn retire(&self, retire: Retire) -> Answer<'_, Retired>;
+
+    /// Erases a person's data (DAT-1). [`StoreError::NotAllowed`] while something of it is open.
+    fn erase(&self, erasure: Erasure) -> Answer<'_, Erased>;
+
+    /// Brings `rows` bodies of one kind (0, 1, 2) under the key of now, from a row on; where to go on, and how many changed.
+    fn recode(&self, kind: usize, from: i64, rows: u32) -> Answer<'_, (Option<i64>, u64)>;
+
+    /// The state of bodies at rest.
+    fn upkeep(&self) -> Answer<'_, Upkeep>;
+
+    /// Looks at the file itself; what is wrong with it stops everything that writes (BAK-4). Empty when it is sound.
+    fn check(&self) -> Answer<'_, Vec<String>>;
+
     // ---- closing ------------------------------------------------------------------------------------------------
 
     /// Whether the writer lives and the last commit succeeded; `Err` says why not (RUN-3).
     fn health(&self) -> Result<(), String>;
+
+    /// Whether the file was found damaged: nothing is written any more (BAK-4).
+    fn is_damaged(&self) -> bool;
 
     /// Finishes what is queued, checkpoints, closes (RUN-2). Later calls answer [`StoreError::Stopped`].
     fn close(&self) -> Answer<'_, ()>;

@@ -208,8 +208,11 @@ pub struct DocumentRow {
     pub mappings_version: u64,
     /// When.
     pub created_at: Timestamp,
-    /// The JSON itself; `null` in lists.
+    /// The JSON itself; `null` in lists, and when it is gone.
     pub body: Option<serde_json::Value>,
+    /// Why the JSON is no longer there, in words; left out while it is, and in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gone: Option<String>,
 }
 
 /// A delivery as lists show it.
@@ -480,4 +483,55 @@ pub struct StoreReport {
     pub installation_id: String,
     /// Problems; empty when sound.
     pub problems: Vec<String>,
+}
+
+/// What a restore left to do (BAK-3).
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Restoration {
+    /// When the copy was made that is served now.
+    pub copied_at: Timestamp,
+    /// When it took the place of what was served before.
+    pub restored_at: Timestamp,
+    /// Deliveries whose outcome nobody knows.
+    pub in_doubt: u64,
+}
+
+/// What a slice of the retention job removed (DAT-2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Retired {
+    /// Bodies of requests, documents and sealed requests.
+    pub bodies: u64,
+    /// Attempts with their answers.
+    pub attempts: u64,
+    /// There may be more right now.
+    #[serde(skip)]
+    pub more: bool,
+}
+
+/// What an erasure removed (DAT-1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// About whom or what.
+    pub subjects: Vec<Subject>,
+    /// Bodies with their data keys.
+    pub bodies: u64,
+    /// Answers of destinations.
+    pub answers: u64,
+    /// Deliveries that were open and are given up.
+    pub given_up: u64,
+}
+
+/// The state of bodies at rest; counting reads the whole store.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Upkeep {
+    /// Bodies stored as they are packed.
+    pub plain: u64,
+    /// Bodies stored encrypted.
+    pub encrypted: u64,
+    /// Bodies that were removed or erased.
+    pub gone: u64,
+    /// Subjects that were erased.
+    pub erased_subjects: u64,
+    /// Room inside the file that new rows will use.
+    pub free_bytes: u64,
 }

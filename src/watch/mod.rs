@@ -92,7 +92,7 @@ pub fn start(watched: Watched, wake: Wake, supervisor: &Supervisor) -> Vec<JoinH
 }
 
 /// A task whose end, before we stop, ends the process (RUN-3).
-fn supervised(
+pub(crate) fn supervised(
     name: &'static str,
     task: JoinHandle<()>,
     supervisor: &Supervisor,

@@ -15,6 +15,7 @@ use super::tx::{Tx, int};
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, ExceptionId, TokenId};
 use crate::store::books::Done;
+use crate::store::seal::Keys;
 use crate::store::view::MappingRecord;
 use crate::store::write::{Act, Decision, NewDelivery, NewDocument, NewToken, Replay, Verdict as Decided};
 
@@ -93,7 +94,13 @@ pub(super) fn recorded_about(tx: &Tx<'_>, act: &Act, delivery: DeliveryId) -> Ou
     if act.keep.is_none() {
         return Ok(());
     }
-    let detail = reads::delivery(tx.conn, delivery)?.ok_or_else(|| Fault::not_found(delivery.to_string()))?;
+    let mut detail =
+        reads::delivery(tx.conn, delivery, &Keys::default())?.ok_or_else(|| Fault::not_found(delivery.to_string()))?;
+    // What a destination said may hold a buyer's details: it stands with its attempt, encrypted and erased there, and is
+    // not kept a second time (DAT-1).
+    for attempt in &mut detail.attempts_made {
+        attempt.response = None;
+    }
     answers::of_act(tx, act, Done::Delivery(&detail))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! PASSIVE every 100 ms takes no lock that the writer wants. Under steady load it never gets to the end of the log, so the
 //! log would grow without bound: past 32 MiB it is reset under the gate that the writer holds around its transactions,
-//! after two more PASSIVE rounds have left little to copy. `SQLite`'s own busy handler never arbitrates: its sleeps of up to
+//! after two more PASSIVE rounds have left little to copy. A reader that looks at an older state (a copy is being made)
+//! keeps it from being reset: it is never waited for, which would hold up the writer, but asked again a little later. `SQLite`'s own busy handler never arbitrates: its sleeps of up to
 //! 100 ms would be everyone's p99.
 
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ pub(super) const LOG_BYTES_MAX: u64 = 32 * 1024 * 1024;
 const COMMITS_MIN: u64 = 32;
 /// … but not longer.
 const IDLE_MAX: Duration = Duration::from_secs(1);
+/// How long a reset that met a reader rests.
+const REST: Duration = Duration::from_secs(1);
 
 /// The checkpointer before it runs.
 pub(super) struct Checkpointer {
@@ -41,6 +44,11 @@ pub(super) struct Checkpointer {
 impl Checkpointer {
     /// Works until the other end of `stop` is dropped or the disk fails.
     pub(super) fn run(self, stop: &Receiver<()>) {
+        if let Err(error) = self.conn.busy_timeout(Duration::ZERO) {
+            self.health.die(&error.to_string());
+            return;
+        }
+        let mut resting = None;
         let mut done = 0;
         let mut last = Instant::now();
         while matches!(stop.recv_timeout(EVERY), Err(RecvTimeoutError::Timeout)) && !self.health.is_dead() {
@@ -49,7 +57,7 @@ impl Checkpointer {
             if new == 0 || (new < COMMITS_MIN && last.elapsed() < IDLE_MAX) {
                 continue;
             }
-            match self.round() {
+            match self.round(&mut resting) {
                 Ok(all) => {
                     last = Instant::now();
                     if all {
@@ -65,27 +73,33 @@ impl Checkpointer {
     }
 
     /// One round; whether everything known at its start is in the file.
-    fn round(&self) -> Outcome<bool> {
+    fn round(&self, resting: &mut Option<Instant>) -> Outcome<bool> {
         let mut copied = self.checkpoint("PASSIVE")?;
-        if copied.frames * (self.page_bytes + 24) > LOG_BYTES_MAX {
+        let rested = resting.is_none_or(|since| since.elapsed() >= REST);
+        if copied.frames * (self.page_bytes + 24) > LOG_BYTES_MAX && rested {
             self.checkpoint("PASSIVE")?;
             self.checkpoint("PASSIVE")?;
             let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
             copied = self.checkpoint("RESTART")?;
+            *resting = copied.busy.then(Instant::now);
         }
         Ok(copied.frames == copied.done)
     }
 
     fn checkpoint(&self, mode: &str) -> Outcome<Copied> {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
-        let counts = self.conn.query_row(&sql, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
-        Ok(Copied { frames: super::tx::count(counts.0), done: super::tx::count(counts.1) })
+        let counts = self
+            .conn
+            .query_row(&sql, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, bool>(0)?)))?;
+        Ok(Copied { frames: super::tx::count(counts.0), done: super::tx::count(counts.1), busy: counts.2 })
     }
 }
 
 struct Copied {
     frames: u64,
     done: u64,
+    /// Somebody was in the way.
+    busy: bool,
 }
 
 /// Where the log of a store file is.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use rusqlite::Connection;
 
+use super::bodies;
 use super::exceptions::{self, Behind};
 use super::fault::Outcome;
 use super::state;
@@ -12,7 +13,7 @@ use crate::clock::{Entropy, Timestamp, from_micros};
 use crate::envelope::ids::{EnvelopeId, ExceptionId};
 use crate::envelope::keys::Digest;
 use crate::store::StoreError;
-use crate::store::pack::unpack;
+use crate::store::seal::{Keys, Shape};
 use crate::store::view::StoredEnvelope;
 use crate::store::write::{NewException, PackedBody, Subject};
 
@@ -27,18 +28,21 @@ pub(super) struct PackedEnvelope {
     deaths: i64,
     envelope: StoredEnvelope,
     body: PackedBody,
+    /// What the body is bound to.
+    request: [u8; 16],
 }
 
 impl PackedEnvelope {
     /// With the plain body; [`StoreError::Corrupt`] if it does not match its digest (BAK-2).
-    pub(super) fn open(self) -> Result<StoredEnvelope, StoreError> {
-        let body = unpack(&self.body.packed, self.body.plain_bytes, &self.body.digest)?;
+    pub(super) fn open(self, keys: &Keys) -> Result<StoredEnvelope, StoreError> {
+        let shape = Shape { plain_bytes: self.body.plain_bytes, digest: self.body.digest };
+        let body = keys.unpack(&self.body.packed, bodies::PAYLOAD, &self.request, shape)?;
         Ok(StoredEnvelope { body, ..self.envelope })
     }
 }
 
 const COLUMNS: &str = "SELECT e.seq, e.id, e.origin, e.kind, e.path, e.event_name, s.kind, s.system, s.scope, s.id, \
-     e.received_at, p.traceparent, p.plain_bytes, p.digest, p.body, e.deaths \
+     e.received_at, p.traceparent, p.plain_bytes, p.digest, p.body, e.deaths, p.request_id \
      FROM envelopes AS e JOIN subjects AS s ON s.seq = e.subject JOIN payloads AS p ON p.seq = e.payload";
 
 fn packed(row: &rusqlite::Row<'_>) -> rusqlite::Result<PackedEnvelope> {
@@ -62,6 +66,7 @@ fn packed(row: &rusqlite::Row<'_>) -> rusqlite::Result<PackedEnvelope> {
             plain_bytes: usize::try_from(row.get::<_, i64>(12)?).unwrap_or(usize::MAX),
             digest: Digest(row.get(13)?),
         },
+        request: row.get(16)?,
     })
 }
 

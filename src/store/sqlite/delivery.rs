@@ -5,6 +5,7 @@ use super::claim::Complaint;
 use super::effects::{self, Packs};
 use super::exceptions::{self, Behind, Ending};
 use super::fault::{Fault, Outcome};
+use super::restore;
 use super::state;
 use super::subjects;
 use super::tx::Tx;
@@ -239,7 +240,7 @@ pub(super) const BEHIND: &str = "SELECT seq, state, overtakes, uncertain FROM de
      WHERE subject = ?1 AND destination = ?2 AND state IN ('waiting', 'parked') AND head = 0 ORDER BY seq";
 
 /// The next of those behind a head that is gone becomes the head. What is not the head of its lane leaves no gap.
-pub(super) fn next_in_lane(tx: &Tx<'_>, delivery: &Row) -> Outcome<()> {
+pub(super) fn next_in_lane(tx: &mut Tx<'_>, delivery: &Row) -> Outcome<()> {
     if delivery.head {
         succeed(tx, delivery.subject, &delivery.destination)?;
     }
@@ -247,13 +248,14 @@ pub(super) fn next_in_lane(tx: &Tx<'_>, delivery: &Row) -> Outcome<()> {
 }
 
 /// A lane without a head gets one.
-fn succeed(tx: &Tx<'_>, subject: i64, destination: &str) -> Outcome<()> {
+fn succeed(tx: &mut Tx<'_>, subject: i64, destination: &str) -> Outcome<()> {
     let behind = tx.rows(BEHIND, (subject, destination), |row| {
         let (state, overtakes, uncertain): (String, bool, bool) = (row.get(1)?, row.get(2)?, row.get(3)?);
         Ok(Follower { seq: row.get(0)?, parked: state == "parked", overtakes, uncertain })
     })?;
     if let Some(next) = next(&behind) {
         tx.run("UPDATE deliveries SET head = 1 WHERE seq = ?1", [next])?;
+        restore::its_turn(tx, next)?;
     }
     Ok(())
 }

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use rusqlite::{Connection, Row};
 
+use super::bodies;
 use super::fault::Outcome;
 use super::tx;
 use crate::clock::{Timestamp, from_micros};
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId};
 use crate::envelope::keys::{Digest, IdempotencyKey};
-use crate::store::pack::unpack;
+use crate::store::seal::{Keys, Shape};
 use crate::store::view::{DueDelivery, Interrupted};
 use crate::store::write::{AttemptPurpose, Ladder, Rung, SealedRequest, Subject};
 use crate::store::{Slots, StoreError};
@@ -22,8 +23,8 @@ struct Body {
 }
 
 impl Body {
-    fn open(&self) -> Result<Bytes, StoreError> {
-        unpack(&self.packed, usize::try_from(self.plain_bytes).unwrap_or(usize::MAX), &Digest(self.digest))
+    fn open(&self, keys: &Keys, what: &str, binding: &[u8]) -> Result<Bytes, StoreError> {
+        keys.unpack(&self.packed, what, binding, Shape::new(self.plain_bytes, self.digest))
     }
 }
 
@@ -55,18 +56,20 @@ impl PackedDelivery {
     }
 
     /// The envelope it was made from, and the delivery with its plain bodies.
-    pub(super) fn open(self) -> Result<(EnvelopeId, DueDelivery), StoreError> {
-        let document = self.document.open()?;
-        let sealed = self.sealed.map(|seal| seal.open(&document)).transpose()?;
+    pub(super) fn open(self, keys: &Keys) -> Result<(EnvelopeId, DueDelivery), StoreError> {
+        let document = self.document.open(keys, bodies::DOCUMENT, self.delivery.document_id.as_bytes())?;
+        let id = self.delivery.id;
+        let sealed = self.sealed.map(|seal| seal.open(&document, keys, id)).transpose()?;
         Ok((self.envelope, DueDelivery { sealed, document, ..self.delivery }))
     }
 }
 
 impl PackedSeal {
-    fn open(self, document: &Bytes) -> Result<SealedRequest, StoreError> {
+    fn open(self, document: &Bytes, keys: &Keys, id: DeliveryId) -> Result<SealedRequest, StoreError> {
         let headers = serde_json::from_str(&self.headers)
             .map_err(|reason| StoreError::Corrupt(format!("sealed headers cannot be read: {reason}")))?;
-        let body = self.body.as_ref().map(Body::open).transpose()?;
+        let body = self.body.as_ref();
+        let body = body.map(|body| body.open(keys, bodies::SEALED, id.as_bytes())).transpose()?;
         Ok(SealedRequest {
             method: self.method,
             url: self.url,
@@ -227,9 +230,9 @@ pub(super) fn stranded(conn: &Connection, known: &[String]) -> Outcome<Vec<Packe
 }
 
 /// With the plain bodies.
-pub(super) fn open_interrupted(found: Started) -> Result<Interrupted, StoreError> {
+pub(super) fn open_interrupted(found: Started, keys: &Keys) -> Result<Interrupted, StoreError> {
     let (packed, started_at, purpose) = found;
     let (number, epoch) = (packed.number, packed.epoch);
-    let (_, delivery) = packed.open()?;
+    let (_, delivery) = packed.open(keys)?;
     Ok(Interrupted { delivery, number, epoch, purpose, started_at })
 }

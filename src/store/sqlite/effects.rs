@@ -7,6 +7,7 @@ use super::conclude::Target;
 use super::delivery;
 use super::exceptions::{self, Ending};
 use super::fault::{Fault, Outcome};
+use super::restore;
 use super::state;
 use super::tx::{Tx, int};
 use crate::clock::Timestamp;
@@ -91,9 +92,10 @@ pub(super) struct Known {
     pub(super) sealed: bool,
 }
 
-/// The delivery of an effect: found by what its key is a digest of.
-pub(super) const EFFECT: &str = "SELECT seq, id, envelope, state, sealed FROM deliveries INDEXED BY deliveries_effect \
-     WHERE subject = ?1 AND destination = ?2 AND purpose = ?3 AND revision = ?4 AND generation = ?5";
+/// The delivery of an effect: found by what its key is a digest of. One that may have been sent before a restore keeps its
+/// document, as a sealed one does.
+pub(super) const EFFECT: &str = "SELECT seq, id, envelope, state, sealed OR uncertain OR restored FROM deliveries \
+     INDEXED BY deliveries_effect WHERE subject = ?1 AND destination = ?2 AND purpose = ?3 AND revision = ?4 AND generation = ?5";
 
 fn known(tx: &Tx<'_>, subject: i64, new: &NewDelivery) -> Outcome<Option<Known>> {
     let effect = (subject, &new.destination, &new.purpose, &new.revision, new.generation);
@@ -124,11 +126,21 @@ fn make(
     let head = unmet
         || lane_is_free(tx, target.subject, &new.destination)?
         || (new.overtakes && delivery::step_aside(tx, target.subject, &new.destination)?);
+    let in_doubt = match tx.restored_at {
+        Some(restored_at) => restore::may_be_known_there(tx, target.subject, restored_at, at)?,
+        None => false,
+    };
     let start = new.express.as_ref().filter(|start| head && start.seal.is_some() && start.document == new.document);
+    let start = start.filter(|_| !in_doubt);
     let place = Place { envelope: target.seq, subject: target.subject, document, head };
     let seq = insert_delivery(tx, place, new, start, at)?;
     let Some(start) = start else {
         tx.tally.waiting(&new.destination, 1);
+        if in_doubt && head {
+            restore::put_in_doubt(tx, seq, at)?;
+        } else if in_doubt {
+            tx.run("UPDATE deliveries SET restored = 1 WHERE seq = ?1", [seq])?;
+        }
         return Ok(Intended::Taken);
     };
     record_attempt(tx, seq, 1, start, packs)?;

@@ -103,6 +103,16 @@ pub(super) fn of_delivery(tx: &Tx<'_>, delivery: i64) -> Outcome<Vec<(i64, Strin
     tx.rows(OF_DELIVERY, [delivery], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
+/// Open exceptions of a subject opened by `until`: row, code, envelope.
+pub(super) fn open_of_subject(tx: &Tx<'_>, subject: i64, until: i64) -> Outcome<Vec<(i64, String, Option<i64>)>> {
+    tx.rows(
+        "SELECT seq, code, envelope FROM exceptions INDEXED BY exceptions_open_by_subject \
+         WHERE subject = ?1 AND state = 'open' AND opened_at <= ?2",
+        (subject, until),
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )
+}
+
 /// Open exceptions of an envelope that do not stop a parked delivery, with their codes.
 pub(super) const CLOSABLE: &str = "SELECT seq, code FROM exceptions AS e INDEXED BY exceptions_open_by_envelope \
      WHERE envelope = ?1 AND state = 'open' AND (payload IS NULL OR id = ?2) AND NOT EXISTS \

@@ -13,6 +13,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_guards.sql"),
     include_str!("migrations/0003_lanes.sql"),
+    include_str!("migrations/0004_keeping.sql"),
     include_str!("migrations/0005_running.sql"),
     BOOKS,
 ];

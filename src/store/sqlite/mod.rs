@@ -3,7 +3,8 @@
 //! Cast: `open` checks the file before anything is promised; `writer` is the one thread that writes, a group of commands a
 //! commit; `checkpoint` copies the log into the file beside it; `readers` answer questions from connections of their own.
 //! What a command does stands in one file each: `append`, `claim`, `conclude` (with `effects`, `exceptions`, `state`),
-//! `delivery`, `acts`. What people read: `lists`, `orders`, `reads`, `due`.
+//! `delivery`, `acts`. What people read: `lists`, `orders`, `reads`, `due`. Bodies are encrypted at this border
+//! (`sealing`), leave by `retention` and `erase`; `backup` copies the file and `restore` puts a copy in its place.
 //!
 //! Order is the order of commits (`seq`), never a clock. Deliberately absent: rules about when and what to send.
 
@@ -12,6 +13,8 @@ mod again;
 mod answers;
 mod append;
 mod audit;
+pub(in crate::store) mod backup;
+mod bodies;
 mod checkpoint;
 mod claim;
 mod conclude;
@@ -19,6 +22,7 @@ mod cursor;
 mod delivery;
 mod due;
 mod effects;
+mod erase;
 mod exceptions;
 mod fault;
 mod health;
@@ -32,8 +36,11 @@ mod orders;
 mod port;
 mod readers;
 mod reads;
+pub(in crate::store) mod restore;
+mod retention;
 mod rows;
 mod running;
+mod sealing;
 mod silent;
 mod startcheck;
 mod state;
@@ -57,7 +64,8 @@ use rusqlite::Connection;
 
 use crate::clock::{SharedClock, SharedEntropy, SystemEntropy};
 use crate::store::StoreError;
-use crate::store::view::StoreReport;
+use crate::store::seal::Keys;
+use crate::store::view::{Restoration, StoreReport};
 use fault::Outcome;
 use health::Health;
 use tx::Tx;
@@ -87,6 +95,8 @@ pub struct Options {
     pub entropy: SharedEntropy,
     /// What ends the process.
     pub on_fatal: Option<OnFatal>,
+    /// What bodies are encrypted with.
+    pub keys: Arc<Keys>,
 }
 
 impl Options {
@@ -102,6 +112,7 @@ impl Options {
             readers: 3,
             entropy: Arc::new(SystemEntropy),
             on_fatal: None,
+            keys: Arc::default(),
         }
     }
 }
@@ -115,6 +126,8 @@ pub struct SqliteStore {
     inbox: writer::Inbox,
     readers: readers::Readers,
     health: Arc<Health>,
+    keys: Arc<Keys>,
+    restoration: Option<Restoration>,
     commits: Arc<AtomicU64>,
     // Dropping it ends the checkpointer.
     stop: Mutex<Option<SyncSender<()>>>,
@@ -131,9 +144,9 @@ impl SqliteStore {
             let end = if clean { "clean" } else { "unclean" };
             opened.report.settings.push(("previous_end".to_owned(), end.to_owned()));
         }
-        let readers = (0..options.readers.max(1)).map(|_| open::connect_reader(path)).collect::<Result<_, _>>()?;
-        let readers = readers::Readers::start(readers, options.queue).map_err(|reason| no_thread(&reason))?;
         let health = Arc::new(Health::new(options.on_fatal.clone()));
+        let readers = (0..options.readers.max(1)).map(|_| open::connect_reader(path)).collect::<Result<_, _>>()?;
+        let readers = readers::Readers::start(readers, options.queue, &health).map_err(|reason| no_thread(&reason))?;
         let gate = Arc::new(Mutex::new(()));
         let commits = Arc::new(AtomicU64::new(0));
         let (stop, stopped) = sync_channel(0);
@@ -154,6 +167,11 @@ impl SqliteStore {
             // Not waited for: it ends with the process or when it is through.
             drop(spawn("store-check", &Arc::clone(&health), move || check_whole(&conn, &health))?);
         }
+        let restoration = restore::pending(&opened.conn)?;
+        let restored_at = restore::restored_at(&opened.conn)?;
+        if let Some(at) = restored_at {
+            opened.report.settings.push(("restored_at".to_owned(), crate::clock::from_micros(at).to_string()));
+        }
         let (inbox, orders) = writer::inbox(options.queue);
         let writer = writer::Writer {
             conn: opened.conn,
@@ -165,6 +183,7 @@ impl SqliteStore {
                 group_wait: options.group_wait,
                 settle_wait: options.settle_wait,
             },
+            restored_at,
             at_close: if *exclusive { close_in_order } else { close_beside },
         };
         let lock = opened.lock;
@@ -177,6 +196,8 @@ impl SqliteStore {
             inbox,
             readers,
             health,
+            keys: options.keys,
+            restoration,
             commits,
             stop: Mutex::new(Some(stop)),
             threads: Mutex::new(threads),
@@ -262,6 +283,7 @@ fn take_over(
         let mut tx = Tx::new(conn);
         tx.run("INSERT INTO meta (name, value) VALUES ('running', '1') ON CONFLICT (name) DO NOTHING", [])?;
         tx.run("UPDATE deliveries INDEXED BY deliveries_in_flight SET interrupted = 1 WHERE state = 'in_flight'", [])?;
+        restore::take_over(&mut tx, now)?;
         claim::count_deaths(&mut tx, now, entropy)?;
         tx.tally.write(conn)?;
         Ok(!running)

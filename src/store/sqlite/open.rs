@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::fault::{Gravity, gravity};
 use super::migrations;
 use super::startcheck;
 use crate::clock::Entropy;
@@ -37,6 +38,12 @@ pub(super) fn open(path: &Path, exclusive: bool, entropy: &dyn Entropy) -> Resul
     check_library(rusqlite::version_number())?;
     check_disk(path)?;
     let lock = if exclusive { Some(lock(path)?) } else { None };
+    if !path.exists() && super::restore::waiting_copy(path).exists() {
+        return Err(StoreError::Unusable(format!(
+            "a restore of {} was interrupted: run `crossdock restore` again",
+            path.display()
+        )));
+    }
     let conn = connect(path)?;
     let mut problems = Vec::new();
     let large = std::fs::metadata(path).is_ok_and(|file| file.len() > CHECK_BYTES_MAX);
@@ -152,7 +159,8 @@ pub(super) fn quick_check(conn: &Connection) -> Vec<String> {
 }
 
 fn unusable(path: &Path, reason: &rusqlite::Error) -> StoreError {
-    StoreError::Unusable(format!("{}: {reason}", path.display()))
+    let words = format!("{}: {reason}", path.display());
+    if gravity(reason) == Gravity::Damaged { StoreError::Corrupt(words) } else { StoreError::Unusable(words) }
 }
 
 // ---- other processes ---------------------------------------------------------------------------------------------
@@ -164,7 +172,7 @@ fn lock_path(path: &Path) -> PathBuf {
 }
 
 /// Takes the place of the one process that serves this file. The lock goes with the process, however it ends.
-fn lock(path: &Path) -> Result<File, StoreError> {
+pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     let name = lock_path(path);
     let failed = |reason: std::io::Error| StoreError::Unusable(format!("{}: {reason}", name.display()));
     let mut file =
@@ -215,7 +223,7 @@ const REMOTE: [(u32, &str); 9] = [
     (0x7375_7245, "coda"),
 ];
 
-fn check_disk(path: &Path) -> Result<(), StoreError> {
+pub(super) fn check_disk(path: &Path) -> Result<(), StoreError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

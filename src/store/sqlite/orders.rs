@@ -8,6 +8,7 @@ use super::lists::{WALK_MAX, cut};
 use super::rows;
 use super::tx;
 use crate::store::OrderFilter;
+use crate::store::seal::Keys;
 use crate::store::view::{OrderDetail, OrderRow, Page, Paging};
 
 /// Longest story shown of one order; what is longer has its own lists.
@@ -73,19 +74,19 @@ fn is_wanted(order: &OrderRow, filter: &OrderFilter) -> bool {
 }
 
 /// Every order of that number with its story.
-pub(super) fn story(conn: &Connection, increment_id: &str) -> Outcome<Vec<OrderDetail>> {
+pub(super) fn story(conn: &Connection, increment_id: &str, keys: &Keys) -> Outcome<Vec<OrderDetail>> {
     let mut found: Vec<i64> = tx::rows(conn, NUMBERED, (increment_id, i64::MAX, STORY_MAX), |row| row.get(0))?;
     found.reverse();
     let mut stories = Vec::with_capacity(found.len());
     for seq in found {
         if let Some((_, order)) = one(conn, seq)? {
-            stories.push(story_of(conn, seq, order)?);
+            stories.push(story_of(conn, seq, order, keys)?);
         }
     }
     Ok(stories)
 }
 
-fn story_of(conn: &Connection, subject: i64, order: OrderRow) -> Outcome<OrderDetail> {
+fn story_of(conn: &Connection, subject: i64, order: OrderRow, keys: &Keys) -> Outcome<OrderDetail> {
     let bound = (subject, STORY_MAX);
     let events = tx::rows(
         conn,
@@ -115,7 +116,7 @@ fn story_of(conn: &Connection, subject: i64, order: OrderRow) -> Outcome<OrderDe
     )?;
     let mut deliveries = Vec::with_capacity(heads.len());
     for (seq, head) in heads {
-        deliveries.push(rows::detail(conn, seq, head)?);
+        deliveries.push(rows::detail(conn, seq, head, keys)?);
     }
     let exceptions = tx::rows(
         conn,

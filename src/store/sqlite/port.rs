@@ -1,9 +1,10 @@
 //! The port, method by method: what goes to the writer, what to the readers.
 
+use super::fault::Gravity;
 use super::writer::Urgency;
 use super::{
-    SqliteStore, acts, again, answers, append, audit, checkpoint, claim, conclude, delivery, due, effects, file_bytes,
-    held, lists, money, orders, reads, running, silent, tally,
+    SqliteStore, acts, again, answers, append, audit, bodies, checkpoint, claim, conclude, delivery, due, erase,
+    file_bytes, held, lists, money, open, orders, reads, restore, retention, running, sealing, silent, tally,
 };
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
@@ -11,17 +12,18 @@ use crate::envelope::keys::Digest;
 use crate::store::books::{AuditBreak, AuditHead, AuditRow, CallName, Done, KeptAnswer, MoneyRow, SilentSlice};
 use crate::store::running::{Incident, Standing};
 use crate::store::view::{
-    DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, EventRow, ExceptionGroup, ExceptionRow, Interrupted, Ledger,
-    MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, StoreFigures, StoreReport, StoredEnvelope,
-    TokenRow,
+    DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, Erased, EventRow, ExceptionGroup, ExceptionRow, Interrupted,
+    Ledger, MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, Restoration, Retired, StoreFigures,
+    StoreReport, StoredEnvelope, TokenRow, Upkeep,
 };
 use crate::store::write::{
-    Act, Arrival, AttemptStart, Conclusion, Decision, NewException, NewToken, Receipt, Replay, Resend, Settlement,
-    StartedAttempt,
+    Act, Arrival, AttemptStart, Conclusion, Decision, Erasure, NewException, NewToken, Receipt, Replay, Resend, Retire,
+    Settlement, StartedAttempt,
 };
 use crate::store::{Answer, DeliveryFilter, EventFilter, ExceptionFilter, OrderFilter, Slots, Store, StoreError};
 use Urgency::{Now, Soon};
 use claim::Complaint;
+use std::sync::Arc;
 
 /// A delivery with its plain bodies, or why they cannot be used.
 type Opened = Result<(EnvelopeId, DueDelivery), StoreError>;
@@ -36,7 +38,8 @@ impl Store for SqliteStore {
     }
 
     fn append(&self, arrival: Arrival) -> Answer<'_, Vec<Receipt>> {
-        let packs = append::packs(&arrival);
+        let arrival = sealing::arrival(arrival, &self.seals());
+        let packs = sealing::packs(append::packs(&arrival), &self.seals());
         Box::pin(self.write(Now, move |tx| append::append(tx, &arrival, &packs)))
     }
 
@@ -50,7 +53,7 @@ impl Store for SqliteStore {
             let mut envelopes = Vec::new();
             for packed in claimed.await? {
                 let seq = packed.seq;
-                match packed.open() {
+                match packed.open(&self.keys) {
                     Ok(envelope) => envelopes.push(envelope),
                     Err(error) => self.park_envelope(seq, Complaint::damaged("body", &error)).await?,
                 }
@@ -64,14 +67,15 @@ impl Store for SqliteStore {
     }
 
     fn conclude(&self, envelope: EnvelopeId, conclusion: Conclusion, at: Timestamp) -> Answer<'_, Vec<StartedAttempt>> {
-        let packs = effects::pack_seals(effects::express(&conclusion));
+        let (conclusion, packs) = sealing::conclusion(conclusion, &self.seals());
         Box::pin(self.write(Now, move |tx| conclude::conclude(tx, envelope, &conclusion, &packs, at)))
     }
 
     fn due_deliveries(&self, now: Timestamp, slots: Vec<Slots>) -> Answer<'_, Vec<DueDelivery>> {
+        let keys = Arc::clone(&self.keys);
         let found = self.read(move |conn| {
             let due = due::due(conn, now, &slots)?;
-            Ok(due.into_iter().map(|packed| (packed.id(), packed.open())).collect::<Vec<_>>())
+            Ok(due.into_iter().map(|packed| (packed.id(), packed.open(&keys))).collect::<Vec<_>>())
         });
         Box::pin(self.sound(found))
     }
@@ -81,32 +85,42 @@ impl Store for SqliteStore {
     }
 
     fn start_attempts(&self, starts: Vec<AttemptStart>) -> Answer<'_, Vec<StartedAttempt>> {
-        let packs = effects::pack_seals(&starts);
+        let packs = sealing::packs(super::effects::pack_seals(&starts), &self.seals());
         Box::pin(self.write(Now, move |tx| delivery::start(tx, &starts, &packs)))
     }
 
     fn settle(&self, settlement: Settlement) -> Answer<'_, bool> {
+        let settlement = sealing::settlement(settlement, &self.seals());
         Box::pin(self.write(Soon, move |tx| delivery::settle(tx, &settlement)))
     }
 
     fn interrupted_attempts(&self) -> Answer<'_, Vec<Interrupted>> {
-        Box::pin(self.read(|conn| {
+        let keys = Arc::clone(&self.keys);
+        Box::pin(self.read(move |conn| {
             let found = due::interrupted(conn)?;
-            Ok(found.into_iter().map(due::open_interrupted).collect::<Result<Vec<_>, StoreError>>()?)
+            Ok(found
+                .into_iter()
+                .map(|found| due::open_interrupted(found, &keys))
+                .collect::<Result<Vec<_>, StoreError>>()?)
         }))
     }
 
     fn overdue_attempts(&self, now: Timestamp) -> Answer<'_, Vec<Interrupted>> {
+        let keys = Arc::clone(&self.keys);
         Box::pin(self.read(move |conn| {
             let found = due::overdue(conn, now)?;
-            Ok(found.into_iter().map(due::open_interrupted).collect::<Result<Vec<_>, StoreError>>()?)
+            Ok(found
+                .into_iter()
+                .map(|found| due::open_interrupted(found, &keys))
+                .collect::<Result<Vec<_>, StoreError>>()?)
         }))
     }
 
     fn stranded_deliveries(&self, known: Vec<String>) -> Answer<'_, Vec<DueDelivery>> {
+        let keys = Arc::clone(&self.keys);
         let found = self.read(move |conn| {
             let stranded = due::stranded(conn, &known)?;
-            Ok(stranded.into_iter().map(|packed| (packed.id(), packed.open())).collect::<Vec<_>>())
+            Ok(stranded.into_iter().map(|packed| (packed.id(), packed.open(&keys))).collect::<Vec<_>>())
         });
         Box::pin(self.sound(found))
     }
@@ -141,11 +155,13 @@ impl Store for SqliteStore {
     }
 
     fn replay(&self, replay: Replay) -> Answer<'_, ()> {
-        let packs = effects::pack_seals(effects::express(&replay.conclusion));
+        let (conclusion, packs) = sealing::conclusion(replay.conclusion, &self.seals());
+        let replay = Replay { conclusion, ..replay };
         Box::pin(self.write(Now, move |tx| acts::replay(tx, &replay, &packs)))
     }
 
     fn decide(&self, decision: Decision) -> Answer<'_, ()> {
+        let decision = sealing::decision(decision, &self.seals());
         Box::pin(self.write(Now, move |tx| acts::decide(tx, &decision)))
     }
 
@@ -206,7 +222,10 @@ impl Store for SqliteStore {
     }
 
     fn order(&self, increment_id: String) -> Answer<'_, Vec<OrderDetail>> {
-        Box::pin(self.read(move |conn| orders::story(conn, &increment_id)))
+        Box::pin({
+            let keys = Arc::clone(&self.keys);
+            self.read(move |conn| orders::story(conn, &increment_id, &keys))
+        })
     }
 
     fn events(&self, filter: EventFilter, paging: Paging) -> Answer<'_, Page<EventRow>> {
@@ -218,7 +237,10 @@ impl Store for SqliteStore {
     }
 
     fn envelope(&self, id: EnvelopeId) -> Answer<'_, Option<StoredEnvelope>> {
-        Box::pin(self.read(move |conn| Ok(claim::one(conn, id)?.map(claim::PackedEnvelope::open).transpose()?)))
+        Box::pin({
+            let keys = Arc::clone(&self.keys);
+            self.read(move |conn| Ok(claim::one(conn, id)?.map(|packed| packed.open(&keys)).transpose()?))
+        })
     }
 
     fn deliveries(&self, filter: DeliveryFilter, paging: Paging) -> Answer<'_, Page<DeliveryRow>> {
@@ -226,15 +248,24 @@ impl Store for SqliteStore {
     }
 
     fn delivery(&self, id: DeliveryId) -> Answer<'_, Option<DeliveryDetail>> {
-        Box::pin(self.read(move |conn| reads::delivery(conn, id)))
+        Box::pin({
+            let keys = Arc::clone(&self.keys);
+            self.read(move |conn| reads::delivery(conn, id, &keys))
+        })
     }
 
     fn delivery_origin(&self, id: DeliveryId) -> Answer<'_, Option<(EnvelopeId, DueDelivery)>> {
-        Box::pin(self.read(move |conn| Ok(due::one(conn, id)?.map(due::PackedDelivery::open).transpose()?)))
+        Box::pin({
+            let keys = Arc::clone(&self.keys);
+            self.read(move |conn| Ok(due::one(conn, id)?.map(|packed| packed.open(&keys)).transpose()?))
+        })
     }
 
     fn document(&self, id: DocumentId) -> Answer<'_, Option<DocumentRow>> {
-        Box::pin(self.read(move |conn| reads::document(conn, id)))
+        Box::pin({
+            let keys = Arc::clone(&self.keys);
+            self.read(move |conn| reads::document(conn, id, &keys))
+        })
     }
 
     fn exceptions(&self, filter: ExceptionFilter, paging: Paging) -> Answer<'_, Page<ExceptionRow>> {
@@ -288,8 +319,47 @@ impl Store for SqliteStore {
         Box::pin(async move { Ok(StoreFigures { wal_bytes, store_bytes, commits, ..figures.await? }) })
     }
 
+    fn restoration(&self) -> Option<Restoration> {
+        self.restoration
+    }
+
+    fn restored(&self) -> Answer<'_, ()> {
+        Box::pin(self.write(Now, restore::done))
+    }
+
+    fn retire(&self, retire: Retire) -> Answer<'_, Retired> {
+        Box::pin(self.write(Soon, move |tx| retention::retire(tx, &retire)))
+    }
+
+    fn erase(&self, erasure: Erasure) -> Answer<'_, Erased> {
+        Box::pin(self.write(Now, move |tx| erase::erase(tx, &erasure)))
+    }
+
+    fn recode(&self, kind: usize, from: i64, rows: u32) -> Answer<'_, (Option<i64>, u64)> {
+        let (keys, entropy) = (Arc::clone(&self.keys), Arc::clone(&self.entropy));
+        Box::pin(self.write(Soon, move |tx| bodies::recode(tx, kind, from, rows, &keys, entropy.as_ref())))
+    }
+
+    fn upkeep(&self) -> Answer<'_, Upkeep> {
+        Box::pin(self.read(bodies::upkeep))
+    }
+
+    fn check(&self) -> Answer<'_, Vec<String>> {
+        Box::pin(async move {
+            let problems = self.read(|conn| Ok(open::quick_check(conn))).await?;
+            if !problems.is_empty() {
+                self.health.failed(&problems.join("; "), Gravity::Damaged);
+            }
+            Ok(problems)
+        })
+    }
+
     fn health(&self) -> Result<(), String> {
         self.health.check()
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.health.damage().is_some()
     }
 
     fn close(&self) -> Answer<'_, ()> {
@@ -305,6 +375,10 @@ impl Store for SqliteStore {
 }
 
 impl SqliteStore {
+    fn seals(&self) -> sealing::Seals<'_> {
+        sealing::Seals { keys: &self.keys, entropy: self.entropy.as_ref() }
+    }
+
     /// Those whose stored bodies can be used; the others are parked (BAK-2).
     async fn sound(
         &self,

@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::fault::{Fault, Outcome};
+use super::fault::{Fault, Gravity, Outcome, gravity};
+use super::health::Health;
 use crate::store::StoreError;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
@@ -17,11 +18,12 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 pub(super) struct Readers {
     sender: Mutex<Option<SyncSender<Job>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    health: Arc<Health>,
 }
 
 impl Readers {
     /// One thread a connection, at most `queue` questions waiting.
-    pub(super) fn start(connections: Vec<Connection>, queue: usize) -> std::io::Result<Self> {
+    pub(super) fn start(connections: Vec<Connection>, queue: usize, health: &Arc<Health>) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel::<Job>(queue);
         let receiver = Arc::new(Mutex::new(receiver));
         let mut threads = Vec::with_capacity(connections.len());
@@ -34,7 +36,7 @@ impl Readers {
             };
             threads.push(std::thread::Builder::new().name("store-reader".to_owned()).spawn(work)?);
         }
-        Ok(Readers { sender: Mutex::new(Some(sender)), threads: Mutex::new(threads) })
+        Ok(Readers { sender: Mutex::new(Some(sender)), threads: Mutex::new(threads), health: Arc::clone(health) })
     }
 
     /// Asks; the answer sees one state of the store, not older than the last commit answered before.
@@ -43,10 +45,19 @@ impl Readers {
         read: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
         let (reply, answer) = oneshot::channel();
+        let health = Arc::clone(&self.health);
         let job: Job = Box::new(move |conn| {
-            if !reply.is_closed() {
-                drop(reply.send(one_state(conn, read).map_err(StoreError::from)));
+            if reply.is_closed() {
+                return;
             }
+            let answer = one_state(conn, read);
+            // BAK-4: a reader that meets a damaged page stops the intake as well as the writer would.
+            if let Err(Fault::Sql(error)) = &answer
+                && gravity(error) == Gravity::Damaged
+            {
+                health.failed(&error.to_string(), Gravity::Damaged);
+            }
+            drop(reply.send(answer.map_err(StoreError::from)));
         });
         match lock(&self.sender).as_ref().ok_or(StoreError::Stopped)?.try_send(job) {
             Ok(()) => Ok(answer),

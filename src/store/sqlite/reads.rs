@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::bodies;
 use super::fault::{Fault, Outcome};
 use super::rows;
 use super::tally;
@@ -10,7 +11,7 @@ use crate::clock::{Timestamp, from_micros};
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId};
 use crate::envelope::keys::Digest;
 use crate::store::StoreError;
-use crate::store::pack::unpack;
+use crate::store::seal::{Keys, Shape, gone};
 use crate::store::view::{
     DeliveryDetail, DocumentRow, EventRow, ExceptionGroup, ExceptionRow, MappingRecord, MappingTableRow, StoreFigures,
     TokenRow,
@@ -23,27 +24,31 @@ pub(super) fn event(conn: &Connection, id: EnvelopeId) -> Outcome<Option<EventRo
 }
 
 /// One delivery with its attempts.
-pub(super) fn delivery(conn: &Connection, id: DeliveryId) -> Outcome<Option<DeliveryDetail>> {
+pub(super) fn delivery(conn: &Connection, id: DeliveryId, keys: &Keys) -> Outcome<Option<DeliveryDetail>> {
     let sql = format!("{} FROM deliveries AS d {} WHERE d.id = ?1", rows::DELIVERY, rows::DELIVERY_JOINS);
     match tx::row(conn, &sql, [id.as_bytes()], rows::delivery)? {
-        Some((seq, head)) => rows::detail(conn, seq, head).map(Some),
+        Some((seq, head)) => rows::detail(conn, seq, head, keys).map(Some),
         None => Ok(None),
     }
 }
 
 /// One document with its body.
-pub(super) fn document(conn: &Connection, id: DocumentId) -> Outcome<Option<DocumentRow>> {
+pub(super) fn document(conn: &Connection, id: DocumentId, keys: &Keys) -> Outcome<Option<DocumentRow>> {
     let Some(mut document) =
         tx::row(conn, &format!("{} WHERE o.id = ?1", rows::DOCUMENT), [id.as_bytes()], rows::document)?
     else {
         return Ok(None);
     };
-    let (packed, plain_bytes, digest) =
+    let (stored, shape) =
         tx::row(conn, "SELECT body, plain_bytes, digest FROM documents WHERE id = ?1", [id.as_bytes()], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?, Digest(row.get(2)?)))
+            Ok((row.get::<_, Vec<u8>>(0)?, Shape::new(row.get(1)?, row.get(2)?)))
         })?
         .ok_or_else(|| Fault::not_found(id.to_string()))?;
-    let plain = unpack(&packed, usize::try_from(plain_bytes).unwrap_or(usize::MAX), &digest)?;
+    if let Some(words) = gone(&stored) {
+        document.gone = Some(words.to_owned());
+        return Ok(Some(document));
+    }
+    let plain = keys.unpack(&stored, bodies::DOCUMENT, id.as_bytes(), shape)?;
     let body =
         serde_json::from_slice(&plain).map_err(|reason| StoreError::Corrupt(format!("{id} is not JSON: {reason}")))?;
     document.body = Some(body);

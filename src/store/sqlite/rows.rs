@@ -4,9 +4,11 @@ use rusqlite::{Connection, Row};
 
 use super::fault::Outcome;
 use super::tx::{self, count};
+use super::{bodies, sealing};
 use crate::clock::from_micros;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId, TokenId};
 use crate::envelope::keys::Digest;
+use crate::store::seal::Keys;
 use crate::store::view::{
     AttemptRow, DeliveryDetail, DeliveryRow, DocumentRow, EventRow, ExceptionRow, ExceptionSubject, OrderRow,
     SealedView, TokenRow,
@@ -87,8 +89,8 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRow)> {
 }
 
 /// A delivery with its attempts and what was sealed.
-pub(super) fn detail(conn: &Connection, seq: i64, delivery: DeliveryRow) -> Outcome<DeliveryDetail> {
-    let attempts_made = tx::rows(
+pub(super) fn detail(conn: &Connection, seq: i64, delivery: DeliveryRow, keys: &Keys) -> Outcome<DeliveryDetail> {
+    let mut attempts_made = tx::rows(
         conn,
         "SELECT number, started_at, finished_at, outcome, status, detail, response, duration_us, purpose \
          FROM attempts \
@@ -99,6 +101,10 @@ pub(super) fn detail(conn: &Connection, seq: i64, delivery: DeliveryRow) -> Outc
         [seq],
         attempt,
     )?;
+    for attempt in &mut attempts_made {
+        let binding = sealing::of_attempt(delivery.id, attempt.number);
+        attempt.response = attempt.response.take().map(|stored| keys.open_text(stored, bodies::ANSWER, &binding));
+    }
     let sealed = tx::row(
         conn,
         "SELECT method, url, digest, body_bytes FROM sealed_requests WHERE delivery = ?1",
@@ -145,6 +151,7 @@ pub(super) fn document(row: &Row<'_>) -> rusqlite::Result<DocumentRow> {
         mappings_version: count(row.get(6)?),
         created_at: from_micros(row.get(7)?),
         body: None,
+        gone: None,
     })
 }
 

@@ -85,16 +85,18 @@ pub(super) struct Tx<'c> {
     prepared: &'c dyn Prepared,
     /// Changes of counts, written when the transaction ends.
     pub(super) tally: Tally,
+    /// When this file was put in place of another, if it ever was (BAK-3).
+    pub(super) restored_at: Option<i64>,
 }
 
 impl<'c> Tx<'c> {
     pub(super) fn new(conn: &'c Connection) -> Self {
-        Tx { conn, prepared: conn, tally: Tally::default() }
+        Tx { conn, prepared: conn, tally: Tally::default(), restored_at: None }
     }
 
     /// With statements of its own.
     pub(super) fn with(conn: &'c Connection, prepared: &'c dyn Prepared) -> Self {
-        Tx { conn, prepared, tally: Tally::default() }
+        Tx { conn, prepared, tally: Tally::default(), restored_at: None }
     }
 
     /// Runs a statement; how many rows it changed.

@@ -142,6 +142,8 @@ pub(super) struct Writer {
     pub(super) commits: Arc<AtomicU64>,
     /// Bounds of a group.
     pub(super) grouping: Grouping,
+    /// When this file was put in place of another, if it ever was (BAK-3).
+    pub(super) restored_at: Option<i64>,
     /// Runs in the last transaction when closing in order.
     pub(super) at_close: fn(&Connection) -> Outcome<()>,
 }
@@ -286,6 +288,7 @@ impl Writer {
                 self.execute("SAVEPOINT command")?;
             }
             let mut tx = Tx::with(&self.conn, shelf);
+            tx.restored_at = self.restored_at;
             let outcome = work.run(&mut tx);
             let changed = std::mem::take(&mut tx.tally);
             match outcome {

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use super::Site;
@@ -27,6 +27,7 @@ pub fn token(site: &Site, role: &str) -> String {
 /// `crossdock serve` as a process of its own.
 pub struct Serve {
     child: Child,
+    said: Arc<Mutex<Vec<String>>>,
     pub address: SocketAddr,
 }
 
@@ -34,8 +35,13 @@ impl Serve {
     /// Starts and waits until it is ready. It chooses its port itself and says which: a port probed beforehand may be
     /// somebody else's by then.
     pub fn start(site: &Site) -> Serve {
+        Serve::saying("info", site)
+    }
+
+    /// The same with another level of its log.
+    pub fn saying(level: &str, site: &Site) -> Serve {
         let mut child = binary()
-            .args(["serve", "--log", "info", "--config"])
+            .args(["serve", "--log", level, "--config"])
             .arg(site.config_path())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -43,17 +49,20 @@ impl Serve {
             .expect("the binary starts");
         let log = child.stderr.take().expect("piped above");
         let (said, heard) = mpsc::channel();
+        let all = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&all);
         // The log is drained so that the service never blocks on it; shown when a test fails.
         std::thread::spawn(move || {
             for line in BufReader::new(log).lines().map_while(Result::ok) {
                 eprintln!("serve: {line}");
+                kept.lock().unwrap().push(line.clone());
                 if let Some(address) = listening(&line) {
                     let _ = said.send(address);
                 }
             }
         });
         let address = heard.recv_timeout(Duration::from_secs(20)).expect("the service says where it listens");
-        let mut serve = Serve { child, address };
+        let mut serve = Serve { child, said: all, address };
         serve.await_ready();
         serve
     }
@@ -70,6 +79,11 @@ impl Serve {
             assert!(Instant::now() < patience, "the service did not become ready");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Every line of its log so far.
+    pub fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
     }
 
     /// `kill -9`.

@@ -17,6 +17,18 @@ async fn fresh() -> (SharedStore, TempDir) {
     (Arc::new(store), folder)
 }
 
+#[expect(clippy::unused_async, reason = "other backends wait for their server")]
+async fn encrypted() -> (SharedStore, TempDir) {
+    let folder = folder();
+    let keys = Arc::new(crate::store::seal::Keys::new(&[[7; 32]]));
+    let options = super::Options { keys, ..super::options(&folder.path().join("crossdock.db")) };
+    (Arc::new(super::SqliteStore::open(options, super::clock()).unwrap()), folder)
+}
+
+mod on_an_encrypted_file {
+    crate::store::contract::contract!(super::super::encrypted);
+}
+
 mod on_a_file {
     crate::store::contract::contract!(super::super::fresh);
 }

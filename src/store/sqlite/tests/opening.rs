@@ -47,7 +47,7 @@ fn run_1_a_second_serve_is_refused_by_name_until_the_first_ends() {
 }
 
 #[test]
-fn network_disks_are_refused() {
+fn bak_1_network_disks_are_refused() {
     for (magic, name) in
         [(0x6969, "nfs"), (0xff53_4d42, "cifs"), (0xfe53_4d42, "smb2"), (0x6573_5546, "fuse"), (0x0102_1997, "9p")]
     {

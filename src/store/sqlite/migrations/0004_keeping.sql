@@ -1,0 +1,17 @@
+-- BAK-3: waits behind the head of its lane in a file that was put in place of a later one; it is in doubt when its turn
+-- comes.
+ALTER TABLE deliveries ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;
+
+-- DAT-1: since when nothing personal of it is left.
+ALTER TABLE subjects ADD COLUMN erased_at INTEGER;
+
+-- DAT-2: what the walk along the rows passed while it was not old enough yet, and when to look again.
+CREATE TABLE kept_longer (
+    what    TEXT    NOT NULL,
+    look_at INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    PRIMARY KEY (what, look_at, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Bodies that belong to a complaint alone are few; the walk along the events does not meet them.
+CREATE INDEX exceptions_with_body ON exceptions (payload) WHERE payload IS NOT NULL;
