@@ -2,6 +2,8 @@
 //!
 //! Modules in reading order, from the core outwards; a room looks only downward.
 
+#![cfg_attr(not(test), forbid(unsafe_code))]
+
 // core: pure
 pub mod json;
 pub mod domain;
@@ -36,3 +38,8 @@ pub mod shutdown;
 pub mod app;
 pub mod demo;
 pub mod cli;
+
+// the whole of it on a simulated machine
+#[cfg(test)]
+#[path = "../tests/sim/mod.rs"]
+mod sim;

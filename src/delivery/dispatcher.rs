@@ -53,6 +53,8 @@ pub(super) async fn run(engine: Arc<Engine>) {
             sweeping::sweep(&engine).await;
         }
         tokio::select! {
+            // In order, so that a simulated run can be repeated.
+            biased;
             () = engine.wake.notified() => sleep_until(looked_at + SPACING).await,
             () = sleep(pause.max(SPACING)) => {}
         }

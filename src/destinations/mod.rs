@@ -82,7 +82,15 @@ pub struct Settings {
     pub receipt: Vec<String>,
     /// Header that carries the idempotency key.
     pub key_header: String,
+    /// Answers in place of the network.
+    #[cfg(test)]
+    pub simulated: Option<SimulatedNetwork>,
 }
+
+/// What the simulation puts in place of the network.
+#[cfg(test)]
+pub type SimulatedNetwork =
+    std::sync::Arc<dyn Fn(reqwest::Request) -> std::pin::Pin<Box<dyn Future<Output = Wire> + Send>> + Send + Sync>;
 
 impl Settings {
     /// The defaults of delivery-semantics with the guard `none`.
@@ -103,6 +111,8 @@ impl Settings {
             five_xx_never_applies: false,
             receipt: Vec::new(),
             key_header: "idempotency-key".to_owned(),
+            #[cfg(test)]
+            simulated: None,
         }
     }
 }

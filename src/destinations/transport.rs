@@ -26,6 +26,8 @@ pub struct Transport {
     client: Client,
     url: Url,
     guard: AddressGuard,
+    #[cfg(test)]
+    simulated: Option<super::SimulatedNetwork>,
 }
 
 impl Transport {
@@ -51,7 +53,13 @@ impl Transport {
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(|error| format!("no HTTP client can be made: {}", chain(&error)))?;
-        Ok(Transport { client, url: url.clone(), guard })
+        Ok(Transport {
+            client,
+            url: url.clone(),
+            guard,
+            #[cfg(test)]
+            simulated: settings.simulated.clone(),
+        })
     }
 
     /// Sends, and waits for the whole answer.
@@ -60,6 +68,10 @@ impl Transport {
             Ok(request) => request,
             Err(problem) => return Wire::Forbidden(problem),
         };
+        #[cfg(test)]
+        if let Some(network) = &self.simulated {
+            return network(request).await;
+        }
         match self.client.execute(request).await {
             Ok(response) => Wire::Answered(collect(response).await),
             Err(error) => classify(&error),

@@ -137,6 +137,8 @@ impl Processor {
             }
             if !more {
                 tokio::select! {
+                    // In order, so that a simulated run can be repeated.
+                    biased;
                     () = self.work.notified() => {}
                     () = tokio::time::sleep(POLL) => {}
                     _ = stopping.changed() => {}

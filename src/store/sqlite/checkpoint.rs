@@ -65,7 +65,7 @@ impl Checkpointer {
     }
 
     /// One round; whether everything known at its start is in the file.
-    fn round(&self) -> Outcome<bool> {
+    pub(super) fn round(&self) -> Outcome<bool> {
         let mut copied = self.checkpoint("PASSIVE")?;
         if copied.frames * (self.page_bytes + 24) > LOG_BYTES_MAX {
             self.checkpoint("PASSIVE")?;

@@ -29,6 +29,8 @@ mod readers;
 mod reads;
 mod rows;
 mod state;
+#[cfg(test)]
+mod stepped;
 mod subjects;
 mod tally;
 #[cfg(test)]
@@ -110,6 +112,8 @@ pub struct SqliteStore {
     // Dropping it ends the checkpointer.
     stop: Mutex<Option<SyncSender<()>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    #[cfg(test)]
+    bell: Option<stepped::Bell>,
 }
 
 impl SqliteStore {
@@ -121,6 +125,10 @@ impl SqliteStore {
             let clean = take_over(&opened.conn, clock.now(), entropy.as_ref())?;
             let end = if clean { "clean" } else { "unclean" };
             opened.report.settings.push(("previous_end".to_owned(), end.to_owned()));
+        }
+        #[cfg(test)]
+        if open::is_simulated(path) {
+            return stepped::start(opened, options.clone(), clock);
         }
         let readers = (0..options.readers.max(1)).map(|_| open::connect_reader(path)).collect::<Result<_, _>>()?;
         let readers = readers::Readers::start(readers, options.queue).map_err(|reason| no_thread(&reason))?;
@@ -170,6 +178,8 @@ impl SqliteStore {
             health,
             stop: Mutex::new(Some(stop)),
             threads: Mutex::new(threads),
+            #[cfg(test)]
+            bell: None,
         })
     }
 
@@ -185,7 +195,14 @@ impl SqliteStore {
         run: impl FnMut(&mut Tx<'_>) -> Outcome<T> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
         let submitted = self.inbox.submit(urgency, run);
-        async move { submitted?.await.map_err(|_| StoreError::Stopped)? }
+        #[cfg(test)]
+        self.ring();
+        async move {
+            let answer = submitted?.await.map_err(|_| StoreError::Stopped)?;
+            #[cfg(test)]
+            crate::sim::dawdle().await;
+            answer
+        }
     }
 
     fn read<T: Send + 'static>(
@@ -193,7 +210,12 @@ impl SqliteStore {
         read: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
         let asked = self.readers.ask(read);
-        async move { asked?.await.map_err(|_| StoreError::Stopped)? }
+        async move {
+            let answer = asked?.await.map_err(|_| StoreError::Stopped)?;
+            #[cfg(test)]
+            crate::sim::dawdle().await;
+            answer
+        }
     }
 
     /// Ends the readers and tells the checkpointer to end.

@@ -34,8 +34,11 @@ pub(super) struct Opened {
 /// Opens and checks the file.
 pub(super) fn open(path: &Path, exclusive: bool, entropy: &dyn Entropy) -> Result<Opened, StoreError> {
     check_library(rusqlite::version_number())?;
-    check_disk(path)?;
-    let lock = if exclusive { Some(lock(path)?) } else { None };
+    let simulated = is_simulated(path);
+    if !simulated {
+        check_disk(path)?;
+    }
+    let lock = if exclusive && !simulated { Some(lock(path)?) } else { None };
     let conn = connect(path)?;
     let mut problems = Vec::new();
     let large = std::fs::metadata(path).is_ok_and(|file| file.len() > CHECK_BYTES_MAX);
@@ -77,7 +80,7 @@ pub(super) fn check_library(version: i32) -> Result<(), StoreError> {
 /// A connection that writes, with every setting read back.
 pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags).map_err(|reason| unusable(path, &reason))?;
+    let conn = open_file(path, flags).map_err(|reason| unusable(path, &reason))?;
     conn.busy_timeout(BUSY_TIMEOUT).map_err(|reason| unusable(path, &reason))?;
     conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0; \
@@ -90,10 +93,30 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(conn)
 }
 
+/// The file itself; a path of the simulation lies on its own disk.
+fn open_file(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    #[cfg(test)]
+    if is_simulated(path) {
+        return Connection::open_with_flags_and_vfs(path, flags, crate::sim::vfs::NAME);
+    }
+    Connection::open_with_flags(path, flags)
+}
+
+/// Whether the file lies on the disk of the simulation, which no other process sees.
+#[cfg(test)]
+pub(super) fn is_simulated(path: &Path) -> bool {
+    crate::sim::disk::owns(path)
+}
+
+#[cfg(not(test))]
+fn is_simulated(_: &Path) -> bool {
+    false
+}
+
 /// A connection that only reads.
 pub(super) fn connect_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags).map_err(|reason| unusable(path, &reason))?;
+    let conn = open_file(path, flags).map_err(|reason| unusable(path, &reason))?;
     conn.busy_timeout(BUSY_TIMEOUT).map_err(|reason| unusable(path, &reason))?;
     conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000;")
         .map_err(|reason| unusable(path, &reason))?;

@@ -17,6 +17,8 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 pub(super) struct Readers {
     sender: Mutex<Option<SyncSender<Job>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    #[cfg(test)]
+    inline: Option<Mutex<Connection>>,
 }
 
 impl Readers {
@@ -34,7 +36,20 @@ impl Readers {
             };
             threads.push(std::thread::Builder::new().name("store-reader".to_owned()).spawn(work)?);
         }
-        Ok(Readers { sender: Mutex::new(Some(sender)), threads: Mutex::new(threads) })
+        Ok(Readers {
+            sender: Mutex::new(Some(sender)),
+            threads: Mutex::new(threads),
+            #[cfg(test)]
+            inline: None,
+        })
+    }
+
+    /// Without threads: questions are answered where they are asked. For the simulation.
+    #[cfg(test)]
+    pub(super) fn inline(connection: Connection) -> Self {
+        let (sender, _) = sync_channel(1);
+        let inline = Some(Mutex::new(connection));
+        Readers { sender: Mutex::new(Some(sender)), threads: Mutex::default(), inline }
     }
 
     /// Asks; the answer sees one state of the store, not older than the last commit answered before.
@@ -48,6 +63,12 @@ impl Readers {
                 drop(reply.send(one_state(conn, read).map_err(StoreError::from)));
             }
         });
+        #[cfg(test)]
+        if let Some(connection) = &self.inline {
+            lock(&self.sender).as_ref().ok_or(StoreError::Stopped)?;
+            self::answer(&lock(connection), job);
+            return Ok(answer);
+        }
         match lock(&self.sender).as_ref().ok_or(StoreError::Stopped)?.try_send(job) {
             Ok(()) => Ok(answer),
             Err(TrySendError::Full(_)) => Err(StoreError::Busy),

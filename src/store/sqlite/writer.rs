@@ -185,6 +185,44 @@ impl Writer {
         }
     }
 
+    /// Commits what is there now without waiting for more; `false` once there is nothing more to come. For the simulation.
+    #[cfg(test)]
+    pub(super) fn step(&self, orders: &Orders) -> bool {
+        loop {
+            let mut group: Vec<Box<dyn Work>> = Vec::new();
+            let (mut close, mut ended) = (None, false);
+            while group.len() < self.grouping.group_max {
+                match orders.0.try_recv() {
+                    Ok(Message::Work(work)) => group.push(work),
+                    Ok(Message::Close(reply)) => {
+                        close = Some(reply);
+                        break;
+                    }
+                    Err(TryRecvError::Disconnected) => {
+                        ended = true;
+                        break;
+                    }
+                    Err(TryRecvError::Empty) => break,
+                }
+            }
+            let idle = group.is_empty();
+            if !idle {
+                self.commit(group);
+            }
+            if let Some(reply) = close {
+                let closed = self.close();
+                drop(reply.send(closed));
+                return false;
+            }
+            if ended || self.health.is_dead() {
+                return false;
+            }
+            if idle {
+                return true;
+            }
+        }
+    }
+
     /// The next group: what is there now, and a little more where waiting pays.
     fn gather(&self, orders: &Orders) -> Next {
         let mut group: Vec<Box<dyn Work>> = Vec::new();
