@@ -4,6 +4,20 @@
 
 #![cfg_attr(not(test), forbid(unsafe_code))]
 
+/// Whether a known bug is planted on purpose: the simulation must find it. Never outside test builds.
+#[cfg(test)]
+macro_rules! planted {
+    ($bug:ident) => {
+        crate::sim::planted::is(crate::sim::planted::Bug::$bug)
+    };
+}
+#[cfg(not(test))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
 // core: pure
 pub mod json;
 pub mod domain;

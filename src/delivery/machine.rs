@@ -248,6 +248,7 @@ pub fn before(delivery: &InFlight, attempts: u32, policy: &Policy, now: Timestam
 /// UNC-2: until when the same key may go out again; `None` without a key guard.
 fn resend_limit(delivery: &InFlight, guard: Guard) -> Option<Timestamp> {
     match guard {
+        Guard::Key { .. } if planted!(KeyWindowIgnored) => None,
         Guard::Key { window } => Some(later(delivery.first_attempt_at, window / 10 * 9)),
         Guard::Unique | Guard::Find | Guard::None => None,
     }
@@ -294,6 +295,9 @@ impl Case<'_> {
     /// May have taken effect: UNC-2 for a key guard, UNC-5 for none. The guards that ask the destination are refused
     /// by configuration so far; without asking, a person decides.
     fn in_doubt(&self, wait: &Wait, detail: String) -> Next {
+        if planted!(UncertainTakenForUnavailable) {
+            return self.again(wait, false, detail);
+        }
         match self.policy.guard {
             Guard::Key { .. } => self.again(wait, true, detail),
             Guard::Unique | Guard::Find | Guard::None => self.parked(Problem::OutcomeUncertain { detail }, true),

@@ -189,7 +189,10 @@ pub(super) async fn settle_interrupted(engine: Arc<Engine>, interrupted: Interru
         uncertain: delivery.uncertain,
     };
     let moment = Moment { now: engine.clock.now(), jitter: engine.entropy.unit() };
-    let step = machine::step(&facts, DeliveryEvent::ProcessDied, policy, moment);
+    let mut step = machine::step(&facts, DeliveryEvent::ProcessDied, policy, moment);
+    if planted!(InterruptedTakenForFresh) {
+        step.next = Next::Waiting { due_at: moment.now, uncertain: false, counts: false };
+    }
     let seen = AttemptSeen { outcome: "uncertain".to_owned(), detail: detail.to_owned(), ..AttemptSeen::default() };
     let settling = Settling {
         destination: &delivery.destination,

@@ -83,6 +83,8 @@ struct Inside {
     full: bool,
     handles: u64,
     chance: Chance,
+    /// Where each fault would strike for the first time: the kinds of all changes, in order.
+    kinds: Vec<Kind>,
     /// Faults that struck, for the report.
     struck: Vec<(u64, Fault)>,
 }
@@ -167,6 +169,7 @@ impl Disk {
             full: false,
             handles: 0,
             chance,
+            kinds: Vec::new(),
             struck: Vec::new(),
         };
         let disk = Arc::new(Disk { number, inside: Mutex::new(inside), died: Notify::new() });
@@ -210,6 +213,15 @@ impl Disk {
     /// Reads so far.
     pub fn reads(&self) -> u64 {
         self.lock().reads
+    }
+
+    /// Operations that this fault can strike.
+    pub fn chances(&self, fault: Fault) -> Vec<u64> {
+        let inside = self.lock();
+        if fault == Fault::ReadFails {
+            return (1..=inside.reads).collect();
+        }
+        (1..).zip(&inside.kinds).filter(|(_, kind)| fault.fits(**kind)).map(|(at, _)| at).collect()
     }
 
     /// Faults that struck so far.
@@ -348,6 +360,7 @@ impl Inside {
             return Some(Fault::ReadFails);
         }
         self.changes += 1;
+        self.kinds.push(kind);
         let now = self.changes;
         let due = self.plan.iter().find(|(at, fault)| **at <= now && fault.fits(kind)).map(|(at, _)| *at)?;
         let fault = self.plan.remove(&due)?;

@@ -13,7 +13,7 @@ use super::world::World;
 use crate::destinations::{BodyEnd, ResponseSeen, Wire};
 
 /// How long a destination with a key guard remembers a key.
-pub const KEY_WINDOW: Duration = Duration::from_secs(3_600);
+pub const KEY_WINDOW: Duration = Duration::from_mins(10);
 /// As configured at our side.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 

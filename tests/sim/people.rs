@@ -43,11 +43,18 @@ pub async fn remap(world: &Arc<World>, service: &Service, item: u32) {
     learn(world, service).await;
 }
 
-async fn learn(world: &Arc<World>, service: &Service) {
-    let imported = import(world, service.store(), &service.desk.clock).await;
-    if imported.is_ok() {
-        let _ = service.processor.reload_mappings().await;
+/// What people have in mind and could not write down yet, or not for certain.
+async fn catch_up(world: &Arc<World>, service: &Service) {
+    if world.with(|state| state.taught != Some((state.item, state.new_sku_mapped))) {
+        learn(world, service).await;
     }
+}
+
+async fn learn(world: &Arc<World>, service: &Service) {
+    let in_mind = world.with(|state| (state.item, state.new_sku_mapped));
+    let imported = import(world, service.store(), &service.desk.clock).await;
+    world.with(|state| state.taught = imported.is_ok().then_some(in_mind));
+    let _ = service.processor.reload_mappings().await;
 }
 
 /// People look at everything open; one in `leave` is left for later.
@@ -56,8 +63,8 @@ pub async fn look(world: &Arc<World>, service: &Service, leave: u64) {
     let Ok(open) = open(service).await else { return };
     if open.iter().any(|row| row.code == "unmapped_sku") && !world.with(|state| state.new_sku_mapped) {
         world.with(|state| state.new_sku_mapped = true);
-        learn(world, service).await;
     }
+    catch_up(world, service).await;
     // Lists are newest first; people start with what waits longest.
     for row in open.into_iter().rev() {
         if world.disk.is_dead() {

@@ -86,6 +86,8 @@ pub enum Act {
     Disk(u64, Fault),
     /// A destination is repaired: what it refused it now takes.
     Repair,
+    /// From the next start on the destinations are configured under another path.
+    Move,
 }
 
 /// Everything that happens, in order of time.
@@ -105,7 +107,8 @@ struct Writer {
 /// A random story.
 pub fn random(chance: &mut Chance) -> Script {
     let mut writer = Writer { chance: chance.fork(), acts: Vec::new(), events: 0 };
-    let length = writer.chance.between(20, 400);
+    let longest = *writer.chance.pick(&[60, 300, 1_500]);
+    let length = writer.chance.between(20, longest);
     let until = Micros::try_from(length).unwrap_or(0) * SECOND;
     writer.orders(until);
     writer.weather(until);
@@ -230,7 +233,8 @@ impl Writer {
         }
         for _ in 0..self.chance.below(3) {
             let at = self.at(until);
-            let by = Micros::try_from(self.chance.below(7_200)).unwrap_or(0) - 3_600;
+            // A tenth of the key window is what wall clocks may be wrong by (UNC-2).
+            let by = Micros::try_from(self.chance.below(50)).unwrap_or(0) - 25;
             self.acts.push((at, Act::Clock(by * SECOND)));
         }
     }
@@ -267,6 +271,11 @@ impl Writer {
         if self.chance.one_in(2) {
             let at = self.at(until);
             self.acts.push((at, Act::Repair));
+        }
+        if self.chance.one_in(3) {
+            let at = self.at(until);
+            self.acts.push((at, Act::Move));
+            self.acts.push((at, Act::Restart));
         }
     }
 }

@@ -77,6 +77,10 @@ pub struct State {
     pub item: u32,
     /// Whether the new SKU is mapped.
     pub new_sku_mapped: bool,
+    /// The path of the destinations' configuration; a number.
+    pub path: u32,
+    /// What of that the store is known to have: the name and whether the new one is mapped.
+    pub taught: Option<(u32, bool)>,
     story: Story,
 }
 
@@ -117,7 +121,19 @@ pub struct Report {
     pub requests: usize,
     /// Disk faults that struck.
     pub struck: usize,
+    /// Operations that each fault could have struck.
+    pub chances: Vec<(Fault, Vec<u64>)>,
 }
+
+const ALL: [Fault; 7] = [
+    Fault::PowerCut,
+    Fault::PowerCutForgetful,
+    Fault::Kill,
+    Fault::WriteFails,
+    Fault::Full,
+    Fault::FlushFails,
+    Fault::ReadFails,
+];
 
 enum Ended {
     Died,
@@ -125,16 +141,16 @@ enum Ended {
     Rested,
 }
 
-/// A fault at one disk operation.
-pub type Planned = Option<(u64, Fault)>;
+/// Faults at disk operations, counted from the beginning.
+pub type Planned = Vec<(u64, Fault)>;
 
 /// Plays one story to its end.
-pub fn play(seed: u64, script: impl FnOnce(&mut Chance) -> Script, fault: Planned) -> Report {
+pub fn play(seed: u64, script: impl FnOnce(&mut Chance) -> Script, faults: Planned) -> Report {
     let mut chance = Chance::new(seed);
     let script = script(&mut chance);
     super::start_dawdling(chance.fork());
     let disk = Disk::new(chance.fork());
-    if let Some((at, fault)) = fault {
+    for (at, fault) in faults {
         disk.plan(at, fault);
     }
     let state = State {
@@ -143,6 +159,8 @@ pub fn play(seed: u64, script: impl FnOnce(&mut Chance) -> Script, fault: Planne
         auditor: Auditor::default(),
         item: 0,
         new_sku_mapped: false,
+        path: 0,
+        taught: Some((0, false)),
         chance,
         story: Story { digest: 0xcbf2_9ce4_8422_2325, lines: Vec::new(), loud: super::loud() },
     };
@@ -174,6 +192,7 @@ pub fn play(seed: u64, script: impl FnOnce(&mut Chance) -> Script, fault: Planne
                 world.disk.restart();
                 world.time.skip(play.pause + SECOND / 2);
                 play.pause = 0;
+                play.while_down();
             }
         }
     }
@@ -181,7 +200,9 @@ pub fn play(seed: u64, script: impl FnOnce(&mut Chance) -> Script, fault: Planne
     planted::plant(None);
     let operations = (world.disk.changes(), world.disk.reads());
     let struck = world.disk.struck().len();
+    let chances = ALL.map(|fault| (fault, world.disk.chances(fault)));
     world.with(|state| Report {
+        chances: chances.into(),
         violations: std::mem::take(&mut state.auditor.violations),
         digest: state.story.digest,
         lines: std::mem::take(&mut state.story.lines),
@@ -303,19 +324,55 @@ impl Play {
         self.rest(service).await
     }
 
-    async fn one(&mut self, service: &Service, act: Act) -> Option<Ended> {
+    /// The world goes on while the service is down.
+    fn while_down(&mut self) {
+        while let Some((at, act)) = self.script.acts.get(self.next)
+            && START + at <= self.world.time.now()
+        {
+            let act = act.clone();
+            self.next += 1;
+            self.outside(&act);
+        }
+        if START + self.script.until <= self.world.time.now() && !self.peace {
+            self.peace = true;
+            make_peace(&self.world);
+        }
+    }
+
+    /// What happens whether the service runs or not.
+    fn outside(&mut self, act: &Act) {
         let world = &self.world;
         match act {
-            Act::Send(request) => {
-                world.with(|state| state.senders.add(request, world.time.now()));
-                senders::send_due(world, service);
-            }
+            Act::Send(request) => world.with(|state| state.senders.add(request.clone(), world.time.now())),
             Act::Weather(destination, weather) => {
                 world.note(|| format!("weather {destination} {weather:?}"));
                 world.with(|state| {
-                    state.erp.destinations.get_mut(destination).expect("a known destination").weather = weather;
+                    state.erp.destinations.get_mut(destination).expect("a known destination").weather = *weather;
                 });
             }
+            Act::Clock(by) => {
+                world.note(|| format!("clock {by}"));
+                world.time.skew.fetch_add(*by, Ordering::SeqCst);
+            }
+            Act::Full(full) => {
+                world.note(|| format!("full {full}"));
+                world.disk.set_full(*full);
+            }
+            Act::Disk(from_now, fault) => {
+                let count = if *fault == Fault::ReadFails { world.disk.reads() } else { world.disk.changes() };
+                world.disk.plan(count + from_now, *fault);
+            }
+            Act::Repair => world.with(|state| state.erp.repaired = true),
+            Act::Move => world.with(|state| state.path += 1),
+            Act::Die(..) | Act::Restart | Act::People(_) | Act::Remap(_) => {}
+        }
+    }
+
+    async fn one(&mut self, service: &Service, act: Act) -> Option<Ended> {
+        self.outside(&act);
+        let world = &self.world;
+        match act {
+            Act::Send(_) => senders::send_due(world, service),
             Act::Die(fault, pause) => {
                 world.note(|| format!("dies: {fault:?}"));
                 world.disk.die(fault);
@@ -328,19 +385,7 @@ impl Play {
             }
             Act::People(leave) => people::look(world, service, leave).await,
             Act::Remap(item) => people::remap(world, service, item).await,
-            Act::Clock(by) => {
-                world.note(|| format!("clock {by}"));
-                world.time.skew.fetch_add(by, Ordering::SeqCst);
-            }
-            Act::Full(full) => {
-                world.note(|| format!("full {full}"));
-                world.disk.set_full(full);
-            }
-            Act::Disk(from_now, fault) => {
-                let count = if fault == Fault::ReadFails { world.disk.reads() } else { world.disk.changes() };
-                world.disk.plan(count + from_now, fault);
-            }
-            Act::Repair => world.with(|state| state.erp.repaired = true),
+            Act::Weather(..) | Act::Clock(_) | Act::Full(_) | Act::Disk(..) | Act::Repair | Act::Move => {}
         }
         None
     }
@@ -400,7 +445,7 @@ impl World {
     /// Adds to the story.
     pub fn note(&self, line: impl FnOnce() -> String) {
         let at = self.time.now() - START;
-        let line = format!("{:>11.6} {}", std::time::Duration::from_micros(u64::try_from(at).unwrap_or(0)).as_secs_f64(), line());
+        let line = format!("{:>11.6} {}", Duration::from_micros(u64::try_from(at).unwrap_or(0)).as_secs_f64(), line());
         self.with(|state| {
             for byte in line.bytes() {
                 state.story.digest = (state.story.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

@@ -34,7 +34,7 @@ fn append_record(
     payload: &mut Option<i64>,
 ) -> Outcome<Receipt> {
     if let Some((first, content)) = claim_key(tx, arrival, record)? {
-        if content == record.content.0 {
+        if content == record.content.0 || planted!(ConflictTakenForDuplicate) {
             return Ok(Receipt::Duplicate { first });
         }
         if let Some(exception) = &record.on_conflict {
@@ -56,6 +56,9 @@ fn append_record(
 
 /// DED-1: the insert decides. `Some`: the key is known, with the envelope that stands and its content.
 fn claim_key(tx: &Tx<'_>, arrival: &Arrival, record: &ArrivedRecord) -> Outcome<Option<(EnvelopeId, [u8; 32])>> {
+    if planted!(DedupKeyNotWritten) {
+        return Ok(None);
+    }
     let key = record.event_key.0.0;
     let at = arrival.received_at.as_microsecond();
     let new = tx.run(

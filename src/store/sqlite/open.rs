@@ -90,6 +90,9 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     keep_plans(&conn).map_err(|reason| unusable(path, &reason))?;
     conn.set_prepared_statement_cache_capacity(256);
     check_settings(&settings(&conn)?)?;
+    if planted!(CommitNotFlushed) {
+        conn.execute_batch("PRAGMA synchronous = NORMAL").map_err(|reason| unusable(path, &reason))?;
+    }
     Ok(conn)
 }
 

@@ -284,6 +284,9 @@ impl Writer {
                 self.commits.fetch_add(1, Ordering::Release);
                 self.health.committed();
                 group.into_iter().zip(verdicts).for_each(|(work, verdict)| work.answer(verdict));
+                if planted!(AckBeforeCommit) && self.execute("COMMIT").is_err() {
+                    drop(self.conn.execute_batch("ROLLBACK"));
+                }
             }
             Err(Broken::Whole(reason, gravity)) => {
                 self.health.failed(&reason, gravity);
@@ -347,7 +350,9 @@ impl Writer {
         }
         tally.write(&self.conn)?;
         self.health.injected()?;
-        self.execute("COMMIT")?;
+        if !planted!(AckBeforeCommit) {
+            self.execute("COMMIT")?;
+        }
         Ok(verdicts)
     }
 
