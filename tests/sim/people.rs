@@ -54,7 +54,8 @@ async fn learn(world: &Arc<World>, service: &Service) {
     let in_mind = world.with(|state| (state.item, state.new_sku_mapped));
     let imported = import(world, service.store(), &service.desk.clock).await;
     world.with(|state| state.taught = imported.is_ok().then_some(in_mind));
-    let _ = service.processor.reload_mappings().await;
+    let reloaded = service.processor.reload_mappings().await;
+    world.note(|| format!("import {in_mind:?} {imported:?}, reload {reloaded:?}"));
 }
 
 /// People look at everything open; one in `leave` is left for later.
@@ -99,7 +100,10 @@ async fn one(world: &Arc<World>, service: &Service, row: &ExceptionRow) {
     }
     let replayed = replay::one(&service.desk, &asked(), row.id).await;
     world.note(|| {
-        let result = replayed.as_ref().map_or_else(ToString::to_string, |replayed| replayed.result.to_owned());
+        let result = replayed.as_ref().map_or_else(ToString::to_string, |replayed| {
+            let problems: Vec<&str> = replayed.problems.iter().map(|problem| problem.message.as_str()).collect();
+            format!("{} {problems:?}", replayed.result)
+        });
         format!("replay {} {} {result}", row.code, row.subject.increment_id)
     });
     match replayed {

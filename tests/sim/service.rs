@@ -112,6 +112,7 @@ impl Service {
         };
         let (stopping, stopped) = watch::channel(false);
         let processing = tokio::spawn(Arc::clone(&processor).run(wake, stopped));
+        tokio::spawn(watch_mappings(Arc::clone(&processor)));
         let router = intake::router(Arc::clone(&intake));
         let processing = Mutex::new(Some(processing));
         Ok(Service { sqlite, desk, processor, router, delivery, intake, stopping, processing })
@@ -141,6 +142,14 @@ impl Service {
                 self.delivery.release(&status.name);
             }
         }
+    }
+}
+
+/// As `app` does.
+async fn watch_mappings(processor: Arc<Processor>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let _ = processor.reload_mappings().await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::disk::Fault;
 use super::planted::{self, Bug};
 use super::workload;
-use super::world::{Planned, Report, play};
+use super::world::{Report, play};
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.trim().parse().ok()

@@ -260,6 +260,7 @@ impl Play {
                     world.blame(format!("it does not start although nothing is wrong: {error}"));
                     return Ended::Rested;
                 }
+                self.pause = 5 * SECOND;
                 return Ended::Died;
             }
         };
