@@ -13,13 +13,14 @@ use super::world::World;
 use crate::envelope::ids::{DeliveryId, EnvelopeId};
 use crate::store::Store as _;
 
+/// What the wall clock may be wrong by, within the tenth of a window that is kept for it.
+const CLOCK_ERROR: Micros = 51 * SECOND;
+
 /// What is known from outside.
 #[derive(Default)]
 pub struct Auditor {
     /// Promises that were not kept.
     pub violations: Vec<String>,
-    /// Which life of the process this is.
-    pub boot: u32,
     /// Content and envelope of every event that was said to be taken, by event.
     taken: BTreeMap<String, (u32, Option<String>)>,
     /// Every event that was ever sent with a good credential.
@@ -115,7 +116,6 @@ impl World {
             quantity: quantity.unwrap_or(0),
             sealed: seal.finish(),
             at: self.time.now(),
-            boot: self.with(|state| state.auditor.boot),
             key,
         }
     }
@@ -156,7 +156,7 @@ impl World {
                 let window = Micros::try_from(KEY_WINDOW.as_micros()).unwrap_or(Micros::MAX) / 10 * 9;
                 if !there.honours_keys {
                     found.push(format!("UNC-5: {name} leaves although an earlier one may have been applied"));
-                } else if sent.at > since + window + 10 * SECOND && !blessed {
+                } else if sent.at > since + window + CLOCK_ERROR && !blessed {
                     found.push(format!("UNC-2: {name} leaves in doubt after its key window"));
                 }
             }

@@ -594,6 +594,31 @@ impl Open {
     }
 }
 
+/// Writes a file's own bytes over themselves, and flushes them.
+pub fn rewrite(path: &Path) -> std::io::Result<()> {
+    let failed = |code: i32| std::io::Error::other(format!("code {code}"));
+    let path = path.to_str().unwrap_or_default();
+    if !exists(path) {
+        return Ok(());
+    }
+    let file = Open::open(path, false, false).map_err(failed)?;
+    let length = file.length().ok_or_else(|| failed(ffi::SQLITE_IOERR))?;
+    let (mut chunk, mut at) = (vec![0; 64 * 1024], 0);
+    while at < length {
+        let part = (length - at).min(chunk.len());
+        for code in [file.read(at, &mut chunk[..part]), file.write(at, &chunk[..part])] {
+            if code != ffi::SQLITE_OK {
+                return Err(failed(code));
+            }
+        }
+        at += part;
+    }
+    match file.flush() {
+        ffi::SQLITE_OK => Ok(()),
+        code => Err(failed(code)),
+    }
+}
+
 /// Whether there is a file of that name.
 pub(super) fn exists(path: &str) -> bool {
     of(path).is_some_and(|disk| disk.lock().files.get(path).is_some_and(|file| !file.seen.is_empty()))

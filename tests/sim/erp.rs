@@ -36,8 +36,6 @@ pub struct Sent {
     pub sealed: u64,
     /// When.
     pub at: Micros,
-    /// Which life of the process.
-    pub boot: u32,
 }
 
 /// Something that was made.

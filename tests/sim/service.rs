@@ -75,7 +75,8 @@ impl Service {
         }
         processor.reload_mappings().await?;
         let destinations = destinations(world);
-        let settings = delivery::Settings { config_version: "sim".to_owned(), ..delivery::Settings::default() };
+        let poll = Duration::from_secs(5);
+        let settings = delivery::Settings { config_version: "sim".to_owned(), poll, ..delivery::Settings::default() };
         let events = Arc::clone(&observer) as Arc<dyn delivery::DeliveryEvents>;
         let delivery =
             Delivery::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy), destinations, settings, events);
@@ -148,7 +149,7 @@ impl Service {
 /// As `app` does.
 async fn watch_mappings(processor: Arc<Processor>) {
     loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
         let _ = processor.reload_mappings().await;
     }
 }

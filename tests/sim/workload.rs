@@ -107,7 +107,7 @@ struct Writer {
 /// A random story.
 pub fn random(chance: &mut Chance) -> Script {
     let mut writer = Writer { chance: chance.fork(), acts: Vec::new(), events: 0 };
-    let longest = *writer.chance.pick(&[60, 300, 1_500]);
+    let longest = *writer.chance.pick(&[60, 60, 300, 300, 300, 1_500]);
     let length = writer.chance.between(20, longest);
     let until = Micros::try_from(length).unwrap_or(0) * SECOND;
     writer.orders(until);

@@ -180,7 +180,7 @@ pub fn play(seed: u64, script: impl FnOnce(&mut Chance) -> Script, faults: Plann
             break;
         }
         world.note(|| format!("boot {boots}"));
-        let ended = play.live(boots);
+        let ended = play.live();
         world.with(|state| {
             state.senders.hang_up();
             state.erp.destinations.values_mut().for_each(super::erp::Destination::hang_up);
@@ -226,7 +226,7 @@ struct Play {
 
 impl Play {
     /// One life of the process.
-    fn live(&mut self, boot: u32) -> Ended {
+    fn live(&mut self) -> Ended {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -235,7 +235,6 @@ impl Play {
         let world = Arc::clone(&self.world);
         let ended = runtime.block_on(async {
             world.time.begin();
-            world.with(|state| state.auditor.boot = boot);
             let ended = self.day().await;
             world.time.end();
             ended

@@ -3,13 +3,14 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::migrations;
+use super::{checkpoint, migrations};
 use crate::clock::Entropy;
 use crate::store::StoreError;
 use crate::store::view::StoreReport;
@@ -20,6 +21,8 @@ const LIBRARY_MIN: i32 = 3_051_003;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// A file up to this size is checked whole before it is used; a larger one in the background.
 const CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// The log is written again in pieces of this size.
+const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// A checked store file.
 pub(super) struct Opened {
@@ -40,6 +43,9 @@ pub(super) fn open(path: &Path, exclusive: bool, entropy: &dyn Entropy) -> Resul
     }
     let lock = if exclusive && !simulated { Some(lock(path)?) } else { None };
     let conn = connect(path)?;
+    if exclusive {
+        write_log_again(&conn, path)?;
+    }
     let mut problems = Vec::new();
     let large = std::fs::metadata(path).is_ok_and(|file| file.len() > CHECK_BYTES_MAX);
     if !large {
@@ -94,6 +100,41 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
         conn.execute_batch("PRAGMA synchronous = NORMAL").map_err(|reason| unusable(path, &reason))?;
     }
     Ok(conn)
+}
+
+/// ACK-6: after a flush that failed, the system may show a log that is not on the disk and will never write it by itself:
+/// it counts as clean. Whatever this process committed behind such a gap would be lost with the power, acknowledged or
+/// not. So the log of the process before is written once more, as it stands, and flushed; the same bytes in the same
+/// place harm nothing. The write lock keeps a short verb from resetting the log meanwhile.
+fn write_log_again(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |reason: &dyn std::fmt::Display| {
+        StoreError::Unusable(format!("{}: the log cannot be written again: {reason}", path.display()))
+    };
+    conn.execute_batch("BEGIN IMMEDIATE").map_err(|reason| failed(&reason))?;
+    let rewritten = rewrite(&checkpoint::log_path(path));
+    conn.execute_batch("ROLLBACK").map_err(|reason| failed(&reason))?;
+    rewritten.map_err(|reason| failed(&reason))
+}
+
+/// Writes a file's own bytes over themselves, and flushes them. One that is not there is well.
+fn rewrite(path: &Path) -> std::io::Result<()> {
+    #[cfg(test)]
+    if is_simulated(path) {
+        return crate::sim::disk::rewrite(path);
+    }
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let (mut chunk, mut at) = (vec![0; CHUNK_BYTES], 0);
+    loop {
+        let length = file.read_at(&mut chunk, at)?;
+        if length == 0 {
+            return if at == 0 { Ok(()) } else { file.sync_all() };
+        }
+        file.write_all_at(&chunk[..length], at)?;
+        at += length as u64;
+    }
 }
 
 /// The file itself; a path of the simulation lies on its own disk.
