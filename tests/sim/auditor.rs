@@ -103,7 +103,9 @@ impl World {
         let bytes = request.body().and_then(|body| body.as_bytes()).unwrap_or_default();
         let body: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
         let order = ["/order/increment_id", "/increment_id"].iter().find_map(|at| body.pointer(at)?.as_str());
-        let quantity = body.pointer("/lines/0/quantity").map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        let quantity = body
+            .pointer("/lines/0/quantity")
+            .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         let quantity = quantity.and_then(|text| text.split('.').next()?.parse().ok());
         let mut seal = DefaultHasher::new();
         let key = header("idempotency-key");

@@ -206,7 +206,8 @@ pub async fn exchange(world: Arc<World>, destination: &'static str, request: req
     }
     let sent = world.read(destination, &request);
     let fate = world.with(|state| state.erp.fate(destination));
-    world.note(|| format!("  wire {destination} {} attempt {} {} {fate:?}", sent.order, sent.attempt, short(&sent.key)));
+    world
+        .note(|| format!("  wire {destination} {} attempt {} {} {fate:?}", sent.order, sent.attempt, short(&sent.key)));
     if fate == Fate::NotConnected {
         world.audit_leaving(&sent, false);
         tokio::time::sleep(Duration::from_millis(1)).await;

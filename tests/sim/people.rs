@@ -181,9 +181,13 @@ pub async fn describe_open(service: &Service) -> String {
     for state in ["waiting", "in_flight"] {
         let filter = DeliveryFilter { state: Some(state.to_owned()), ..DeliveryFilter::default() };
         let found = service.store().deliveries(filter, Paging { limit: 50, cursor: None }).await;
-        moving.extend(found.map(|page| page.items).unwrap_or_default().into_iter().map(|row| {
-            format!("{} {} {state} since {:?}", row.destination, row.subject_id, row.due_at)
-        }));
+        moving.extend(
+            found
+                .map(|page| page.items)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|row| format!("{} {} {state} since {:?}", row.destination, row.subject_id, row.due_at)),
+        );
     }
     format!("open {codes:?}, moving {moving:?}")
 }

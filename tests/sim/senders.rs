@@ -89,7 +89,8 @@ pub fn send_due(world: &Arc<World>, service: &Service) {
             world.with(|state| state.auditor.sent(&request));
             let response = router.oneshot(http(&request)).await.expect("handlers never fail");
             let status = response.status();
-            let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let body =
+                response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
             if world.disk.is_dead() {
                 return;
             }

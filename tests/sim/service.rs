@@ -78,8 +78,14 @@ impl Service {
         let poll = Duration::from_secs(5);
         let settings = delivery::Settings { config_version: "sim".to_owned(), poll, ..delivery::Settings::default() };
         let events = Arc::clone(&observer) as Arc<dyn delivery::DeliveryEvents>;
-        let delivery =
-            Delivery::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy), destinations, settings, events);
+        let delivery = Delivery::start(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+            destinations,
+            settings,
+            events,
+        );
         delivery.recovered().await;
         let intake = Arc::new(Intake {
             origins: origins(),

@@ -50,7 +50,9 @@ fn stories(first: u64) {
         requests += report.requests;
         struck += report.struck;
     }
-    eprintln!("{told} stories from seed {first}: {boots} lives, {requests} requests, {struck} disk faults, no violation");
+    eprintln!(
+        "{told} stories from seed {first}: {boots} lives, {requests} requests, {struck} disk faults, no violation"
+    );
 }
 
 #[test]

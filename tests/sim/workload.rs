@@ -156,7 +156,9 @@ impl Writer {
         for number in 1..=count {
             let order = format!("{number:09}");
             let at = match burst {
-                Some(burst) if !self.chance.one_in(4) => burst + Micros::try_from(self.chance.below(200_000)).unwrap_or(0),
+                Some(burst) if !self.chance.one_in(4) => {
+                    burst + Micros::try_from(self.chance.below(200_000)).unwrap_or(0)
+                }
                 _ => self.at(until),
             };
             let request = self.request(&order);
@@ -194,8 +196,11 @@ impl Writer {
             let again = match self.chance.below(6) {
                 0 | 1 => request.clone(),
                 2 if request.event_id.is_some() => {
-                    let mut records: Vec<(&str, u32, &'static str)> =
-                        request.records.iter().map(|record| (record.order.as_str(), record.quantity, record.sku)).collect();
+                    let mut records: Vec<(&str, u32, &'static str)> = request
+                        .records
+                        .iter()
+                        .map(|record| (record.order.as_str(), record.quantity, record.sku))
+                        .collect();
                     records[0].1 = other;
                     flow(records, request.event_id.as_deref().unwrap_or_default(), false)
                 }
@@ -217,7 +222,8 @@ impl Writer {
         for destination in ["erp", "wms"] {
             for _ in 0..self.chance.below(5) {
                 let at = self.at(until);
-                let weather = *self.chance.pick(&[Weather::Foul, Weather::Foul, Weather::Foul, Weather::Gone, Weather::Sick]);
+                let weather =
+                    *self.chance.pick(&[Weather::Foul, Weather::Foul, Weather::Foul, Weather::Gone, Weather::Sick]);
                 self.acts.push((at, Act::Weather(destination, weather)));
                 if self.chance.one_in(2) {
                     let end = (at + self.at(until) / 2).min(until);
