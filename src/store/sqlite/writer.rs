@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::fault::{Fault, Gravity, Outcome};
 use super::health::Health;
 use super::tally::Tally;
-use super::tx::Tx;
+use super::tx::{Shelf, Tx};
 use crate::store::StoreError;
 
 /// How long a command may wait for company.
@@ -163,24 +163,24 @@ enum Next {
 impl Writer {
     /// Serves the queue until it is closed or the disk fails. `keep` lives as long as the writer does.
     pub(super) fn run<K>(self, orders: &Orders, keep: K) {
+        if let Some(reply) = self.serve(orders) {
+            let closed = self.close();
+            drop(self.conn);
+            drop(keep);
+            drop(reply.send(closed));
+        }
+    }
+
+    /// Until nobody can send any more or the disk failed; or whoever asked for an end in order.
+    fn serve(&self, orders: &Orders) -> Option<oneshot::Sender<Result<(), StoreError>>> {
+        let shelf = Shelf::new(&self.conn);
         loop {
-            match self.gather(orders) {
-                Next::End => break,
-                Next::Group(group, close) => {
-                    if !group.is_empty() {
-                        self.commit(group);
-                    }
-                    if let Some(reply) = close {
-                        let closed = self.close();
-                        drop(self.conn);
-                        drop(keep);
-                        drop(reply.send(closed));
-                        return;
-                    }
-                }
+            let Next::Group(group, close) = self.gather(orders) else { return None };
+            if !group.is_empty() {
+                self.commit(group, &shelf);
             }
-            if self.health.is_dead() {
-                break;
+            if close.is_some() || self.health.is_dead() {
+                return close;
             }
         }
     }
@@ -188,6 +188,7 @@ impl Writer {
     /// Commits what is there now without waiting for more; `false` once there is nothing more to come. For the simulation.
     #[cfg(test)]
     pub(super) fn step(&self, orders: &Orders) -> bool {
+        let shelf = Shelf::new(&self.conn);
         loop {
             let mut group: Vec<Box<dyn Work>> = Vec::new();
             let (mut close, mut ended) = (None, false);
@@ -207,7 +208,7 @@ impl Writer {
             }
             let idle = group.is_empty();
             if !idle {
-                self.commit(group);
+                self.commit(group, &shelf);
             }
             if let Some(reply) = close {
                 let closed = self.close();
@@ -265,7 +266,7 @@ impl Writer {
         orders.0.recv_timeout(left.min(pause)).ok()
     }
 
-    fn commit(&self, mut group: Vec<Box<dyn Work>>) {
+    fn commit(&self, mut group: Vec<Box<dyn Work>>, shelf: &Shelf<'_>) {
         if let Some(reason) = self.health.damage() {
             for work in group {
                 work.answer(Err(StoreError::Corrupt(reason.clone())));
@@ -274,8 +275,8 @@ impl Writer {
         }
         let committed = {
             let _gate = self.gate.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            match self.transaction(&mut group, false) {
-                Err(Broken::Isolate) => self.transaction(&mut group, true),
+            match self.transaction(&mut group, shelf, false) {
+                Err(Broken::Isolate) => self.transaction(&mut group, shelf, true),
                 other => other,
             }
         };
@@ -301,9 +302,10 @@ impl Writer {
     fn transaction(
         &self,
         group: &mut [Box<dyn Work>],
+        shelf: &Shelf<'_>,
         savepoints: bool,
     ) -> Result<Vec<Result<(), StoreError>>, Broken> {
-        let result = self.begin_to_commit(group, savepoints);
+        let result = self.begin_to_commit(group, shelf, savepoints);
         if result.is_err() && !self.conn.is_autocommit() {
             // After a failed rollback the connection is of no use any more; `BEGIN` will say so.
             drop(self.conn.execute_batch("ROLLBACK"));
@@ -314,6 +316,7 @@ impl Writer {
     fn begin_to_commit(
         &self,
         group: &mut [Box<dyn Work>],
+        shelf: &Shelf<'_>,
         savepoints: bool,
     ) -> Result<Vec<Result<(), StoreError>>, Broken> {
         self.execute("BEGIN IMMEDIATE")?;
@@ -324,7 +327,7 @@ impl Writer {
             if savepoints {
                 self.execute("SAVEPOINT command")?;
             }
-            let mut tx = Tx::new(&self.conn);
+            let mut tx = Tx::with(&self.conn, shelf);
             let outcome = work.run(&mut tx);
             let changed = std::mem::take(&mut tx.tally);
             match outcome {
