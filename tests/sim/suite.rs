@@ -86,7 +86,9 @@ fn places(fault: Fault) -> Vec<u64> {
     let calm = struck(Vec::new());
     must_be_clean("without faults", &calm);
     let chances = calm.chances.into_iter().find(|(known, _)| *known == fault).map(|(_, at)| at).unwrap_or_default();
-    let stride = usize::try_from(number("CROSSDOCK_SIM_STRIDE").unwrap_or(1)).unwrap_or(1);
+    // There are few flushes, and each of them matters.
+    let usual = if fault == Fault::FlushFails { 3 } else { 13 };
+    let stride = usize::try_from(number("CROSSDOCK_SIM_STRIDE").unwrap_or(usual)).unwrap_or(1).max(1);
     chances.into_iter().step_by(stride).collect()
 }
 
