@@ -19,8 +19,8 @@ use crossdock::store::SharedStore;
 use crossdock::store::pack::pack;
 use crossdock::store::sqlite::{Options, SqliteStore};
 use crossdock::store::write::{
-    Arrival, ArrivedRecord, AttemptSeen, AttemptStart, Conclusion, NewDelivery, NewDocument, NextState, PackedBody,
-    Receipt, SealedRequest, Settlement, StartedAttempt, Subject, SubjectFacts,
+    Arrival, ArrivedRecord, AttemptPurpose, AttemptSeen, AttemptStart, Conclusion, NewDelivery, NewDocument, NextState,
+    PackedBody, Receipt, SealedRequest, Settlement, StartedAttempt, Subject, SubjectFacts,
 };
 
 #[path = "support/growth.rs"]
@@ -168,6 +168,7 @@ impl Bench {
                     number: 1,
                     document,
                     seal: Some(seal),
+                    purpose: AttemptPurpose::Send,
                     started_at: now,
                     deadline: later(now, Duration::from_secs(30)),
                     config_version: "c1".into(),

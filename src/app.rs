@@ -382,6 +382,8 @@ fn destination(settings: &DestinationSettings) -> Result<destinations::Settings,
         age_limit: settings.age_limit,
         allow_private,
         key_header: settings.idempotency_header.to_string(),
+        find: settings.find.clone(),
+        already_exists: settings.already_exists.clone(),
         ..destinations::Settings::new(&settings.name, url.as_str())
     })
 }

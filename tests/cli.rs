@@ -150,6 +150,8 @@ fn every_help_has_an_example_and_usage_errors_exit_with_2() {
         vec!["token", "create", "--name", "a", "--role", "root"],
         vec!["exceptions", "show", "exc_1"],
         vec!["replay"],
+        vec!["replay", "--resend", "dlv_1", "--confirm", "1"],
+        vec!["replay", "--confirm", "1"],
         vec!["--log", "crossdock=loud", "doctor"],
     ] {
         assert_eq!(run_in(empty.path(), &wrong, "").code, 2, "{wrong:?}");
@@ -164,6 +166,13 @@ fn check_shows_every_problem_at_once_and_exits_with_1() {
     site.write("bad.toml", &CONFIG.replace("to = [\"erp\"]", "to = [\"epr\"]").replace("\"24h\"", "\"0s\""));
     let bad = site.run(&["check", "--config", "bad.toml"]).fails("routes");
     assert!(bad.out.matches("problem: ").count() >= 2, "{}", bad.out);
+    // A look that misses a member on every order would keep every order from being sent.
+    let find =
+        "guard = \"find\"\nfind = { url = \"https://erp.example.com/o?r={{ order.number }}\", reference = \"/0/r\" }";
+    let deaf = CONFIG.replace("guard = \"key\"", find).replace("key_window = \"24h\"", "");
+    site.write("deaf.toml", &deaf);
+    let deaf = site.run(&["check", "--config", "deaf.toml"]).fails("find");
+    assert!(deaf.out.contains("cannot be asked about every sample order"), "{}", deaf.out);
     // A condition that compiles and cannot be decided would park every order: the sample orders show it.
     let typo = CONFIG.replacen("[[routes]]", "[[routes]]\nwhen = \"order.storeid == 1\"", 1);
     site.write("typo.toml", &typo);

@@ -21,7 +21,7 @@ pub fn run(sizes: &str) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder can be made");
     let path = folder.path().join("crossdock.db");
     let bench = Arc::new(Bench::open(Options::new(&path, true), 0));
-    println!("    stored   orders/s   CPU us   of it writer   memory MB   bytes an order");
+    println!("    stored   orders/s   CPU us   of it writer   orders a commit   memory MB   bytes an order");
     for size in sizes {
         let stored = bench.next.load(Ordering::Relaxed);
         let fill = size.saturating_sub(stored).saturating_sub(MEASURED);
@@ -36,16 +36,20 @@ pub fn run(sizes: &str) {
 
 #[allow(clippy::cast_precision_loss, reason = "counts and sizes far below the limit")]
 fn line(runtime: &Runtime, bench: &Arc<Bench>, measured: u64, path: &Path) {
+    let commits = || runtime.block_on(bench.store.figures()).expect("the store answers").commits;
     let (all, writer) = cpu();
+    let before = commits();
     let elapsed = runtime.block_on(send(bench, What::Settled, WAITING, measured));
     let (all_after, writer_after) = cpu();
+    let committed = commits() - before;
     let stored = bench.next.load(Ordering::Relaxed);
     let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
     println!(
-        "{stored:>10} {:>10.0} {:>8.1} {:>14.1} {:>11.1} {:>16}",
+        "{stored:>10} {:>10.0} {:>8.1} {:>14.1} {:>17.1} {:>11.1} {:>16}",
         measured as f64 / elapsed.as_secs_f64(),
         (all_after - all).as_secs_f64() * 1e6 / measured as f64,
         (writer_after - writer).as_secs_f64() * 1e6 / measured as f64,
+        measured as f64 / committed as f64,
         resident_kib() as f64 / 1024.0,
         bytes / stored,
     );

@@ -11,6 +11,7 @@ use super::state::Api;
 use crate::access::Operator;
 use crate::access::roles::{CanDecide, CanRead};
 use crate::envelope::ids::DeliveryId;
+use crate::exceptions::resend;
 use crate::observe::Event;
 use crate::store::DeliveryFilter;
 use crate::store::view::{DeliveryDetail, DeliveryRow, Page};
@@ -50,6 +51,15 @@ pub struct DecideBody {
     #[serde(default)]
     reason: String,
     receipt: Option<String>,
+}
+
+/// Body of an order to do it a second time.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResendBody {
+    reason: String,
+    /// The number of what the delivery is about, once more.
+    confirm: String,
 }
 
 /// `GET /deliveries`
@@ -98,6 +108,35 @@ pub async fn decide(
     api.observer.note(&Event::OperatorActed { actor: &actor, action: "delivery.decide", target: &target });
     api.engines.wake();
     found(&api, id).await.map(Json)
+}
+
+/// `POST /deliveries/{id}/resend`
+pub async fn resend(
+    operator: Operator<CanDecide>,
+    State(api): State<Api>,
+    FromPath(id): FromPath<DeliveryId>,
+    FromJson(body): FromJson<ResendBody>,
+) -> Result<Json<DeliveryDetail>, ApiError> {
+    let before = found(&api, id).await?;
+    let mut problems = Vec::new();
+    if body.reason.trim().is_empty() {
+        problems.push(ProblemLine::new("/reason", "say why it shall be done a second time"));
+    }
+    if body.confirm != before.delivery.subject_id {
+        problems.push(ProblemLine::new("/confirm", "repeat the number of what the delivery is about"));
+    }
+    if !problems.is_empty() {
+        return Err(ApiError::unprocessable("a second effect must be confirmed", problems));
+    }
+    let actor = operator.actor();
+    let mut act = actor.act("delivery.resend", id, api.clock.now());
+    act.before = serde_json::json!({ "state": before.delivery.state, "receipt": before.delivery.receipt }).to_string();
+    act.reason = body.reason;
+    let new = resend::resend(api.store.as_ref(), api.entropy.as_ref(), id, &body.confirm, act).await?;
+    let (actor, target) = (actor.to_string(), id.to_string());
+    api.observer.note(&Event::OperatorActed { actor: &actor, action: "delivery.resend", target: &target });
+    api.engines.wake();
+    found(&api, new).await.map(Json)
 }
 
 fn word(said: Said) -> &'static str {

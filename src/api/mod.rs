@@ -83,6 +83,7 @@ pub fn routes() -> Vec<Route> {
         get("/deliveries", CanRead, deliveries::list),
         get("/deliveries/{id}", CanRead, deliveries::show),
         post("/deliveries/{id}/decide", CanDecide, KeyRule::Taken, deliveries::decide),
+        post("/deliveries/{id}/resend", CanDecide, KeyRule::Taken, deliveries::resend),
 
         get("/exceptions", CanRead, exceptions::list),
         get("/exceptions/groups", CanRead, exceptions::groups),

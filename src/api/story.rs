@@ -68,7 +68,10 @@ fn add_delivery(moments: &mut Vec<Moment>, detail: &DeliveryDetail) {
     let words = format!("Delivery to {} made: {}", delivery.destination, delivery.purpose);
     moments.push(moment(delivery.created_at, "delivery_made", delivery.id, words));
     for attempt in &detail.attempts_made {
-        let words = format!("Attempt {} at {} started", attempt.number, delivery.destination);
+        let words = match attempt.purpose.as_str() {
+            "find" => format!("Attempt {} started: a look whether it is at {}", attempt.number, delivery.destination),
+            _ => format!("Attempt {} at {} started", attempt.number, delivery.destination),
+        };
         moments.push(moment(attempt.started_at, "attempt_started", delivery.id, words));
         if let Some(at) = attempt.finished_at {
             let outcome = attempt.outcome.as_deref().unwrap_or("unknown").replace('_', " ");
@@ -149,7 +152,8 @@ fn due(number: &str, order: &OrderDetail) -> String {
     let last = last.map(|detail| format!(" ({})", stop(detail))).unwrap_or_default();
     let next = delivery.due_at.map(|at| format!("; next attempt not before {at}")).unwrap_or_default();
     let plural = if delivery.attempts == 1 { "attempt" } else { "attempts" };
-    format!("Order {number} is not in {destination} yet: {} {plural} so far{last}{next}.", delivery.attempts)
+    let where_it_is = if delivery.uncertain { "may or may not be in" } else { "is not in" };
+    format!("Order {number} {where_it_is} {destination} yet: {} {plural} so far{last}{next}.", delivery.attempts)
 }
 
 fn delivered(number: &str, order: &OrderDetail) -> String {

@@ -11,27 +11,35 @@ use crate::api::replaying;
 use crate::api::state::Replayed;
 use crate::app;
 use crate::clock::SystemEntropy;
-use crate::envelope::ids::ExceptionId;
+use crate::envelope::ids::{DeliveryId, ExceptionId};
 use crate::exceptions::replay::Desk;
+use crate::exceptions::resend;
 use crate::processor::Processor;
 use crate::store::view::Paging;
-use crate::store::{ExceptionFilter, StoreError};
+use crate::store::{ExceptionFilter, SharedStore, StoreError};
 
 /// Which records.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  crossdock replay --dry-run exc_…\n  crossdock replay exc_… --reason \"SKU mapped\"\n  \
-                        crossdock replay --group a1b2c3d4e5f60718\n\n\
+                        crossdock replay --group a1b2c3d4e5f60718\n  \
+                        crossdock replay --resend dlv_… --confirm 000000042 --reason \"deleted in the ERP\"\n\n\
                         `crossdock exceptions groups` shows the groups. A running service sends what was released.\n\
                         Exit code 1 when a record still waits for a person."
 )]
 pub struct Replay {
     /// The exception whose record is processed again
-    #[arg(value_name = "EXC_ID", required_unless_present = "group", conflicts_with = "group")]
+    #[arg(value_name = "EXC_ID", required_unless_present_any = ["group", "resend"], conflicts_with_all = ["group", "resend"])]
     exception: Option<ExceptionId>,
     /// Every open exception of this cause
     #[arg(long, value_name = "FINGERPRINT")]
     group: Option<String>,
+    /// Do a delivered or abandoned delivery a second time at its destination, deliberately
+    #[arg(long, value_name = "DLV_ID", requires = "confirm", conflicts_with_all = ["group", "dry_run"])]
+    resend: Option<DeliveryId>,
+    /// With --resend: the number of what the delivery is about, once more
+    #[arg(long, value_name = "NUMBER", requires = "resend")]
+    confirm: Option<String>,
     /// Write nothing; show what would change
     #[arg(long)]
     dry_run: bool,
@@ -44,6 +52,12 @@ pub struct Replay {
 pub async fn run(verb: Replay, shared: &Shared) -> anyhow::Result<Outcome> {
     let loaded = open::config(shared)?;
     let store = open::existing_store(&loaded.config)?;
+    if let Some(id) = verb.resend {
+        let new = second(&store, id, &verb).await?;
+        store.close().await?;
+        print::out(&format!("{new}  will be sent: {id} a second time\n"))?;
+        return Ok(Outcome::Done);
+    }
     let rules = app::rules(&loaded.config, &loaded.version);
     let processor = Arc::new(Processor::new(store.clone(), open::clock(), Arc::new(SystemEntropy), rules));
     processor.reload_mappings().await?;
@@ -82,6 +96,14 @@ pub async fn run(verb: Replay, shared: &Shared) -> anyhow::Result<Outcome> {
     show(&replayed, verb.group.is_some(), shared.json)?;
     store.close().await?;
     Ok(if waiting { Outcome::Findings } else { Outcome::Done })
+}
+
+/// A deliberate second effect. A running service sends it.
+async fn second(store: &SharedStore, id: DeliveryId, verb: &Replay) -> Result<DeliveryId, StoreError> {
+    let mut act = Actor::at_the_command_line().act("delivery.resend", id, open::clock().now());
+    act.reason.clone_from(&verb.reason);
+    let confirm = verb.confirm.as_deref().unwrap_or_default();
+    resend::resend(store.as_ref(), &SystemEntropy, id, confirm, act).await
 }
 
 /// A neighbour's replay closes the exceptions of the same record.

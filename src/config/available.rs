@@ -1,6 +1,6 @@
 //! What the file may name already although this version cannot do it yet. Later work removes lines here, nothing else.
 
-use super::destinations::{Guard, Profile};
+use super::destinations::Profile;
 use super::origins::OriginType;
 use super::problem::Complaint;
 use super::server::StoreUrl;
@@ -29,15 +29,6 @@ pub(super) fn store(url: &StoreUrl) -> Result<(), Complaint> {
     match url {
         StoreUrl::Sqlite(_) => Ok(()),
         StoreUrl::Postgres(_) => Err(missing("the PostgreSQL store", "use url = \"sqlite:crossdock.db\"")),
-    }
-}
-
-/// Whether a destination may be guarded that way: a guard that nothing honours would double orders.
-pub(super) fn guard(guard: Guard) -> Result<(), Complaint> {
-    match guard {
-        Guard::Key { .. } | Guard::None => Ok(()),
-        Guard::Unique => Err(missing("guard \"unique\"", "use guard = \"key\" or \"none\"")),
-        Guard::Find => Err(missing("guard \"find\"", "use guard = \"key\" or \"none\"")),
     }
 }
 

@@ -8,12 +8,13 @@ use reqwest::Url;
 use super::auth::{header_name, signing_secrets};
 use super::available;
 use super::commerce::{networks, one_secret};
+use super::looking;
 use super::net::{Network, PlainHttp, outbound_url};
 use super::policies::{Policies, policies};
-use super::problem::Complaint;
 use super::read::{Field, Place, Report, Section};
 use super::secret::{Secret, Secrets};
 use super::units::{self, Rate};
+use crate::destinations::{ExistsRule, FindSettings};
 use crate::intake::signature::standard_webhooks_key;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -90,21 +91,6 @@ pub enum Guard {
     None,
 }
 
-/// How an existing record is looked up.
-#[derive(Clone, Debug)]
-pub struct Find {
-    /// `GET` or `POST`.
-    pub method: http::Method,
-    /// A template, `…?ref={{ order.increment_id }}`.
-    pub url: String,
-    /// JSON pointer to our reference in the answer.
-    pub reference: String,
-    /// JSON pointer to the record's own id.
-    pub id: Option<String>,
-    /// How long after an uncertain attempt the first look waits (UNC-4).
-    pub settle_after: Duration,
-}
-
 /// Credentials we present.
 #[derive(Clone, Debug)]
 pub enum OutboundAuth {
@@ -161,8 +147,10 @@ pub struct DestinationSettings {
     pub commerce: Option<String>,
     /// What protects from a second effect.
     pub guard: Guard,
-    /// How to look, for guards `find` and `unique`.
-    pub find: Option<Find>,
+    /// How to look; guards `find` and `unique` need it.
+    pub find: Option<FindSettings>,
+    /// What it answers for a record that it has already.
+    pub already_exists: Option<ExistsRule>,
     /// Our credentials.
     pub auth: OutboundAuth,
     /// Our signature.
@@ -205,13 +193,15 @@ pub(super) fn destination(
     let timeouts = (SECOND / 10, SECOND * 300);
     let request_timeout = section.duration_or("request_timeout", SECOND * 30, timeouts, report);
     let own = section.section("policies", report);
+    let guard = guard(&mut section, report);
     let settings = DestinationSettings {
         name,
         profile,
         url,
         commerce,
-        guard: guard(&mut section, report),
-        find: find(&mut section, &allow_private, request_timeout, report),
+        guard,
+        find: looking::find(&mut section, &allow_private, guard, request_timeout, report),
+        already_exists: looking::already_exists(&mut section, report),
         auth: auth(&mut section, report).unwrap_or(OutboundAuth::None),
         signature: section.field("signature").and_then(|field| signature(&field, report)),
         idempotency_header: header_name(&mut section, "idempotency_header", Some("idempotency-key"), report)
@@ -226,9 +216,6 @@ pub(super) fn destination(
         policies: policies(file_policies, Some(&own), report),
     };
     check_guard(&section.place, &settings, report);
-    if let Err(complaint) = available::guard(settings.guard) {
-        report.complain(&section.place.below("guard"), complaint);
-    }
     for (name, set) in [("signature", settings.signature.is_some()), ("rate", settings.rate.is_some())] {
         if set {
             report.complain(&section.place.below(name), available::destination_setting(name));
@@ -287,64 +274,6 @@ fn check_guard(place: &Place, settings: &DestinationSettings, report: &mut Repor
         let remedy = "write find = { method = \"GET\", url = \"https://…?ref={{ order.increment_id }}\", reference = \"/items/0/reference\", id = \"/items/0/id\" }";
         report.error(&place.below("find"), "is missing: guards find and unique must be able to look", remedy);
     }
-}
-
-fn find(
-    section: &mut Section<'_>,
-    allowed: &[Network],
-    request_timeout: Duration,
-    report: &mut Report<'_>,
-) -> Option<Find> {
-    let field = section.field("find")?;
-    let mut table = field.section("find", report)?;
-    let methods = [("GET", http::Method::GET), ("POST", http::Method::POST)];
-    let method = table.field("method").and_then(|field| field.choice(&methods, report));
-    let url = table.required("url", "name the address to ask", report);
-    let url = url.and_then(|field| field.parse(report, |text| find_url(text, allowed)));
-    let reference = table.required("reference", "name where our reference stands in the answer", report);
-    let reference = reference.and_then(|field| field.parse(report, json_pointer));
-    let id = table.field("id").and_then(|field| field.parse(report, json_pointer));
-    let settle_after = (request_timeout * 2).max(SECOND * 60);
-    let find = Find {
-        method: method.unwrap_or(http::Method::GET),
-        url: url.unwrap_or_default(),
-        reference: reference.unwrap_or_default(),
-        id,
-        settle_after: table.duration_or("settle_after", settle_after, (SECOND, HOUR * 24), report),
-    };
-    table.finish(report);
-    Some(find)
-}
-
-/// A URL with `{{ … }}` in it: the template must compile, and what surrounds it must be a URL we may call.
-fn find_url(text: &str, allowed: &[Network]) -> Result<String, Complaint> {
-    minijinja::Environment::new().template_from_str(text).map_err(|error| {
-        Complaint::new(format!("is not a template: {error}"), "write {{ order.increment_id }} where the number goes")
-    })?;
-    let mut plain = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("{{") {
-        plain.push_str(before);
-        plain.push('x');
-        rest = after.split_once("}}").map_or("", |(_, after)| after);
-    }
-    plain.push_str(rest);
-    if !text.contains("{{") {
-        return Err(Complaint::new("asks the same for every order", "put {{ order.increment_id }} into it"));
-    }
-    let host_end = text.find("{{").unwrap_or(text.len());
-    // A host or port taken from an order would let a buyer choose whom we call.
-    if text[..host_end].splitn(4, '/').count() < 4 {
-        return Err(Complaint::new("has a template in its host", "templates may stand in path and query only"));
-    }
-    outbound_url(&plain, PlainHttp::Named(allowed)).map(|_| text.to_owned())
-}
-
-fn json_pointer(text: &str) -> Result<String, Complaint> {
-    if text.starts_with('/') {
-        return Ok(text.to_owned());
-    }
-    Err(Complaint::new("is not a JSON pointer", "write it with slashes, such as /items/0/id"))
 }
 
 #[derive(Clone, Copy)]
@@ -415,23 +344,6 @@ mod tests {
     fn every_profile_has_its_word() {
         for (word, profile) in PROFILES {
             assert_eq!(profile.as_str(), word);
-        }
-    }
-
-    #[test]
-    fn a_find_url_may_vary_in_path_and_query_only() {
-        for good in ["https://erp.example.com/o?ref={{ order.increment_id }}", "https://e.example/{{ order.id }}/x"] {
-            assert!(find_url(good, &[]).is_ok(), "{good}");
-        }
-        for wrong in [
-            "https://{{ order.host }}/x",
-            "https://erp.example.com:{{ order.port }}/x",
-            "https://erp.example.com{{ order.x }}/x",
-            "https://erp.example.com/x",
-            "https://erp.example.com/{{ order.",
-            "http://erp.example.com/{{ order.increment_id }}",
-        ] {
-            assert!(find_url(wrong, &[]).is_err(), "{wrong}");
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod auth;
 pub mod origins;
 pub mod policies;
 pub mod destinations;
+mod looking;
 mod load;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ use std::time::Duration;
 
 pub use auth::{AuthSetting, SignedBytes};
 pub use commerce::{CommerceAuth, CommerceSettings, Edition, ReadBack, Sweep};
-pub use destinations::{DestinationSettings, Find, Guard, OutboundAuth, OutboundSignature, Profile};
+pub use destinations::{DestinationSettings, Guard, OutboundAuth, OutboundSignature, Profile};
 pub use load::{ConfigVersion, Loaded};
 pub use net::Network;
 pub use origins::{Direction, OnRefused, OriginSettings, OriginType};

@@ -264,7 +264,6 @@ line 28: destinations.wms.key_window: is missing for guard = "key"; write how lo
 line 30: destinations.wms.url: carries a user or password; put credentials into auth
 line 34: destinations.shop.profile: profile commerce is not available in this version; use profile = "http"
 line 37: destinations.odd.find: is missing: guards find and unique must be able to look; write find = { method = "GET", url = "https://…?ref={{ order.increment_id }}", reference = "/items/0/reference", id = "/items/0/id" }
-line 37: destinations.odd.guard: guard "find" is not available in this version; use guard = "key" or "none"
 line 39: destinations.odd.url: uses plain http; use https; plain http is for loopback and addresses named in allow_private
 line 41: destinations.odd.retry_schedule[1]: is of type integer; write a string in quotes
 line 45: routes[0].accepts[0]: "orders" is not known here; did you mean "order"?
@@ -370,6 +369,67 @@ fn the_manual_and_the_deployment_are_valid_files() {
     }
 }
 
+/// A destination whose guard looks, with these keys instead of the usual `find`.
+fn looking(guard: &str, keys: &str) -> String {
+    SMALL.replace("guard = \"key\"\nkey_window = \"24h\"", &format!("guard = \"{guard}\"\n{keys}"))
+}
+
+const FIND: &str =
+    "find = { url = \"https://erp.example.com/o?ref={{ order.increment_id }}\", reference = \"/items/0/reference\"";
+
+#[test]
+fn unc_4_a_destination_says_how_to_look_and_gets_the_usual_rest() {
+    let of =
+        |text: &str| read(text).unwrap_or_else(|found| panic!("{}", lines(&found))).config.destinations["erp"].clone();
+    let erp = of(&looking("find", &format!("{FIND} }}")));
+    assert_eq!(erp.guard, Guard::Find);
+    let find = erp.find.unwrap();
+    assert_eq!((find.method.as_str(), find.first, find.settle_after), ("GET", true, Duration::from_mins(1)));
+    assert_eq!((find.value.as_str(), &find.purposes), ("{{ order.increment_id }}", &vec!["order.create".to_owned()]));
+    assert!(find.absent_status.is_empty() && erp.already_exists.is_none());
+    let slow = format!("request_timeout = \"45s\"\n{FIND}, id = \"/items/0/id\" }}");
+    let find = of(&looking("unique", &slow)).find.unwrap();
+    assert_eq!((find.first, find.settle_after), (false, Duration::from_secs(90)), "twice the time-out");
+    let own = format!(
+        "{FIND}, settle_after = \"5s\", first = true, total = \"/items/0/total\", absent_status = [204], value = \"x{{{{ key }}}}\" }}\n\
+         already_exists = {{ status = [400, 422], pointer = \"/code\", text = \"duplicate\" }}"
+    );
+    let erp = of(&looking("unique", &own));
+    let (find, exists) = (erp.find.unwrap(), erp.already_exists.unwrap());
+    assert_eq!((find.first, find.settle_after, find.absent_status), (true, Duration::from_secs(5), vec![204]));
+    assert_eq!(
+        (exists.status, exists.pointer.as_deref(), exists.text.as_deref()),
+        (vec![400, 422], Some("/code"), Some("duplicate"))
+    );
+    // Optional beside a key, useless without a guard but no mistake.
+    assert!(of(&SMALL.replace("key_window = \"24h\"", &format!("key_window = \"24h\"\n{FIND} }}"))).find.is_some());
+}
+
+#[test]
+fn unc_4_what_cannot_be_asked_is_refused_by_name() {
+    for (keys, told) in [
+        ("", "destinations.erp.find: is missing"),
+        ("find = { url = \"https://erp.example.com/o\", reference = \"/0/r\" }", "asks the same for every record"),
+        ("find = { url = \"https://{{ order.host }}/o\", reference = \"/0/r\" }", "template in its host"),
+        ("find = { url = \"https://10.0.0.1/{{ key }}\", reference = \"/0/r\" }", "find.url"),
+        ("find = { url = \"https://erp.example.com/{{ key\", reference = \"/0/r\" }", "is not a template"),
+        ("find = { url = \"https://erp.example.com/{{ key }}\" }", "find.reference: is missing"),
+        ("find = { url = \"https://erp.example.com/{{ key }}\", reference = \"r\" }", "is not a JSON pointer"),
+        ("find = { url = \"https://erp.example.com/{{ key }}\", reference = \"/0/r\", id = \"/id\" }", "same list"),
+        (
+            "find = { url = \"https://erp.example.com/{{ key }}\", reference = \"/r\", purposes = [\"resend\"] }",
+            "resend",
+        ),
+        (
+            "find = { url = \"https://erp.example.com/{{ key }}\", reference = \"/r\" }\nalready_exists = { pointer = \"/c\" }",
+            "already_exists.text",
+        ),
+    ] {
+        let problems = problems(&looking("find", keys));
+        assert!(problems.contains(told), "{keys}: {problems}");
+    }
+}
+
 /// The names that a section knows, as its own error message lists them.
 fn known_keys(section: &str) -> Vec<String> {
     let problems = problems(section);
@@ -390,6 +450,7 @@ fn the_manual_names_every_key() {
         "[origins.a]\ntype = \"patchworks\"\nzzzzzzzzzz = 1",
         "[destinations.a]\nprofile = \"http\"\nzzzzzzzzzz = 1",
         "[destinations.a]\nprofile = \"http\"\nfind = { zzzzzzzzzz = 1 }",
+        "[destinations.a]\nprofile = \"http\"\nalready_exists = { zzzzzzzzzz = 1 }",
         "[[routes]]\nzzzzzzzzzz = 1",
     ];
     for section in sections {

@@ -15,15 +15,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::gate::{Gate, Opening, Seat};
-use super::machine::{self, InFlight, Withheld};
-use super::sending::{self, Errand, Plan};
+use super::machine::{self, InFlight, Turn, Withheld};
+use super::sending::{self, Errand, Identity, Plan};
 use super::sweeping;
 use super::worker::Engine;
 use crate::clock::{Timestamp, from_micros};
 use crate::destinations::http::render;
 use crate::envelope::ids::DeliveryId;
 use crate::store::view::DueDelivery;
-use crate::store::write::{AttemptStart, SealedRequest, StartedAttempt};
+use crate::store::write::{AttemptPurpose, AttemptStart, SealedRequest, StartedAttempt};
 use crate::store::{Slots, StoreError};
 
 const SPACING: Duration = Duration::from_millis(2);
@@ -167,7 +167,8 @@ async fn start(
         let Some((gate, opening)) = openings.iter().find(|(gate, _)| gate.name() == delivery.destination) else {
             continue;
         };
-        let is_retry = delivery.attempts > 0;
+        // A first look and the first send after it are no retries.
+        let is_retry = delivery.first_attempt_at.is_some() || delivery.ladder.look_failures > 0;
         if is_retry && matches!(opening, Opening::Free { retries: false, .. }) {
             continue;
         }
@@ -239,20 +240,32 @@ fn prepare(
     let facts = InFlight {
         created_at: due.created_at,
         first_attempt_at: due.first_attempt_at.unwrap_or(now),
+        sent: due.first_attempt_at.is_some(),
+        generation: due.generation,
         failures: due.failures,
         uncertain: due.uncertain,
+        ladder: due.ladder,
+        looked_for: gate.destination.looks_for(&due.purpose),
     };
-    let withhold = withhold.or_else(|| machine::before(&facts, due.attempts, &gate.policy, now));
-    let (request, plan) = request(gate, &due);
-    let plan = match (withhold, plan) {
-        (Some(reason), _) => Plan::Withhold(reason),
-        (None, plan) => plan,
+    let turn = withhold.map_or_else(|| machine::turn(&facts, &gate.policy, now), Turn::Withhold);
+    let (purpose, request, plan) = match turn {
+        Turn::Look => {
+            let (request, plan) = question(gate, &due);
+            (AttemptPurpose::Find, request, plan)
+        }
+        Turn::Send => {
+            let (request, plan) = request(gate, &due);
+            (AttemptPurpose::Send, request, plan)
+        }
+        Turn::Withhold(reason) => (AttemptPurpose::Send, request(gate, &due).0, Plan::Withhold(reason)),
     };
+    let seals = purpose == AttemptPurpose::Send && due.sealed.is_none();
     let start = AttemptStart {
         delivery: due.id,
         number: due.attempts.saturating_add(1),
         document: due.document_id,
-        seal: due.sealed.is_none().then(|| request.clone()),
+        seal: seals.then(|| request.clone()),
+        purpose,
         started_at: now,
         deadline: gate.deadline(now),
         config_version: engine.settings.config_version.clone(),
@@ -261,6 +274,7 @@ fn prepare(
         delivery: due.id,
         subject: due.subject,
         purpose: due.purpose,
+        identity: Identity { revision: due.revision, generation: due.generation, document: due.document_id },
         facts,
         request,
         traceparent: due.traceparent,
@@ -268,6 +282,18 @@ fn prepare(
         held: engine.roll.hold(due.id),
     };
     (start, errand)
+}
+
+/// The question whether it is there. One that cannot be put is told to a person; it never falls through to sending
+/// (UNC-6).
+fn question(gate: &Gate, due: &DueDelivery) -> (SealedRequest, Plan) {
+    let sought = sending::guarded(|| gate.destination.find().map(|find| find.seek(&due.document, &due.key)));
+    match sought {
+        Ok(Some(Ok(sought))) => (sought.request.clone(), Plan::Look(sought)),
+        Ok(Some(Err(detail))) => (unsendable(due), Plan::Withhold(Withheld::CannotAsk(detail))),
+        Ok(None) => (unsendable(due), Plan::Withhold(Withheld::InDoubt)),
+        Err(detail) => (unsendable(due), Plan::Fail(detail)),
+    }
 }
 
 /// KEY-5: the sealed bytes if there are any, checked; else freshly rendered.
@@ -361,7 +387,9 @@ mod tests {
     fn due(sealed: Option<SealedRequest>) -> DueDelivery {
         let (now, entropy) = (from_micros(0), SeededEntropy::new(1));
         DueDelivery {
+            revision: String::new(),
             generation: 0,
+            ladder: crate::store::write::Ladder::default(),
             id: DeliveryId::new(now, &entropy),
             key: IdempotencyKey::from_stored("ek1-key"),
             destination: "erp".into(),

@@ -13,25 +13,34 @@
 //! | credential, refreshed       | waiting, free of charge                                         | hold                      |
 //! | throttled                   | waiting, free of charge                                         | pause                     |
 //! | unavailable                 | waiting by the schedule; parked `retries_exhausted` at its end  | 503: pause                |
-//! | uncertain, guard key        | waiting, same bytes, inside the window; then parked `outcome_uncertain` | 503: pause        |
-//! | uncertain, other guards     | parked `outcome_uncertain`                                      | –                         |
-//! | process died                | as uncertain                                                    | –                         |
+//! | uncertain, guard key        | waiting, same bytes, inside the window; then a look, without one parked `outcome_uncertain` | 503: pause |
+//! | uncertain, guard unique     | waiting, same bytes                                             | 503: pause                |
+//! | uncertain, guard find       | waiting for a look                                              | 503: pause                |
+//! | uncertain, no guard         | parked `outcome_uncertain`                                      | –                         |
+//! | exists already, stored failure of a spent key | waiting for a look; without one as any rejection | –                      |
+//! | process died                | as uncertain; while looking: waiting, free of charge            | –                         |
 //! | withheld, destination shut  | waiting, free of charge                                         | –                         |
-//! | withheld, window closed     | parked `outcome_uncertain`                                      | –                         |
+//! | withheld, window closed or in doubt | parked `outcome_uncertain`                              | –                         |
+//! | looked                      | the table of [`ladder`]                                         | as an attempt             |
 //! | withheld, too old           | parked `too_old`                                                | –                         |
 //! | withheld, sealed for another host | parked `rejected_by_destination`                             | –                         |
 //! | our code failed             | parked `crashed_worker`                                         | alarm                     |
 //!
 //! Any *waiting* past the age limit is parked `too_old` instead (RET-2). Doubt is sticky (P5): once an attempt may have
-//! taken effect, a later refusal or failure does not clear it, only an answer that says *applied* or a person does.
-//! Every attempt that leaves doubt counts as a failure, so a waiting delivery that is in doubt without failures can
-//! only be one that a person sent again; that is how [`before`] knows that a window may be overstepped.
+//! taken effect, a later refusal or failure does not clear it, only an answer that says *applied*, two looks that find
+//! nothing, or a person does. What is known of a delivery is its [`Rung`]; [`turn`] says what its next attempt does.
 
 use std::time::Duration;
 
+mod ladder;
+
 use super::backoff::RetryPolicy;
 use crate::clock::{Timestamp, from_micros, later};
-use crate::destinations::{AttemptOutcome, CredentialUse, Destination, Guard, Health, Mark, Receipt, Rejection, Wait};
+use crate::destinations::{
+    AttemptOutcome, CredentialUse, Destination, Finding, Guard, Health, Mark, Receipt, Rejection, Wait,
+};
+use crate::store::write::{AttemptPurpose, Ladder, Rung};
+pub use ladder::{Turn, turn};
 
 /// UNC-2 leaves the last tenth of a key window alone; the last try comes this much before.
 const WINDOW_MARGIN: Duration = Duration::from_secs(1);
@@ -41,12 +50,29 @@ const WINDOW_MARGIN: Duration = Duration::from_secs(1);
 pub struct InFlight {
     /// When it was made.
     pub created_at: Timestamp,
-    /// When its first attempt started; of the first attempt, its own start.
+    /// When it was first sent; of the first attempt, its own start.
     pub first_attempt_at: Timestamp,
+    /// An earlier attempt was to send it.
+    pub sent: bool,
+    /// KEY-3.
+    pub generation: u32,
     /// Attempts before this one that count (RET-2).
     pub failures: u32,
     /// An earlier attempt may have taken effect.
     pub uncertain: bool,
+    /// What is known of it.
+    pub ladder: Ladder,
+    /// Its purpose is one that can be looked for there.
+    pub looked_for: bool,
+}
+
+/// How a destination can be asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Looks {
+    /// How long until a request shows there.
+    pub settle_after: Duration,
+    /// Whether it is looked for before the first send.
+    pub first: bool,
 }
 
 /// What a destination allows.
@@ -58,6 +84,8 @@ pub struct Policy {
     pub retry: RetryPolicy,
     /// RET-2.
     pub age_limit: Duration,
+    /// How it can be asked, if it can.
+    pub looks: Option<Looks>,
 }
 
 impl Policy {
@@ -67,12 +95,32 @@ impl Policy {
             guard: destination.guard(),
             retry: RetryPolicy::new(destination.retry_delays()),
             age_limit: destination.age_limit(),
+            looks: destination.find().map(|find| Looks { settle_after: find.settle_after(), first: find.first() }),
         }
     }
 
     /// For a destination that is no longer configured: nothing is promised, so nothing is sent twice.
     pub fn unknown() -> Self {
-        Policy { guard: Guard::None, retry: RetryPolicy::new(&[]), age_limit: Duration::from_hours(7 * 24) }
+        Policy {
+            guard: Guard::None,
+            retry: RetryPolicy::new(&[]),
+            age_limit: Duration::from_hours(7 * 24),
+            looks: None,
+        }
+    }
+
+    /// How this delivery can be looked for, if it can.
+    fn looks(&self, delivery: &InFlight) -> Option<Looks> {
+        self.looks.filter(|_| delivery.looked_for)
+    }
+
+    /// What protects this delivery. A guard that speaks of records by their reference is none for what has no record of
+    /// its own there: a cancellation, a deliberate second effect.
+    fn guard(&self, delivery: &InFlight) -> Guard {
+        match self.guard {
+            Guard::Unique | Guard::Find if self.looks(delivery).is_none() => Guard::None,
+            guard => guard,
+        }
     }
 }
 
@@ -97,8 +145,17 @@ pub enum DeliveryEvent {
         /// What it says about our credential, should that have been refused.
         credential: CredentialUse,
     },
+    /// It was looked for, or could not be.
+    Looked {
+        /// What that says.
+        finding: Finding,
+        /// What it says about the destination.
+        health: Health,
+        /// What it says about our credential, should that have been refused.
+        credential: CredentialUse,
+    },
     /// The process ended between start and settlement (ATT-1).
-    ProcessDied,
+    ProcessDied(AttemptPurpose),
     /// It was started and then not sent, on purpose.
     Withheld(Withheld),
     /// Our own code failed (POI-2).
@@ -111,12 +168,16 @@ pub enum DeliveryEvent {
 }
 
 /// Why an attempt was not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Withheld {
     /// The destination was paused, held or broken in the meantime.
     DestinationShut,
     /// It is in doubt, and the key window is over (UNC-2).
     WindowClosed,
+    /// It is in doubt, and nothing protects from a second effect or says how to look (UNC-5).
+    InDoubt,
+    /// The question whether it is there cannot be put.
+    CannotAsk(String),
     /// It is past the age limit (RET-2).
     TooOld,
     /// It is sealed for another host than its destination has now; our credential is not for that one.
@@ -136,7 +197,11 @@ pub enum Next {
         uncertain: bool,
         /// Whether this attempt counts (RET-2).
         counts: bool,
+        /// What is known of it now.
+        ladder: Ladder,
     },
+    /// Its key is spent (KEY-3 b): the same content goes out under the next generation's.
+    Renewed,
     /// A person must act.
     Parked {
         /// Why.
@@ -154,6 +219,16 @@ pub enum Problem {
     /// `outcome_uncertain`
     OutcomeUncertain {
         /// What was seen last.
+        detail: String,
+    },
+    /// `found_different`
+    FoundDifferent {
+        /// What differs.
+        detail: String,
+    },
+    /// `found_many`
+    FoundMany {
+        /// How many, and which.
         detail: String,
     },
     /// `retries_exhausted`
@@ -220,7 +295,11 @@ pub fn step(delivery: &InFlight, event: DeliveryEvent, policy: &Policy, at: Mome
     let case = Case { delivery, policy, at };
     match event {
         DeliveryEvent::Seen { outcome, health, credential } => case.seen(outcome, health, credential),
-        DeliveryEvent::ProcessDied => {
+        DeliveryEvent::Looked { finding, health, credential } => case.looked(finding, health, credential),
+        DeliveryEvent::ProcessDied(AttemptPurpose::Find) => {
+            Step { next: case.free_of_charge("the process ended while this was looked for"), effects: Vec::new() }
+        }
+        DeliveryEvent::ProcessDied(AttemptPurpose::Send) => {
             let detail = "the process ended while this attempt was under way".to_owned();
             Step { next: case.in_doubt(&Wait::default(), detail), effects: Vec::new() }
         }
@@ -230,19 +309,6 @@ pub fn step(delivery: &InFlight, event: DeliveryEvent, policy: &Policy, at: Mome
             next: case.parked(Problem::Crashed { detail }, sent),
         },
     }
-}
-
-/// What to do with a delivery whose turn it is, before its attempt starts: `None` to go on.
-pub fn before(delivery: &InFlight, attempts: u32, policy: &Policy, now: Timestamp) -> Option<Withheld> {
-    if attempts > 0 && delivery.failures == 0 {
-        // Nothing counted yet although attempts were made: a person sent it again, or none of them was its fault.
-        return None;
-    }
-    if now >= later(delivery.created_at, policy.age_limit) {
-        return Some(Withheld::TooOld);
-    }
-    let limit = resend_limit(delivery, policy.guard)?;
-    (delivery.uncertain && now >= limit).then_some(Withheld::WindowClosed)
 }
 
 /// UNC-2: until when the same key may go out again; `None` without a key guard.
@@ -270,7 +336,7 @@ impl Case<'_> {
             }
             AttemptOutcome::Rejected(rejection) => {
                 effects.extend(after_rejection(&rejection));
-                self.parked(Problem::Rejected(rejection), false)
+                self.rejected(rejection)
             }
             AttemptOutcome::Credential { detail } => {
                 effects.extend(after_refused_credential(credential, &detail));
@@ -282,7 +348,7 @@ impl Case<'_> {
             }
             AttemptOutcome::Unavailable { detail, wait } => {
                 effects.extend(asked_to_pause(&wait));
-                self.again(&wait, self.delivery.uncertain, detail)
+                self.again(&wait, self.delivery.uncertain, self.delivery.ladder, detail)
             }
             AttemptOutcome::Uncertain { detail, wait } => {
                 effects.extend(asked_to_pause(&wait));
@@ -292,26 +358,49 @@ impl Case<'_> {
         Step { next, effects }
     }
 
-    /// May have taken effect: UNC-2 for a key guard, UNC-5 for none. The guards that ask the destination are refused
-    /// by configuration so far; without asking, a person decides.
+    /// Two refusals are questions where somebody can be asked: whose is the record that exists, and did the failure that
+    /// is stored for the key apply anything.
+    fn rejected(&self, rejection: Rejection) -> Next {
+        let rung = match rejection.mark {
+            Mark::Exists => Some(Rung::Exists),
+            Mark::StaleKey => Some(Rung::StaleKey),
+            Mark::Record | Mark::Configuration | Mark::Gone | Mark::OurBug => None,
+        };
+        match rung.zip(self.policy.looks(self.delivery)) {
+            Some((rung, _)) => self.at_once(Ladder::at(rung)),
+            None if rejection.mark == Mark::StaleKey && rejection.status.is_some_and(|status| status >= 500) => {
+                self.in_doubt(&Wait::default(), rejection.detail)
+            }
+            None => self.parked(Problem::Rejected(rejection), false),
+        }
+    }
+
+    /// May have taken effect: UNC-2 for a key guard, UNC-3 for unique, UNC-4 for find, UNC-5 for none.
     fn in_doubt(&self, wait: &Wait, detail: String) -> Next {
         if planted!(UncertainTakenForUnavailable) {
-            return self.again(wait, false, detail);
+            return self.again(wait, false, Ladder::default(), detail);
         }
-        match self.policy.guard {
-            Guard::Key { .. } => self.again(wait, true, detail),
-            Guard::Unique | Guard::Find | Guard::None => self.parked(Problem::OutcomeUncertain { detail }, true),
+        match self.policy.guard(self.delivery) {
+            Guard::Key { .. } | Guard::Unique => self.again(wait, true, Ladder::at(Rung::Doubt), detail),
+            Guard::Find => self.look_later(wait, detail),
+            Guard::None => self.parked(Problem::OutcomeUncertain { detail }, true),
         }
     }
 
     /// The schedule (RET-1), with `Retry-After` as a floor (RET-3), inside the age limit and, in doubt under a key
-    /// guard, inside the window: a pause that would overstep it is shortened to one last try before its end.
-    fn again(&self, wait: &Wait, uncertain: bool, detail: String) -> Next {
+    /// guard, inside the window: a pause that would overstep it is shortened to one last try before its end. Where the
+    /// destination can be asked, a look follows the window instead.
+    fn again(&self, wait: &Wait, uncertain: bool, ladder: Ladder, detail: String) -> Next {
         let failures = self.delivery.failures.saturating_add(1);
         if self.is_too_old() {
             return self.parked(Problem::TooOld { detail }, uncertain);
         }
-        let limit = if uncertain { resend_limit(self.delivery, self.policy.guard) } else { None };
+        let limit = match ladder.rung {
+            // A person looked, or we did.
+            Rung::Asked | Rung::Cleared => None,
+            _ if !uncertain || self.policy.looks(self.delivery).is_some() => None,
+            _ => resend_limit(self.delivery, self.policy.guard),
+        };
         if limit.is_some_and(|limit| self.at.now >= limit) {
             return self.parked(Problem::OutcomeUncertain { detail }, true);
         }
@@ -321,13 +410,13 @@ impl Case<'_> {
         let floor = later(self.at.now, wait.floor.unwrap_or_default());
         let due_at = later(self.at.now, delay).max(floor);
         let Some(limit) = limit else {
-            return Next::Waiting { due_at, uncertain, counts: true };
+            return Next::Waiting { due_at, uncertain, counts: true, ladder };
         };
         let last = from_micros(limit.as_microsecond() - micros(WINDOW_MARGIN));
         if due_at <= last {
-            Next::Waiting { due_at, uncertain, counts: true }
+            Next::Waiting { due_at, uncertain, counts: true, ladder }
         } else if last > self.at.now && last >= floor {
-            Next::Waiting { due_at: last, uncertain, counts: true }
+            Next::Waiting { due_at: last, uncertain, counts: true, ladder }
         } else {
             self.parked(Problem::OutcomeUncertain { detail }, true)
         }
@@ -335,11 +424,10 @@ impl Case<'_> {
 
     fn throttled(&self, wait: &Wait, detail: &str) -> Next {
         match self.free_of_charge(detail) {
-            Next::Waiting { due_at, uncertain, counts } => {
-                Next::Waiting { due_at: later(due_at, wait.floor.unwrap_or_default()), uncertain, counts }
+            Next::Waiting { due_at, uncertain, counts, ladder } => {
+                Next::Waiting { due_at: later(due_at, wait.floor.unwrap_or_default()), uncertain, counts, ladder }
             }
-            Next::Parked { problem, uncertain } => Next::Parked { problem, uncertain },
-            Next::Delivered(receipt) => Next::Delivered(receipt),
+            other @ (Next::Parked { .. } | Next::Delivered(_) | Next::Renewed) => other,
         }
     }
 
@@ -348,7 +436,7 @@ impl Case<'_> {
         if self.is_too_old() {
             return self.parked(Problem::TooOld { detail: detail.to_owned() }, false);
         }
-        Next::Waiting { due_at: self.at.now, uncertain: self.delivery.uncertain, counts: false }
+        self.at_once(self.delivery.ladder)
     }
 
     fn withheld(&self, reason: Withheld) -> Next {
@@ -357,6 +445,16 @@ impl Case<'_> {
             Withheld::WindowClosed => {
                 let detail = "not sent again: the destination no longer remembers the key".to_owned();
                 self.parked(Problem::OutcomeUncertain { detail }, true)
+            }
+            Withheld::InDoubt => {
+                let detail = "not sent again: nothing protects from a second effect or says how to look".to_owned();
+                self.parked(Problem::OutcomeUncertain { detail }, true)
+            }
+            Withheld::CannotAsk(detail) if self.delivery.uncertain => {
+                self.parked(Problem::OutcomeUncertain { detail }, true)
+            }
+            Withheld::CannotAsk(detail) => {
+                self.parked(Problem::Rejected(Rejection { mark: Mark::Configuration, status: None, detail }), false)
             }
             Withheld::MovedAway => {
                 let detail = "not sent: the request is sealed for another host than the destination has now; replay \
@@ -380,7 +478,7 @@ impl Case<'_> {
 fn after_rejection(rejection: &Rejection) -> Vec<Effect> {
     let reason = rejection.detail.clone();
     match rejection.mark {
-        Mark::Record => vec![Effect::Answered],
+        Mark::Record | Mark::Exists | Mark::StaleKey => vec![Effect::Answered],
         // Not even sent: that says something about the record's seal, nothing about the destination.
         Mark::Configuration if rejection.status.is_none() => Vec::new(),
         Mark::Configuration => vec![Effect::RefusedForConfiguration { reason }],

@@ -63,7 +63,9 @@ fn whose(problem: &Problem, code: ExceptionCode) -> (Severity, Owner) {
         Problem::Rejected(Rejection { mark: Mark::Gone | Mark::OurBug, .. }) => {
             (Severity::Critical, Owner::Integration)
         }
-        Problem::Rejected(Rejection { mark: Mark::Record, .. })
+        Problem::Rejected(Rejection { mark: Mark::Record | Mark::Exists | Mark::StaleKey, .. })
+        | Problem::FoundDifferent { .. }
+        | Problem::FoundMany { .. }
         | Problem::OutcomeUncertain { .. }
         | Problem::RetriesExhausted { .. }
         | Problem::TooOld { .. }
@@ -87,6 +89,24 @@ fn defect(problem: &Problem, parked: &Parked<'_>) -> Defect {
             format!(
                 "Look in {destination} for this record. If it is there, settle the delivery as applied with its number; \
                  if it is not, send it again. It is never sent twice without your word."
+            ),
+            String::new(),
+        ),
+        Problem::FoundDifferent { detail } => (
+            ExceptionCode::FoundDifferent,
+            format!("{destination} has a record under the reference of {purpose} with other content: {detail}{doubt}"),
+            format!(
+                "Compare the two in {destination}. If that record is this one, settle the delivery as applied with its \
+                 number; if it is in the way, correct it there and retry the delivery, which looks again before it sends."
+            ),
+            String::new(),
+        ),
+        Problem::FoundMany { detail } => (
+            ExceptionCode::FoundMany,
+            format!("{destination} has more than one record under the reference of {purpose}: {detail}{doubt}"),
+            format!(
+                "Cancel the surplus records in {destination}, then settle the delivery as applied with the number of the \
+                 one that stays. Nothing more is sent meanwhile."
             ),
             String::new(),
         ),
@@ -114,6 +134,14 @@ fn defect(problem: &Problem, parked: &Parked<'_>) -> Defect {
 
 fn remedy_of_refusal(mark: Mark, destination: &str) -> String {
     match mark {
+        Mark::Exists => format!(
+            "{destination} says that it has this record already. Look there: settle the delivery as applied if it is ours, \
+             else correct the record that is in the way and retry the delivery."
+        ),
+        Mark::StaleKey => format!(
+            "{destination} repeats the failure it stored for this key and cannot be asked what it has: look there, then \
+             settle the delivery as applied, or correct the order and replay the event, which makes a new key."
+        ),
         Mark::Record => {
             format!("Correct what {destination} complains about (the order, or a mapping), then replay the event.")
         }

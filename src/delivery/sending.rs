@@ -19,10 +19,14 @@ use super::sweeping::Held;
 use super::trace;
 use super::worker::Engine;
 use crate::clock::Timestamp;
-use crate::destinations::{AttemptOutcome, CredentialUse, Wire};
-use crate::envelope::ids::{DeliveryId, ExceptionId};
+use crate::destinations::{AttemptOutcome, CredentialUse, Finding, Late, Sought, Wire};
+use crate::envelope::ids::{DeliveryId, DocumentId, ExceptionId};
+use crate::envelope::keys::{IdempotencyKey, KeyParts};
 use crate::store::view::Interrupted;
-use crate::store::write::{AttemptSeen, NewException, NextState, SealedRequest, Settlement, StartedAttempt, Subject};
+use crate::store::write::{
+    AttemptPurpose, AttemptSeen, NewDelivery, NewException, NextState, SealedRequest, Settlement, StartedAttempt,
+    Subject,
+};
 use crate::store::{Answer, StoreError};
 
 const DELIVERY_HEADER: HeaderName = HeaderName::from_static("crossdock-delivery");
@@ -34,6 +38,7 @@ pub(super) struct Errand {
     pub(super) delivery: DeliveryId,
     pub(super) subject: Subject,
     pub(super) purpose: String,
+    pub(super) identity: Identity,
     pub(super) facts: InFlight,
     pub(super) request: SealedRequest,
     pub(super) traceparent: Option<String>,
@@ -43,10 +48,19 @@ pub(super) struct Errand {
     pub(super) held: Held,
 }
 
+/// What tells one effect on a subject from another, with its content.
+pub(super) struct Identity {
+    pub(super) revision: String,
+    pub(super) generation: u32,
+    pub(super) document: DocumentId,
+}
+
 /// What to do with a started attempt.
 pub(super) enum Plan {
     /// Send it.
     Send,
+    /// Ask whether it is there.
+    Look(Sought),
     /// Do not send it; settle.
     Withhold(Withheld),
     /// It cannot be sent: our own code failed on it.
@@ -58,6 +72,8 @@ struct Report {
     event: DeliveryEvent,
     seen: AttemptSeen,
     elapsed: Duration,
+    /// The answer that was not there in time.
+    late: Option<Late>,
 }
 
 /// Takes a durable attempt to its settlement. Never fails: what cannot be settled stays started and is uncertain at
@@ -78,20 +94,43 @@ pub(super) async fn run(engine: Arc<Engine>, errand: Errand, started: StartedAtt
         epoch: started.epoch,
         subject: &errand.subject,
         purpose: &errand.purpose,
+        identity: Some(&errand.identity),
         created_at: errand.facts.created_at,
     };
     settle(&engine, &settling, &report.seen, report.elapsed, &step.next, moment.now).await;
     drop(seat);
-    let waits = matches!(step.next, Next::Waiting { .. });
+    let waits = matches!(step.next, Next::Waiting { .. } | Next::Renewed);
     if waits || engine.hint.load(Ordering::SeqCst) {
         engine.wake.notify_one();
     }
+    if let Some(late) = report.late {
+        overhear(&engine, &gate, &settling, late).await;
+    }
+}
+
+/// ATT-2, applied wins: an answer that comes after the attempt was settled as uncertain still says that it took effect.
+/// Any other late answer says nothing that is not known.
+async fn overhear(engine: &Engine, gate: &Gate, settling: &Settling<'_>, late: Late) {
+    let begun = Instant::now();
+    let Ok(wire) = caught(late).await else { return };
+    let now = engine.clock.now();
+    let outcome = gate.destination.read(&wire, now);
+    let (AttemptOutcome::Accepted(receipt) | AttemptOutcome::AlreadyApplied(receipt)) = &outcome else { return };
+    let seen = AttemptSeen {
+        outcome: outcome.as_str().to_owned(),
+        status: wire.status(),
+        detail: format!("answered late: {}", outcome.detail()),
+        response: wire.excerpt(),
+        duration_us: None,
+    };
+    settle(engine, settling, &seen, begun.elapsed(), &Next::Delivered(receipt.clone()), now).await;
+    engine.wake.notify_one();
 }
 
 async fn attempt(engine: &Engine, gate: &Gate, errand: &Errand, number: u32, seat: &mut Seat) -> Report {
     match &errand.plan {
-        Plan::Send => {}
-        Plan::Withhold(reason) => return withheld(*reason),
+        Plan::Send | Plan::Look(_) => {}
+        Plan::Withhold(reason) => return withheld(reason.clone()),
         Plan::Fail(detail) => return failed(false, detail.clone(), Duration::ZERO),
     }
     // Bounded, so that a hand-off behind a hanging destination does not hold started attempts for minutes.
@@ -102,31 +141,75 @@ async fn attempt(engine: &Engine, gate: &Gate, errand: &Errand, number: u32, sea
     }
     engine.events.attempt_started(gate.name(), errand.delivery, number);
     let begun = Instant::now();
+    if let Plan::Look(sought) = &errand.plan {
+        let asked = caught(ask(engine, gate, errand, sought, number)).await;
+        seat.step_down();
+        return match asked {
+            Ok((finding, wire, credential)) => looked(engine, gate, finding, &wire, credential, begun.elapsed()),
+            Err(detail) => failed(false, detail, begun.elapsed()),
+        };
+    }
     let exchanged = caught(exchange(engine, gate, errand, number)).await;
     seat.step_down();
     let elapsed = begun.elapsed();
     match exchanged {
-        Ok((outcome, wire, credential)) => answered(engine, gate, outcome, &wire, credential, elapsed),
+        Ok(Exchange { outcome, wire, credential, late }) => {
+            Report { late, ..answered(engine, gate, outcome, &wire, credential, elapsed) }
+        }
         Err(detail) => failed(true, detail, elapsed),
     }
 }
 
-async fn exchange(engine: &Engine, gate: &Gate, errand: &Errand, number: u32) -> (AttemptOutcome, Wire, CredentialUse) {
-    let credentials = gate.destination.credentials();
-    let (version, credential) = credentials.presented();
+struct Exchange {
+    outcome: AttemptOutcome,
+    wire: Wire,
+    credential: CredentialUse,
+    late: Option<Late>,
+}
+
+async fn exchange(engine: &Engine, gate: &Gate, errand: &Errand, number: u32) -> Exchange {
+    let (version, extra) = extra(gate, errand, number);
+    let (wire, late) = gate.destination.send_and_keep(&errand.request, extra).await;
+    let outcome = gate.destination.read(&wire, engine.clock.now());
+    let credential = judged(gate, &outcome, version);
+    Exchange { outcome, wire, credential, late }
+}
+
+async fn ask(
+    engine: &Engine,
+    gate: &Gate,
+    errand: &Errand,
+    sought: &Sought,
+    number: u32,
+) -> (Finding, Wire, CredentialUse) {
+    let (version, extra) = extra(gate, errand, number);
+    let wire = gate.destination.ask(sought, extra).await;
+    let find = gate.destination.find().expect("what is sought came from it");
+    let finding = find.read(&wire, sought, engine.clock.now());
+    let credential = match &finding {
+        Finding::Failed(outcome) => judged(gate, outcome, version),
+        _ => CredentialUse::First,
+    };
+    (finding, wire, credential)
+}
+
+/// What belongs to this attempt alone, and which credential that is.
+fn extra(gate: &Gate, errand: &Errand, number: u32) -> (u64, HeaderMap) {
+    let (version, credential) = gate.destination.credentials().presented();
     let mut extra = HeaderMap::with_capacity(4);
     extra.extend(credential);
     extra.insert(DELIVERY_HEADER, visible(&errand.delivery.to_string()));
     extra.insert(ATTEMPT_HEADER, HeaderValue::from(number));
     let traceparent = trace::traceparent(errand.traceparent.as_deref(), &errand.delivery, number);
     extra.insert(TRACE_HEADER, visible(&traceparent));
-    let wire = gate.destination.send(&errand.request, extra).await;
-    let outcome = gate.destination.read(&wire, engine.clock.now());
-    let credential = match &outcome {
-        AttemptOutcome::Credential { .. } => credentials.judge(version),
+    (version, extra)
+}
+
+fn judged(gate: &Gate, outcome: &AttemptOutcome, version: u64) -> CredentialUse {
+    match outcome {
+        AttemptOutcome::Credential { .. } => gate.destination.credentials().judge(version),
         _ => CredentialUse::First,
-    };
-    (outcome, wire, credential)
+    }
 }
 
 fn visible(text: &str) -> HeaderValue {
@@ -151,18 +234,41 @@ fn answered(
         response: wire.excerpt(),
         duration_us: Some(micros(elapsed)),
     };
-    Report { event: DeliveryEvent::Seen { outcome, health: wire.health(), credential }, seen, elapsed }
+    Report { event: DeliveryEvent::Seen { outcome, health: wire.health(), credential }, seen, elapsed, late: None }
+}
+
+fn looked(
+    engine: &Engine,
+    gate: &Gate,
+    finding: Finding,
+    wire: &Wire,
+    credential: CredentialUse,
+    elapsed: Duration,
+) -> Report {
+    if matches!(&finding, Finding::Failed(outcome) if outcome.retry_after_ignored()) {
+        engine.events.retry_after_ignored(gate.name());
+    }
+    let seen = AttemptSeen {
+        outcome: finding.as_str().to_owned(),
+        status: wire.status(),
+        detail: finding.detail(),
+        response: wire.excerpt(),
+        duration_us: Some(micros(elapsed)),
+    };
+    Report { event: DeliveryEvent::Looked { finding, health: wire.health(), credential }, seen, elapsed, late: None }
 }
 
 fn withheld(reason: Withheld) -> Report {
-    let detail = match reason {
+    let detail = match &reason {
         Withheld::DestinationShut => "not sent: the destination took nothing at the moment",
         Withheld::WindowClosed => "not sent: the destination no longer remembers the key of an uncertain attempt",
         Withheld::MovedAway => "not sent: sealed for another host than the destination has now",
         Withheld::TooOld => "not sent: past the age limit",
+        Withheld::InDoubt => "not sent: in doubt, with nothing that protects or says how to look",
+        Withheld::CannotAsk(detail) => &format!("not asked and not sent: {detail}"),
     };
     let seen = AttemptSeen { outcome: "unavailable".to_owned(), detail: detail.to_owned(), ..AttemptSeen::default() };
-    Report { event: DeliveryEvent::Withheld(reason), seen, elapsed: Duration::ZERO }
+    Report { event: DeliveryEvent::Withheld(reason), seen, elapsed: Duration::ZERO, late: None }
 }
 
 fn failed(sent: bool, detail: String, elapsed: Duration) -> Report {
@@ -173,7 +279,7 @@ fn failed(sent: bool, detail: String, elapsed: Duration) -> Report {
         duration_us: sent.then(|| micros(elapsed)),
         ..AttemptSeen::default()
     };
-    Report { event: DeliveryEvent::Failed { sent, detail }, seen, elapsed }
+    Report { event: DeliveryEvent::Failed { sent, detail }, seen, elapsed, late: None }
 }
 
 /// An attempt that the last process, or a lost task of this one, left under way (ATT-1): uncertain, and the machine
@@ -185,15 +291,30 @@ pub(super) async fn settle_interrupted(engine: Arc<Engine>, interrupted: Interru
     let facts = InFlight {
         created_at: delivery.created_at,
         first_attempt_at: delivery.first_attempt_at.unwrap_or(interrupted.started_at),
+        sent: delivery.first_attempt_at.is_some(),
+        generation: delivery.generation,
         failures: delivery.failures,
         uncertain: delivery.uncertain,
+        ladder: delivery.ladder,
+        looked_for: engine
+            .gate(&delivery.destination)
+            .is_some_and(|gate| gate.destination.looks_for(&delivery.purpose)),
     };
     let moment = Moment { now: engine.clock.now(), jitter: engine.entropy.unit() };
-    let mut step = machine::step(&facts, DeliveryEvent::ProcessDied, policy, moment);
+    let mut step = machine::step(&facts, DeliveryEvent::ProcessDied(interrupted.purpose), policy, moment);
     if planted!(InterruptedTakenForFresh) {
-        step.next = Next::Waiting { due_at: moment.now, uncertain: false, counts: false };
+        step.next = Next::Waiting {
+            due_at: moment.now,
+            uncertain: false,
+            counts: false,
+            ladder: crate::store::write::Ladder::default(),
+        };
     }
-    let seen = AttemptSeen { outcome: "uncertain".to_owned(), detail: detail.to_owned(), ..AttemptSeen::default() };
+    let outcome = match interrupted.purpose {
+        AttemptPurpose::Send => "uncertain",
+        AttemptPurpose::Find => "unavailable",
+    };
+    let seen = AttemptSeen { outcome: outcome.to_owned(), detail: detail.to_owned(), ..AttemptSeen::default() };
     let settling = Settling {
         destination: &delivery.destination,
         delivery: delivery.id,
@@ -201,6 +322,7 @@ pub(super) async fn settle_interrupted(engine: Arc<Engine>, interrupted: Interru
         epoch: interrupted.epoch,
         subject: &delivery.subject,
         purpose: &delivery.purpose,
+        identity: None,
         created_at: delivery.created_at,
     };
     settle(&engine, &settling, &seen, Duration::ZERO, &step.next, moment.now).await;
@@ -214,6 +336,8 @@ struct Settling<'a> {
     epoch: i64,
     subject: &'a Subject,
     purpose: &'a str,
+    /// `None` for what was interrupted, which is never renewed.
+    identity: Option<&'a Identity>,
     created_at: Timestamp,
 }
 
@@ -226,12 +350,14 @@ async fn settle(
     at: Timestamp,
 ) {
     let exception = exception(engine, settling, next, at);
+    let successor = DeliveryId::new(at, engine.entropy.as_ref());
+    let renewal = || renewed(engine, settling, successor, at);
     let settlement = || Settlement {
         delivery: settling.delivery,
         number: settling.number,
         epoch: settling.epoch,
         seen: seen.clone(),
-        next: next_state(next, exception.as_ref()),
+        next: next_state(next, exception.as_ref(), &renewal),
         at,
     };
     let Some(counted) = persist(settling.delivery, || engine.store.settle(settlement())).await else {
@@ -290,16 +416,47 @@ fn exception(engine: &Engine, settling: &Settling<'_>, next: &Next, at: Timestam
             };
             Some(parking::exception(ExceptionId::new(at, engine.entropy.as_ref()), problem, &parked, at))
         }
-        Next::Delivered(_) | Next::Waiting { .. } => None,
+        Next::Delivered(_) | Next::Waiting { .. } | Next::Renewed => None,
     }
 }
 
-fn next_state(next: &Next, exception: Option<&NewException>) -> NextState {
+/// KEY-3 b: the same content under the next generation's key.
+fn renewed(engine: &Engine, settling: &Settling<'_>, id: DeliveryId, at: Timestamp) -> NewDelivery {
+    let Identity { revision, generation, document } =
+        settling.identity.expect("only what was looked for in this process is renewed");
+    let generation = generation.saturating_add(1);
+    let subject = settling.subject;
+    let key = IdempotencyKey::derive(&KeyParts {
+        installation: engine.store.installation_id(),
+        destination: settling.destination,
+        system: &subject.system,
+        subject_kind: &subject.kind,
+        subject_scope: &subject.scope,
+        subject_id: &subject.id,
+        purpose: settling.purpose,
+        revision,
+        generation,
+    });
+    NewDelivery {
+        id,
+        key,
+        destination: settling.destination.to_owned(),
+        document: *document,
+        purpose: settling.purpose.to_owned(),
+        revision: revision.clone(),
+        generation,
+        due_at: at,
+        express: None,
+    }
+}
+
+fn next_state(next: &Next, exception: Option<&NewException>, renewal: &dyn Fn() -> NewDelivery) -> NextState {
     match next {
         Next::Delivered(receipt) => NextState::Delivered { receipt: receipt.0.clone() },
-        Next::Waiting { due_at, uncertain, counts } => {
-            NextState::Waiting { due_at: *due_at, uncertain: *uncertain, counts: *counts }
+        Next::Waiting { due_at, uncertain, counts, ladder } => {
+            NextState::Waiting { due_at: *due_at, uncertain: *uncertain, counts: *counts, ladder: *ladder }
         }
+        Next::Renewed => NextState::Renewed { delivery: Box::new(renewal()) },
         Next::Parked { uncertain, .. } => NextState::Parked {
             exception: Box::new(exception.expect("a parked delivery has its exception").clone()),
             uncertain: *uncertain,

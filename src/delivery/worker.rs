@@ -14,14 +14,14 @@ use super::dispatcher;
 use super::events::DeliveryEvents;
 use super::gate::{DestinationStatus, Gate, Seat};
 use super::machine::InFlight;
-use super::sending::{self, Errand, Plan};
+use super::sending::{self, Errand, Identity, Plan};
 use super::sweeping::Roll;
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
 use crate::destinations::Destination;
 use crate::envelope::ids::{DeliveryId, DocumentId};
 use crate::envelope::keys::IdempotencyKey;
 use crate::store::SharedStore;
-use crate::store::write::{AttemptStart, StartedAttempt, Subject};
+use crate::store::write::{AttemptPurpose, AttemptStart, Ladder, StartedAttempt, Subject};
 
 /// What configuration says about the engine itself.
 #[derive(Clone, Debug)]
@@ -57,6 +57,10 @@ pub struct ExpressDelivery<'a> {
     pub subject: &'a Subject,
     /// `order.create`, …
     pub purpose: &'a str,
+    /// Empty for create.
+    pub revision: &'a str,
+    /// KEY-3.
+    pub generation: u32,
     /// The sender's, if any.
     pub traceparent: Option<&'a str>,
     /// When its event arrived.
@@ -168,6 +172,11 @@ impl Delivery {
             return None;
         }
         let gate = engine.gate(delivery.destination)?;
+        let looked_for = gate.destination.looks_for(delivery.purpose);
+        if looked_for && gate.policy.looks.is_some_and(|looks| looks.first) {
+            // It is looked for first, which is the dispatcher's.
+            return None;
+        }
         let seat = gate.reserve()?;
         let request = sending::guarded(|| gate.destination.render(delivery.body, delivery.key)).ok()?;
         let started_at = engine.clock.now();
@@ -176,6 +185,7 @@ impl Delivery {
             number: 1,
             document: delivery.document,
             seal: Some(request.clone()),
+            purpose: AttemptPurpose::Send,
             started_at,
             deadline: gate.deadline(started_at),
             config_version: engine.settings.config_version.clone(),
@@ -184,11 +194,20 @@ impl Delivery {
             delivery: delivery.id,
             subject: delivery.subject.clone(),
             purpose: delivery.purpose.to_owned(),
+            identity: Identity {
+                revision: delivery.revision.to_owned(),
+                generation: delivery.generation,
+                document: delivery.document,
+            },
             facts: InFlight {
                 created_at: delivery.created_at,
                 first_attempt_at: started_at,
+                sent: false,
+                generation: delivery.generation,
                 failures: 0,
                 uncertain: false,
+                ladder: Ladder::default(),
+                looked_for,
             },
             request,
             traceparent: delivery.traceparent.map(str::to_owned),

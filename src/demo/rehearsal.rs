@@ -10,9 +10,11 @@ use serde::Serialize;
 use super::samples::{self, Sample};
 use crate::commerce::parse::{self, Reading};
 use crate::config::{Loaded, OriginType, Problem};
+use crate::destinations::Find;
 use crate::domain::catalogue::NoCatalogue;
 use crate::domain::expand::{self, expand};
 use crate::domain::sales_order::SalesOrder;
+use crate::envelope::keys::IdempotencyKey;
 use crate::envelope::kind::RecordKind;
 use crate::json::{self, Limits};
 use crate::processor::rules::{OriginRules, ReadBack, Rules};
@@ -65,7 +67,8 @@ pub fn rehearse(rules: &Rules, loaded: &Loaded) -> Rehearsal {
             documents.push((sample.increment_id, document(sample, system, &rules)));
         }
     }
-    let problems = conditions(&rules, &documents);
+    let mut problems = conditions(&rules, &documents);
+    problems.extend(looks(loaded, &documents));
     Rehearsal { orders, problems }
 }
 
@@ -115,6 +118,30 @@ fn conditions(rules: &Rules, documents: &[(&str, Option<SalesOrder>)]) -> Vec<Pr
             line: None,
             message: undecided(failed.len(), seen.len(), number, reason),
             remedy: remedy(failed.len() == seen.len()).to_owned(),
+        });
+    }
+    problems
+}
+
+/// One problem a destination that could not be asked about some order: such an order would wait for a person.
+fn looks(loaded: &Loaded, documents: &[(&str, Option<SalesOrder>)]) -> Vec<Problem> {
+    let key = IdempotencyKey::from_stored("ek1-rehearsal");
+    let mut problems = Vec::new();
+    for (name, destination) in &loaded.config.destinations {
+        let allowed: Vec<_> =
+            destination.allow_private.iter().filter_map(|network| network.to_string().parse().ok()).collect();
+        // What is wrong without a document was said when the file was read.
+        let Some(Ok(find)) = destination.find.clone().map(|settings| Find::new(settings, &allowed)) else { continue };
+        let failed = documents.iter().find_map(|(number, document)| {
+            let body = serde_json::to_vec(document.as_ref()?).expect("a document is JSON");
+            Some((number, find.seek(&body.into(), &key).err()?))
+        });
+        let Some((number, reason)) = failed else { continue };
+        problems.push(Problem {
+            path: format!("destinations.{name}.find"),
+            line: None,
+            message: format!("cannot be asked about every sample order, such as {number}: {reason}"),
+            remedy: "look at the members of a document with `crossdock expand --json`".to_owned(),
         });
     }
     problems

@@ -10,6 +10,7 @@
 //! destination answers one question at a time and remembers nothing but its credential.
 
 pub mod credentials;
+pub mod find;
 pub mod http;
 pub mod outcome;
 pub mod private;
@@ -27,9 +28,12 @@ use crate::envelope::keys::IdempotencyKey;
 use crate::store::write::SealedRequest;
 
 pub use credentials::{CredentialUse, Credentials, OutboundAuth, Reload};
+pub use find::{Find, FindSettings, Finding, Sought};
+pub use http::read::ExistsRule;
 pub use outcome::{AttemptOutcome, BodyEnd, Health, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
 pub use private::Network;
 use profile::Profile;
+pub use transport::Late;
 use transport::Transport;
 
 /// What protects the destination from a second effect (delivery-semantics section 1).
@@ -82,6 +86,10 @@ pub struct Settings {
     pub receipt: Vec<String>,
     /// Header that carries the idempotency key.
     pub key_header: String,
+    /// How to look whether a record is there; guards `find` and `unique` need it.
+    pub find: Option<FindSettings>,
+    /// What it answers for a record that it has already; `None`: 409 under the guards `find` and `unique`.
+    pub already_exists: Option<ExistsRule>,
     /// Answers in place of the network.
     #[cfg(test)]
     pub simulated: Option<SimulatedNetwork>,
@@ -111,6 +119,8 @@ impl Settings {
             five_xx_never_applies: false,
             receipt: Vec::new(),
             key_header: "idempotency-key".to_owned(),
+            find: None,
+            already_exists: None,
             #[cfg(test)]
             simulated: None,
         }
@@ -125,7 +135,7 @@ pub fn default_retry_delays() -> Vec<Duration> {
 /// A destination we can deliver to.
 ///
 /// Invariants: its URL passes the address guard as far as that can be known without a look-up, a key guard has a
-/// window, concurrency and time-outs are not zero.
+/// window, the guards `find` and `unique` can look, concurrency and time-outs are not zero.
 pub struct Destination {
     name: String,
     url: Url,
@@ -133,6 +143,7 @@ pub struct Destination {
     profile: Profile,
     credentials: Credentials,
     transport: Transport,
+    find: Option<(Find, Option<Transport>)>,
     request_timeout: Duration,
     concurrency: u32,
     retry_delays: Vec<Duration>,
@@ -143,7 +154,7 @@ impl Destination {
     /// Checks everything and reports every problem at once, each a sentence.
     pub fn new(settings: Settings) -> Result<Self, Vec<String>> {
         let mut problems = numbers(&settings);
-        problems.extend(guard_problem(settings.guard));
+        problems.extend(guard_problem(&settings));
         let url = private::destination_url(&settings.url, &settings.allow_private)
             .map_err(|found| problems.extend(found))
             .ok();
@@ -161,8 +172,9 @@ impl Destination {
             Credentials::new(&settings.auth, settings.reload.clone()).map_err(|problem| problems.push(problem)).ok();
         let transport =
             url.as_ref().and_then(|url| Transport::new(&settings, url).map_err(|problem| problems.push(problem)).ok());
-        let (Some(url), Some(key_header), Some(credentials), Some(transport)) =
-            (url, key_header, credentials, transport)
+        let find = look(&settings, url.as_ref()).map_err(|found| problems.extend(found)).ok();
+        let (Some(url), Some(key_header), Some(credentials), Some(transport), Some(find)) =
+            (url, key_header, credentials, transport, find)
         else {
             return Err(problems);
         };
@@ -178,10 +190,12 @@ impl Destination {
                 reading: http::read::Rules {
                     receipt: settings.receipt,
                     five_xx_never_applies: settings.five_xx_never_applies,
+                    already_exists: settings.already_exists,
                 },
             }),
             credentials,
             transport,
+            find,
             request_timeout: settings.request_timeout,
             concurrency: settings.concurrency,
             retry_delays: settings.retry_delays,
@@ -231,7 +245,28 @@ impl Destination {
 
     /// Sends sealed bytes with what belongs to this attempt alone: the credential and `extra`.
     pub async fn send(&self, request: &SealedRequest, extra: HeaderMap) -> Wire {
+        self.transport.send(request, extra).await.0
+    }
+
+    /// As [`Destination::send`], with the answer that was not there in time, should it still come.
+    pub async fn send_and_keep(&self, request: &SealedRequest, extra: HeaderMap) -> (Wire, Option<Late>) {
         self.transport.send(request, extra).await
+    }
+
+    /// How to look, if it can be asked.
+    pub fn find(&self) -> Option<&Find> {
+        self.find.as_ref().map(|(find, _)| find)
+    }
+
+    /// Whether deliveries of that purpose can be looked for here.
+    pub fn looks_for(&self, purpose: &str) -> bool {
+        self.find().is_some_and(|find| find.looks_for(purpose))
+    }
+
+    /// Asks whether a record is there, with what belongs to this attempt alone.
+    pub async fn ask(&self, sought: &Sought, extra: HeaderMap) -> Wire {
+        let own = self.find.as_ref().and_then(|(_, transport)| transport.as_ref());
+        own.unwrap_or(&self.transport).send(&sought.request, extra).await.0
     }
 
     /// What the answer, or its absence, means (delivery-semantics section 8, for a write).
@@ -249,15 +284,25 @@ impl Destination {
     }
 }
 
-fn guard_problem(guard: Guard) -> Option<String> {
-    match guard {
+/// How to look, with a transport of its own where that is another host.
+fn look(settings: &Settings, url: Option<&Url>) -> Result<Option<(Find, Option<Transport>)>, Vec<String>> {
+    let Some(how) = &settings.find else { return Ok(None) };
+    let find = Find::new(how.clone(), &settings.allow_private)?;
+    let base = find.base()?;
+    let same = url.is_some_and(|url| url.origin() == base.origin());
+    let transport = if same { None } else { Some(Transport::new(settings, &base).map_err(|problem| vec![problem])?) };
+    Ok(Some((find, transport)))
+}
+
+fn guard_problem(settings: &Settings) -> Option<String> {
+    match settings.guard {
         Guard::Key { window } if window.is_zero() => {
             Some("guard = \"key\" needs a key_window: how long the destination remembers a key (RET-7)".to_owned())
         }
-        Guard::Key { .. } | Guard::None => None,
-        Guard::Unique | Guard::Find => {
-            Some("guards \"unique\" and \"find\" are not available yet: use \"key\" or \"none\"".to_owned())
+        Guard::Unique | Guard::Find if settings.find.is_none() => {
+            Some("guards \"unique\" and \"find\" must be able to look: say how under find".to_owned())
         }
+        Guard::Key { .. } | Guard::Unique | Guard::Find | Guard::None => None,
     }
 }
 

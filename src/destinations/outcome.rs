@@ -195,6 +195,10 @@ pub enum Mark {
     Gone,
     /// Ours: a key was used with another payload (KEY-6).
     OurBug,
+    /// It exists there already; whose it is has to be found out.
+    Exists,
+    /// The failure that the destination stored for this key, once more (KEY-3 b).
+    StaleKey,
 }
 
 /// What `Retry-After` asked for (RET-3).

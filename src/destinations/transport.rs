@@ -8,10 +8,14 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::pin::Pin;
+use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Request, Response, Url, redirect, retry};
+
+use tokio::time::{Instant, timeout_at};
 
 use super::Settings;
 use super::outcome::{BodyEnd, ResponseSeen, Wire};
@@ -26,9 +30,13 @@ pub struct Transport {
     client: Client,
     url: Url,
     guard: AddressGuard,
+    patience: Duration,
     #[cfg(test)]
     simulated: Option<super::SimulatedNetwork>,
 }
+
+/// An answer that was not there in time and may still come.
+pub type Late = Pin<Box<dyn Future<Output = Wire> + Send>>;
 
 impl Transport {
     /// Builds the client; `url` is the one that was checked.
@@ -44,8 +52,10 @@ impl Transport {
             .retry(retry::never())
             .dns_resolver(CheckedResolver::new(guard.clone()))
             .tcp_nodelay(true)
-            .connect_timeout(settings.connect_timeout)
-            .timeout(settings.request_timeout)
+            // Shorter than the whole, so that a connection that never came about is known as one: no byte was sent.
+            .connect_timeout(settings.connect_timeout.min(settings.request_timeout / 10 * 9))
+            // As long again for an answer that is late; see [`Transport::send`].
+            .timeout(settings.request_timeout * 2)
             .pool_max_idle_per_host(connections)
             .pool_idle_timeout(settings.idle_timeout);
         if plain {
@@ -57,24 +67,42 @@ impl Transport {
             client,
             url: url.clone(),
             guard,
+            patience: settings.request_timeout,
             #[cfg(test)]
             simulated: settings.simulated.clone(),
         })
     }
 
-    /// Sends, and waits for the whole answer.
-    pub async fn send(&self, sealed: &SealedRequest, extra: HeaderMap) -> Wire {
+    /// Sends, and waits for the whole answer. What is not there in time is lost; the answer may still come, and is worth
+    /// knowing when it does (ATT-2), so the waiting can be gone on with for as long again.
+    pub async fn send(&self, sealed: &SealedRequest, extra: HeaderMap) -> (Wire, Option<Late>) {
         let request = match self.request(sealed, extra) {
             Ok(request) => request,
-            Err(problem) => return Wire::Forbidden(problem),
+            Err(problem) => return (Wire::Forbidden(problem), None),
         };
+        let deadline = Instant::now() + self.patience;
         #[cfg(test)]
         if let Some(network) = &self.simulated {
-            return network(request).await;
+            let mut answer = network(request);
+            return match timeout_at(deadline, &mut answer).await {
+                Ok(wire) => (wire, None),
+                Err(_) => (Wire::Lost("no answer in time".to_owned()), Some(answer)),
+            };
         }
-        match self.client.execute(request).await {
-            Ok(response) => Wire::Answered(collect(response).await),
-            Err(error) => classify(&error),
+        let mut head = Box::pin(self.client.execute(request));
+        match timeout_at(deadline, &mut head).await {
+            Ok(Ok(response)) => (Wire::Answered(collect(response, deadline).await), None),
+            Ok(Err(error)) => (classify(&error), None),
+            Err(_) => {
+                let patience = self.patience;
+                let late: Late = Box::pin(async move {
+                    match head.await {
+                        Ok(response) => Wire::Answered(collect(response, deadline + patience).await),
+                        Err(error) => classify(&error),
+                    }
+                });
+                (Wire::Lost("no answer in time".to_owned()), Some(late))
+            }
         }
     }
 
@@ -92,7 +120,9 @@ impl Transport {
             headers.append(name, value);
         }
         headers.extend(extra);
-        *request.body_mut() = Some(sealed.body.clone().into());
+        if !(sealed.body.is_empty() && sealed.method == "GET") {
+            *request.body_mut() = Some(sealed.body.clone().into());
+        }
         Ok(request)
     }
 
@@ -114,18 +144,18 @@ impl Transport {
     }
 }
 
-/// Reads the body up to the cap. Where all of it comes in one piece, which is the rule, nothing is copied.
-async fn collect(mut response: Response) -> ResponseSeen {
+/// Reads the body up to the cap and the deadline. Where all of it comes in one piece, which is the rule, nothing is copied.
+async fn collect(mut response: Response, deadline: Instant) -> ResponseSeen {
     let status = response.status().as_u16();
     let headers = std::mem::take(response.headers_mut());
     let seen = |body: Bytes, end: BodyEnd| ResponseSeen { status, headers, body, end };
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     let end = loop {
-        match response.chunk().await {
-            Ok(None) => break BodyEnd::Complete,
-            Err(_) => break BodyEnd::CutOff,
-            Ok(Some(chunk)) => {
+        match timeout_at(deadline, response.chunk()).await {
+            Ok(Ok(None)) => break BodyEnd::Complete,
+            Ok(Err(_)) | Err(_) => break BodyEnd::CutOff,
+            Ok(Ok(Some(chunk))) => {
                 if first.len() + rest.len() + chunk.len() > BODY_BYTES_MAX {
                     break BodyEnd::TooLarge;
                 }

@@ -3,12 +3,13 @@
 //! Cast: [`receive`] bounds and reads a request, `signature` turns bytes into [`signature::Verified`] ones, `decode`
 //! finds the records in them, [`take`] gives each record its identity, runs the express lane where it may, and appends
 //! all of them in one transaction; `answer` says so in the words the sender understands. Nothing is answered before the
-//! append is durable (ACK-1), and the append is a task of its own: a client that hangs up between the commit and the
+//! append is durable (ACK-1), and `carry` takes the append to its end: a client that hangs up between the commit and the
 //! hand-over cannot take the hand-over with it.
 //!
 //! Deliberately absent: what an order is (that is the processor's) and what happens at a destination.
 
 pub mod answer;
+mod carry;
 pub mod decode;
 pub mod pressure;
 pub mod receive;

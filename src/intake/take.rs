@@ -22,6 +22,7 @@ use crate::store::pack::pack;
 use crate::store::write::{Arrival, ArrivedRecord, NewException, Receipt, Subject};
 
 use super::answer::{self, Problem, ProblemLine, RecordResult, RecordStatus};
+use super::carry::Carried;
 use super::decode::{self, Record};
 use super::pressure::Share;
 use super::receive::{Refused, overload};
@@ -266,6 +267,8 @@ fn express(
             body: &document,
             subject,
             purpose: &delivery.purpose,
+            revision: &delivery.revision,
+            generation: delivery.generation,
             traceparent: traceparent.as_deref(),
             created_at: given.received_at,
         };
@@ -413,7 +416,7 @@ async fn append(
     let origin_name = origin.name.clone();
     let shared = intake.clone();
     let (request_id, share) = (given.request_id, given.share.clone());
-    let appending = tokio::spawn(async move {
+    let appending = Carried::new(async move {
         let _share = share;
         let begun = Instant::now();
         let receipts = shared.store.append(arrival).await?;
@@ -431,9 +434,9 @@ async fn append(
         Ok(Ok(receipts)) => Ok(receipts),
         Ok(Err(error)) => Err(overload(request_id, error.to_string())),
         Err(panic) => {
-            tracing::error!(%panic, "appending broke an assumption of ours");
+            tracing::error!(panic, "appending broke an assumption of ours");
             let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", request_id);
-            Err(Refused::new(Refusal::Internal, panic.to_string(), &problem))
+            Err(Refused::new(Refusal::Internal, panic, &problem))
         }
     }
 }

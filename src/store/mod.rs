@@ -27,7 +27,7 @@ use view::{
     TokenRow,
 };
 use write::{
-    Act, Arrival, AttemptStart, Conclusion, Decision, NewException, NewToken, Receipt, Replay, Settlement,
+    Act, Arrival, AttemptStart, Conclusion, Decision, NewException, NewToken, Receipt, Replay, Resend, Settlement,
     StartedAttempt,
 };
 
@@ -201,6 +201,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Acts on a parked delivery on a person's word.
     fn decide(&self, decision: Decision) -> Answer<'_, ()>;
+
+    /// Makes a deliberate second effect on a person's word (KEY-3 c).
+    fn resend(&self, resend: Resend) -> Answer<'_, ()>;
 
     /// Replaces a mapping table. Returns the new version.
     fn import_mappings(&self, table: String, rows: Vec<MappingRecord>, act: Act) -> Answer<'_, u64>;

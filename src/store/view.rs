@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::write::{SealedRequest, Subject};
+use super::write::{AttemptPurpose, Ladder, SealedRequest, Subject};
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId, TokenId};
 use crate::envelope::keys::IdempotencyKey;
@@ -62,18 +62,22 @@ pub struct DueDelivery {
     pub subject: Subject,
     /// `order.create`, …
     pub purpose: String,
+    /// Empty for create.
+    pub revision: String,
     /// KEY-3.
     pub generation: u32,
-    /// Attempts already started.
+    /// Attempts already started, looks among them.
     pub attempts: u32,
     /// Attempts that count against the retry schedule (RET-2).
     pub failures: u32,
     /// When the delivery was made.
     pub created_at: Timestamp,
-    /// When its first attempt started (UNC-2).
+    /// When its first send started (UNC-2).
     pub first_attempt_at: Option<Timestamp>,
-    /// The last attempt may have taken effect.
+    /// An attempt may have taken effect.
     pub uncertain: bool,
+    /// What its next attempt does.
+    pub ladder: Ladder,
     /// Present once sealed: these bytes go out.
     pub sealed: Option<SealedRequest>,
     /// The document, to be named when the attempt starts.
@@ -95,6 +99,8 @@ pub struct Interrupted {
     pub number: u32,
     /// For its settlement.
     pub epoch: i64,
+    /// What it was.
+    pub purpose: AttemptPurpose,
     /// When it started.
     pub started_at: Timestamp,
 }
@@ -277,6 +283,8 @@ pub struct SealedView {
 pub struct AttemptRow {
     /// From 1.
     pub number: u32,
+    /// `send`, or `find` for a look whether it is there.
+    pub purpose: String,
     /// When.
     pub started_at: Timestamp,
     /// `null` while open.
@@ -448,6 +456,9 @@ pub struct StoreFigures {
     pub wal_bytes: u64,
     /// Size of the store in bytes.
     pub store_bytes: u64,
+    /// Commits of this process, each with its flush: what was written divided by them says how well groups form.
+    #[serde(skip)]
+    pub commits: u64,
 }
 
 /// What a newly opened store says about itself (ACK-2).

@@ -205,12 +205,100 @@ pub struct AttemptStart {
     pub document: DocumentId,
     /// Present on the attempt that seals the request; later attempts send what is stored.
     pub seal: Option<SealedRequest>,
+    /// Whether it sends or looks.
+    pub purpose: AttemptPurpose,
     /// When it starts.
     pub started_at: Timestamp,
     /// When the worker gives up waiting.
     pub deadline: Timestamp,
     /// Version of the configuration in force.
     pub config_version: String,
+}
+
+/// What an attempt does on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttemptPurpose {
+    /// Sends the sealed request: may take effect.
+    #[default]
+    Send,
+    /// Asks whether it took effect; changes nothing there, seals nothing here.
+    Find,
+}
+
+impl AttemptPurpose {
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AttemptPurpose::Send => "send",
+            AttemptPurpose::Find => "find",
+        }
+    }
+
+    /// From the store.
+    pub fn parse(text: &str) -> Option<Self> {
+        [AttemptPurpose::Send, AttemptPurpose::Find].into_iter().find(|purpose| purpose.as_str() == text)
+    }
+}
+
+/// What is known of a delivery that decides its next attempt (delivery-semantics section 9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rung {
+    /// Nothing to find out.
+    #[default]
+    Fresh,
+    /// Looked for and not there: it may be sent.
+    Cleared,
+    /// An attempt may have taken effect.
+    Doubt,
+    /// Restored from a backup: attempts that we no longer know of may have taken effect (BAK-3).
+    Restored,
+    /// The destination refused it as existing already.
+    Exists,
+    /// The destination repeats an old failure for this key (KEY-3 b).
+    StaleKey,
+    /// A person said: send it again.
+    Asked,
+}
+
+impl Rung {
+    const ALL: [Rung; 7] =
+        [Rung::Fresh, Rung::Cleared, Rung::Doubt, Rung::Restored, Rung::Exists, Rung::StaleKey, Rung::Asked];
+
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Rung::Fresh => "fresh",
+            Rung::Cleared => "cleared",
+            Rung::Doubt => "doubt",
+            Rung::Restored => "restored",
+            Rung::Exists => "exists",
+            Rung::StaleKey => "stale_key",
+            Rung::Asked => "asked",
+        }
+    }
+
+    /// From the store.
+    pub fn parse(text: &str) -> Option<Self> {
+        Rung::ALL.into_iter().find(|rung| rung.as_str() == text)
+    }
+}
+
+/// Where a delivery stands on the way out of doubt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ladder {
+    /// What is known.
+    pub rung: Rung,
+    /// Looks in a row that found nothing.
+    pub absent: u32,
+    /// Looks in a row that failed.
+    pub look_failures: u32,
+}
+
+impl Ladder {
+    /// On a rung, with nothing looked up yet.
+    pub fn at(rung: Rung) -> Self {
+        Ladder { rung, ..Ladder::default() }
+    }
 }
 
 /// An attempt that is now durable: send it.
@@ -273,6 +361,14 @@ pub enum NextState {
         uncertain: bool,
         /// Whether this attempt counts against the retry schedule (RET-2).
         counts: bool,
+        /// What the next attempt does.
+        ladder: Ladder,
+    },
+    /// Its key is spent (KEY-3 b): this delivery ends as superseded, the successor (next generation, same document) takes
+    /// its place in the lane.
+    Renewed {
+        /// The successor.
+        delivery: Box<NewDelivery>,
     },
     /// A person must act; the lane stays closed (LANE-2).
     Parked {
@@ -359,7 +455,7 @@ pub struct Decision {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "made once a decision, never kept in numbers")]
 pub enum Verdict {
-    /// Send the sealed bytes with the same key again (KEY-4).
+    /// Send the sealed bytes with the same key again (KEY-4); where the guard can ask, it is looked for once more first.
     Retry {
         /// Not before.
         due_at: Timestamp,
@@ -382,6 +478,17 @@ pub enum Verdict {
         /// Why, shown in the timeline.
         reason: String,
     },
+}
+
+/// A deliberate second effect (KEY-3 c): a person wants the destination to do it again although it was done, or given up.
+#[derive(Debug)]
+pub struct Resend {
+    /// The delivery it repeats; it must be delivered or abandoned, with nothing open that repeats it already.
+    pub original: DeliveryId,
+    /// The new one, of purpose `resend`, for the same document.
+    pub delivery: NewDelivery,
+    /// Who ordered it, and why.
+    pub act: Act,
 }
 
 /// A new API token; only the digest of its secret is kept.

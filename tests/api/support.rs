@@ -23,8 +23,8 @@ use crossdock::observe::{Health, Metrics, Observer};
 use crossdock::store::pack::pack;
 use crossdock::store::sqlite::{Options, SqliteStore};
 use crossdock::store::write::{
-    Act, Arrival, ArrivedRecord, AttemptSeen, AttemptStart, Conclusion, NewDelivery, NewDocument, NewException,
-    NextState, Receipt, Settlement, Subject, SubjectFacts,
+    Act, Arrival, ArrivedRecord, AttemptPurpose, AttemptSeen, AttemptStart, Conclusion, Ladder, NewDelivery,
+    NewDocument, NewException, NextState, Receipt, Settlement, Subject, SubjectFacts,
 };
 use crossdock::store::{Answer, SharedStore, StoreError};
 use serde_json::Value;
@@ -334,6 +334,7 @@ impl Site {
             number: 1,
             document,
             seal: Some(sealed),
+            purpose: AttemptPurpose::Send,
             started_at: now,
             deadline: now,
             config_version: "c0ffee".into(),
@@ -403,7 +404,8 @@ impl Site {
     /// An order on its way: refused once, to be tried again.
     pub async fn waiting(&self, increment_id: &str) -> DeliveryId {
         let (delivery, _, epoch) = self.started(increment_id).await;
-        let next = NextState::Waiting { due_at: self.clock.now(), uncertain: false, counts: true };
+        let next =
+            NextState::Waiting { due_at: self.clock.now(), uncertain: false, counts: true, ladder: Ladder::default() };
         self.settle(delivery, epoch, "unavailable", 503, next).await;
         delivery
     }

@@ -258,7 +258,18 @@ async fn converse(world: &Arc<World>, sent: &Sent, fate: Fate) -> (Wire, bool) {
             let late = world.with(|state| state.erp.chance.between(6, 60));
             depart(world, sent, Duration::from_secs(late));
             tokio::time::sleep(REQUEST_TIMEOUT).await;
-            return (Wire::Lost("no answer in time".to_owned()), false);
+            // Given up; what comes now comes late, if it comes before nobody listens any more.
+            world.with(|state| {
+                let there = state.erp.destinations.get_mut(sent.destination).expect("a known destination");
+                there.open.remove(&sent.order);
+            });
+            let rest = Duration::from_secs(late) + Duration::from_millis(50);
+            if rest > REQUEST_TIMEOUT * 2 {
+                tokio::time::sleep(REQUEST_TIMEOUT).await;
+                return (Wire::Lost("no answer at all".to_owned()), false);
+            }
+            tokio::time::sleep(rest.saturating_sub(REQUEST_TIMEOUT)).await;
+            return (answer(201, None, &made(world, sent)), true);
         }
         Fate::Answered | Fate::LostAfter | Fate::FailedAfter | Fate::CutOff | Fate::Garbled | Fate::NotConnected => {}
     }
@@ -269,12 +280,7 @@ async fn converse(world: &Arc<World>, sent: &Sent, fate: Fate) -> (Wire, bool) {
     // Even if we die meanwhile, it arrives.
     depart(world, sent, going);
     tokio::time::sleep(going + coming).await;
-    let receipt = world.with(|state| {
-        let now = world.time.now();
-        state.erp.arrive(now);
-        state.erp.destinations[sent.destination].made(&sent.key)
-    });
-    let body = format!("{{\"id\":\"{}\"}}", receipt.unwrap_or_default());
+    let body = made(world, sent);
     match fate {
         Fate::LostAfter => (Wire::Lost("reset".to_owned()), false),
         Fate::FailedAfter => (answer(502, None, "{}"), false),
@@ -290,6 +296,16 @@ async fn converse(world: &Arc<World>, sent: &Sent, fate: Fate) -> (Wire, bool) {
         Fate::Garbled => (answer(200, None, "{\"id\":"), false),
         _ => (answer(201, None, &body), true),
     }
+}
+
+/// The body that names what was made.
+fn made(world: &Arc<World>, sent: &Sent) -> String {
+    let receipt = world.with(|state| {
+        let now = world.time.now();
+        state.erp.arrive(now);
+        state.erp.destinations[sent.destination].made(&sent.key)
+    });
+    format!("{{\"id\":\"{}\"}}", receipt.unwrap_or_default())
 }
 
 /// What is refused whatever happens.

@@ -22,7 +22,7 @@ const START: Micros = 1_772_366_400_000_000;
 /// More lives than any story needs.
 const BOOTS_MAX: u32 = 400;
 /// Rounds of peace after which everything must have come to rest.
-const PEACE_ROUNDS: u32 = 400;
+const PEACE_ROUNDS: u32 = 150;
 
 /// True time, and what the machine's clock makes of it.
 pub struct Time {
@@ -283,6 +283,10 @@ impl Play {
             }
             if world.disk.is_dead() {
                 return Ended::Died;
+            }
+            if world.with(|state| !state.auditor.violations.is_empty()) {
+                // One is enough; what follows from it would only hide it.
+                return Ended::Rested;
             }
             senders::send_due(&world, &service);
             if let Some(ended) = self.act(&service).await {

@@ -2,20 +2,31 @@ use super::*;
 use crate::clock::from_micros;
 use crate::destinations::default_retry_delays;
 
+/// Where an attempt that may have taken effect leaves a delivery.
+const DOUBT: Ladder = Ladder { rung: Rung::Doubt, absent: 0, look_failures: 0 };
 const HOUR: Duration = Duration::from_hours(1);
-const KEY: Guard = Guard::Key { window: Duration::from_hours(10) };
+pub(super) const KEY: Guard = Guard::Key { window: Duration::from_hours(10) };
 
-fn at(seconds: u64) -> Timestamp {
+pub(super) fn at(seconds: u64) -> Timestamp {
     later(from_micros(1_772_366_400_000_000), Duration::from_secs(seconds))
 }
 
 /// Made at 0, first tried at 0.
-fn first() -> InFlight {
-    InFlight { created_at: at(0), first_attempt_at: at(0), failures: 0, uncertain: false }
+pub(super) fn first() -> InFlight {
+    InFlight {
+        created_at: at(0),
+        first_attempt_at: at(0),
+        sent: false,
+        generation: 0,
+        failures: 0,
+        uncertain: false,
+        ladder: Ladder::default(),
+        looked_for: true,
+    }
 }
 
 fn policy(guard: Guard) -> Policy {
-    Policy { guard, retry: RetryPolicy::new(&default_retry_delays()), age_limit: 7 * 24 * HOUR }
+    Policy { guard, retry: RetryPolicy::new(&default_retry_delays()), age_limit: 7 * 24 * HOUR, looks: None }
 }
 
 /// What happens to `delivery` after `seconds` when the destination lets us see `outcome`.
@@ -37,16 +48,20 @@ fn rejected(mark: Mark, status: Option<u16>) -> AttemptOutcome {
 }
 
 fn waiting(seconds: u64, uncertain: bool, counts: bool) -> Next {
-    Next::Waiting { due_at: at(seconds), uncertain, counts }
+    let ladder = if uncertain { Ladder::at(Rung::Doubt) } else { Ladder::default() };
+    Next::Waiting { due_at: at(seconds), uncertain, counts, ladder }
 }
 
 fn code(next: &Next) -> &'static str {
     match next {
         Next::Delivered(_) => "delivered",
         Next::Waiting { .. } => "waiting",
+        Next::Renewed => "renewed",
         Next::Parked { problem, .. } => match problem {
             Problem::Rejected(_) => "rejected_by_destination",
             Problem::OutcomeUncertain { .. } => "outcome_uncertain",
+            Problem::FoundDifferent { .. } => "found_different",
+            Problem::FoundMany { .. } => "found_many",
             Problem::RetriesExhausted { .. } => "retries_exhausted",
             Problem::TooOld { .. } => "too_old",
             Problem::Crashed { .. } => "crashed_worker",
@@ -56,7 +71,7 @@ fn code(next: &Next) -> &'static str {
 
 fn is_in_doubt(next: &Next) -> bool {
     match next {
-        Next::Delivered(_) => false,
+        Next::Delivered(_) | Next::Renewed => false,
         Next::Waiting { uncertain, .. } | Next::Parked { uncertain, .. } => *uncertain,
     }
 }
@@ -64,7 +79,7 @@ fn is_in_doubt(next: &Next) -> bool {
 #[test]
 fn accepted_and_already_applied_are_final_with_their_receipt() {
     let receipt = Receipt(Some("SO-1".into()));
-    let doubtful = InFlight { uncertain: true, failures: 3, ..first() };
+    let doubtful = InFlight { uncertain: true, failures: 3, ladder: DOUBT, ..first() };
     for outcome in [AttemptOutcome::Accepted(receipt.clone()), AttemptOutcome::AlreadyApplied(receipt.clone())] {
         // However late: what is applied is applied.
         let step = after(&doubtful, Guard::None, 10_000_000, outcome);
@@ -151,8 +166,8 @@ fn ret_2_past_the_age_limit_nothing_waits_any_longer() {
         assert_eq!(code(&after(&first(), Guard::None, week - 1, outcome.clone()).next), "waiting");
         assert_eq!(code(&after(&first(), Guard::None, week, outcome).next), "too_old");
     }
-    assert_eq!(before(&first(), 0, &policy(KEY), at(week - 1)), None);
-    assert_eq!(before(&first(), 0, &policy(KEY), at(week)), Some(Withheld::TooOld));
+    assert_eq!(turn(&first(), &policy(KEY), at(week - 1)), Turn::Send);
+    assert_eq!(turn(&first(), &policy(KEY), at(week)), Turn::Withhold(Withheld::TooOld));
 }
 
 #[test]
@@ -182,7 +197,7 @@ fn unc_2_under_a_key_guard_the_same_bytes_go_again_inside_nine_tenths_of_the_win
     let next = after(&first(), KEY, limit, uncertain()).next;
     assert_eq!((code(&next), is_in_doubt(&next)), ("outcome_uncertain", true));
     // The fifth pause is 600 s: it would overstep, so there is one last try just before the end, then a person decides.
-    let fifth = InFlight { failures: 4, uncertain: true, ..first() };
+    let fifth = InFlight { failures: 4, uncertain: true, sent: true, ladder: DOUBT, ..first() };
     assert_eq!(after(&fifth, KEY, limit - 100, uncertain()).next, waiting(limit - 1, true, true));
     assert_eq!(code(&after(&fifth, KEY, limit - 1, uncertain()).next), "outcome_uncertain");
 }
@@ -196,12 +211,12 @@ fn unc_2_a_floor_beyond_the_window_is_not_undercut() {
 
 #[test]
 fn unc_2_a_doubtful_delivery_that_was_held_past_its_window_is_not_sent() {
-    let doubtful = InFlight { uncertain: true, failures: 1, ..first() };
+    let doubtful = InFlight { uncertain: true, failures: 1, sent: true, ladder: DOUBT, ..first() };
     let limit = 9 * 3_600;
-    assert_eq!(before(&doubtful, 1, &policy(KEY), at(limit - 1)), None);
-    assert_eq!(before(&doubtful, 1, &policy(KEY), at(limit)), Some(Withheld::WindowClosed));
-    let sure = InFlight { uncertain: false, ..doubtful.clone() };
-    assert_eq!(before(&sure, 1, &policy(KEY), at(limit)), None, "a definite failure has no window");
+    assert_eq!(turn(&doubtful, &policy(KEY), at(limit - 1)), Turn::Send);
+    assert_eq!(turn(&doubtful, &policy(KEY), at(limit)), Turn::Withhold(Withheld::WindowClosed));
+    let sure = InFlight { uncertain: false, ladder: Ladder::default(), ..doubtful.clone() };
+    assert_eq!(turn(&sure, &policy(KEY), at(limit)), Turn::Send, "a definite failure has no window");
     let moment = Moment { now: at(limit), jitter: 0.5 };
     let next = step(&doubtful, DeliveryEvent::Withheld(Withheld::WindowClosed), &policy(KEY), moment).next;
     assert_eq!((code(&next), is_in_doubt(&next)), ("outcome_uncertain", true));
@@ -210,14 +225,21 @@ fn unc_2_a_doubtful_delivery_that_was_held_past_its_window_is_not_sent() {
 #[test]
 fn a_person_may_send_again_what_is_past_its_window_or_age() {
     // A person's retry starts the schedule anew: attempts were made, none counts.
-    let by_person = InFlight { uncertain: true, failures: 0, ..first() };
-    assert_eq!(before(&by_person, 5, &policy(KEY), at(30 * 24 * 3_600)), None);
+    let by_person = InFlight {
+        uncertain: true,
+        failures: 0,
+        sent: true,
+        ladder: Ladder { rung: Rung::Asked, absent: 0, look_failures: 0 },
+        ..first()
+    };
+    assert_eq!(turn(&by_person, &policy(KEY), at(30 * 24 * 3_600)), Turn::Send);
     // Once: in doubt again it is a person's again.
     assert_eq!(code(&after(&by_person, KEY, 10 * 3_600, uncertain()).next), "outcome_uncertain");
 }
 
 #[test]
 fn unc_5_without_a_guard_doubt_goes_to_a_person_at_once() {
+    // The guards that know records by their reference are none where nobody can be asked for this one.
     for guard in [Guard::None, Guard::Unique, Guard::Find] {
         let next = after(&first(), guard, 0, uncertain()).next;
         let problem = Problem::OutcomeUncertain { detail: "no answer in time".into() };
@@ -227,7 +249,7 @@ fn unc_5_without_a_guard_doubt_goes_to_a_person_at_once() {
 
 #[test]
 fn p5_doubt_is_sticky_until_an_answer_says_applied() {
-    let doubtful = InFlight { uncertain: true, failures: 1, ..first() };
+    let doubtful = InFlight { uncertain: true, failures: 1, sent: true, ladder: DOUBT, ..first() };
     for outcome in [
         unavailable(),
         rejected(Mark::Record, Some(422)),
@@ -244,15 +266,15 @@ fn p5_doubt_is_sticky_until_an_answer_says_applied() {
 
 #[test]
 fn p5_a_definite_failure_after_doubt_still_respects_the_window() {
-    let doubtful = InFlight { uncertain: true, failures: 4, ..first() };
+    let doubtful = InFlight { uncertain: true, failures: 4, sent: true, ladder: DOUBT, ..first() };
     assert_eq!(after(&doubtful, KEY, 9 * 3_600 - 100, unavailable()).next, waiting(9 * 3_600 - 1, true, true));
 }
 
 #[test]
 fn every_attempt_that_leaves_doubt_counts() {
-    // `before` relies on it.
+    // The schedule and the window rely on it.
     for event in [
-        DeliveryEvent::ProcessDied,
+        DeliveryEvent::ProcessDied(AttemptPurpose::Send),
         DeliveryEvent::Seen { outcome: uncertain(), health: Health::Failed, credential: CredentialUse::First },
     ] {
         let next = step(&first(), event, &policy(KEY), Moment { now: at(1), jitter: 0.5 }).next;
@@ -262,11 +284,23 @@ fn every_attempt_that_leaves_doubt_counts() {
 
 #[test]
 fn att_1_an_attempt_cut_short_by_the_end_of_the_process_is_uncertain() {
-    let died = |guard| step(&first(), DeliveryEvent::ProcessDied, &policy(guard), Moment { now: at(5), jitter: 0.5 });
+    let died = |guard| {
+        step(
+            &first(),
+            DeliveryEvent::ProcessDied(AttemptPurpose::Send),
+            &policy(guard),
+            Moment { now: at(5), jitter: 0.5 },
+        )
+    };
     assert_eq!(died(KEY).next, waiting(7, true, true));
     assert_eq!(code(&died(Guard::None).next), "outcome_uncertain");
     assert_eq!(died(KEY).effects, [], "it says nothing about the destination");
-    let unknown = step(&first(), DeliveryEvent::ProcessDied, &Policy::unknown(), Moment { now: at(5), jitter: 0.5 });
+    let unknown = step(
+        &first(),
+        DeliveryEvent::ProcessDied(AttemptPurpose::Send),
+        &Policy::unknown(),
+        Moment { now: at(5), jitter: 0.5 },
+    );
     assert_eq!(code(&unknown.next), "outcome_uncertain");
 }
 

@@ -25,6 +25,8 @@ fn ask(rig: &Rig, number: &str, conclusion: &Conclusion) -> Option<(AttemptStart
         body: &body,
         subject: &order(number),
         purpose: &delivery.purpose,
+        revision: &delivery.revision,
+        generation: delivery.generation,
         traceparent: Some(TRACE),
         created_at: rig.clock.now(),
     })

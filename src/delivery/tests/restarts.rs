@@ -10,7 +10,7 @@ use crate::destinations::double::{Double, Play};
 use crate::destinations::{self, Guard};
 use crate::envelope::ids::DeliveryId;
 use crate::store::contract::build::{Maker, at};
-use crate::store::write::AttemptStart;
+use crate::store::write::{AttemptPurpose, AttemptStart};
 use crate::store::{SharedStore, Slots};
 use tempfile::TempDir;
 
@@ -25,6 +25,7 @@ async fn died(erp: &Double, folder: &TempDir, clock: &Arc<ManualClock>) -> (Shar
         number: 1,
         document: due.document_id,
         seal: Some(destination.render(&due.document, &due.key)),
+        purpose: AttemptPurpose::Send,
         started_at: at(5),
         deadline: at(35),
         config_version: "c1".into(),

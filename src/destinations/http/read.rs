@@ -24,15 +24,57 @@ pub struct Rules {
     pub receipt: Vec<String>,
     /// A 5xx never took effect.
     pub five_xx_never_applies: bool,
+    /// What says that the record exists already, beside 409 under a guard that refuses doubles.
+    pub already_exists: Option<ExistsRule>,
 }
+
+/// What a destination says of a record that it has already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExistsRule {
+    /// Statuses of such an answer.
+    pub status: Vec<u16>,
+    /// JSON pointer to the words; `None`: they may stand anywhere in the answer.
+    pub pointer: Option<String>,
+    /// Words of it, compared without case; `None`: the status alone says it.
+    pub text: Option<String>,
+}
+
+impl ExistsRule {
+    fn holds(&self, response: &ResponseSeen) -> bool {
+        if !self.status.contains(&response.status) {
+            return false;
+        }
+        let Some(text) = self.text.as_deref() else { return true };
+        let says = |words: &str| words.to_lowercase().contains(&text.to_lowercase());
+        match self.pointer.as_deref() {
+            None => {
+                let start = &response.body[..response.body.len().min(WORDS_BYTES_MAX)];
+                says(&String::from_utf8_lossy(start))
+            }
+            Some(pointer) => {
+                let body = json::parse(&response.body, &Limits::default()).ok();
+                body.as_ref().and_then(|body| body.pointer(pointer)).and_then(Json::as_text).is_some_and(says)
+            }
+        }
+    }
+}
+
+/// Headers by which destinations say that an answer is the one they stored for the key.
+const REPLAYED: [&str; 3] = ["idempotency-replayed", "idempotent-replayed", "x-idempotent-replayed"];
 
 /// What the answer means. Status codes outside 200 to 599 prove nothing, so they are uncertain.
 pub fn read(rules: &Rules, guard: Guard, response: &ResponseSeen, now: Timestamp) -> AttemptOutcome {
+    if exists(rules, guard, response) {
+        return rejected(Mark::Exists, response);
+    }
+    if is_stored_failure(guard, response) {
+        return rejected(Mark::StaleKey, response);
+    }
     match response.status {
         200..=299 => success(rules, response),
         401 | 403 => AttemptOutcome::Credential { detail: describe(response) },
         409 => conflict(guard, response, now),
-        // 412 and 423 would have us read again first; a write with a sealed body has nothing to read.
+        // 412 and 423 ask to read the record again first; sealed bytes have nothing to read, so they go again later.
         408 | 412 | 423 | 425 => AttemptOutcome::Unavailable { detail: describe(response), wait: wait(response, now) },
         429 => AttemptOutcome::Throttled { detail: describe(response), wait: wait(response, now) },
         410 => rejected(Mark::Gone, response),
@@ -46,6 +88,31 @@ pub fn read(rules: &Rules, guard: Guard, response: &ResponseSeen, now: Timestamp
     }
 }
 
+/// The destination has a record of that reference. A key guard answers 409 while the key is being worked on, so there
+/// only words of the destination's own count; without any guard nobody could find out whose record it is.
+fn exists(rules: &Rules, guard: Guard, response: &ResponseSeen) -> bool {
+    let own = || rules.already_exists.as_ref().map(|rule| rule.holds(response));
+    match guard {
+        Guard::Unique | Guard::Find => own().unwrap_or(response.status == 409),
+        Guard::Key { .. } => own().unwrap_or(false),
+        Guard::None => false,
+    }
+}
+
+/// KEY-3 b: the stored answer of an earlier request under this key, and a failure. It will never be another one.
+fn is_stored_failure(guard: Guard, response: &ResponseSeen) -> bool {
+    let keyed = matches!(guard, Guard::Key { .. });
+    let final_failure = match response.status {
+        401 | 403 | 408 | 409 | 412 | 423 | 425 | 429 => false,
+        status => (400..=599).contains(&status),
+    };
+    let replayed = REPLAYED.iter().any(|name| {
+        let value = response.headers.get(*name).and_then(|value| value.to_str().ok());
+        value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+    });
+    keyed && final_failure && replayed && !is_key_reuse(response)
+}
+
 fn success(rules: &Rules, response: &ResponseSeen) -> AttemptOutcome {
     let bytes = response.body.len();
     match response.end {
@@ -57,7 +124,9 @@ fn success(rules: &Rules, response: &ResponseSeen) -> AttemptOutcome {
             detail: format!("answered {}, but its JSON cannot be read", named(response.status)),
             wait: Wait::default(),
         },
-        BodyEnd::Complete if says_failed(response) => rejected(Mark::Record, response),
+        BodyEnd::Complete if json::parse(&response.body, &Limits::default()).is_ok_and(|body| says_failed(&body)) => {
+            rejected(Mark::Record, response)
+        }
         BodyEnd::Complete => AttemptOutcome::Accepted(Receipt(receipt(rules, response))),
         BodyEnd::CutOff => AttemptOutcome::Uncertain {
             detail: format!("answered {}, but the body broke off after {bytes} bytes", named(response.status)),
@@ -84,10 +153,7 @@ fn is_broken_json(response: &ResponseSeen) -> bool {
 }
 
 /// The default success predicate: an answer that calls itself an error is one, whatever its status.
-fn says_failed(response: &ResponseSeen) -> bool {
-    let Ok(body) = json::parse(&response.body, &Limits::default()) else {
-        return false;
-    };
+pub fn says_failed(body: &Json<'_>) -> bool {
     let error = match body.present("error").or_else(|| body.present("errors")) {
         None | Some(Json::Bool(false)) => false,
         Some(Json::String(text)) => !text.is_empty(),

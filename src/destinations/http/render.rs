@@ -8,7 +8,8 @@ use crate::envelope::keys::{Digest, IdempotencyKey};
 use crate::store::write::SealedRequest;
 
 /// DESIGN 2.5.
-const USER_AGENT: &str = concat!("crossdock/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+pub const USER_AGENT: &str =
+    concat!("crossdock/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
 
 /// The request for one document; the body is the document itself, so the store need not keep it twice.
 pub fn render(profile: &HttpProfile, url: &str, document: &Bytes, key: &IdempotencyKey) -> SealedRequest {

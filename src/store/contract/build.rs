@@ -8,8 +8,9 @@ use crate::envelope::keys::{Digest, EventKey, IdempotencyKey, KeyParts};
 use crate::store::pack::pack;
 use crate::store::view::{DueDelivery, Ledger};
 use crate::store::write::{
-    Act, Arrival, ArrivedRecord, AttemptSeen, AttemptStart, Conclusion, NewDelivery, NewDocument, NewException,
-    NewToken, NextState, Receipt, SealedRequest, Settlement, StartedAttempt, Subject, SubjectFacts,
+    Act, Arrival, ArrivedRecord, AttemptPurpose, AttemptSeen, AttemptStart, Conclusion, Ladder, NewDelivery,
+    NewDocument, NewException, NewToken, NextState, Receipt, Rung, SealedRequest, Settlement, StartedAttempt, Subject,
+    SubjectFacts,
 };
 use crate::store::{SharedStore, Slots};
 
@@ -167,6 +168,7 @@ impl Maker {
                 number: 1,
                 document: delivery.document,
                 seal: Some(seal(format!("{{\"document\":\"{}\"}}", delivery.document).as_bytes(), true)),
+                purpose: AttemptPurpose::Send,
                 started_at: at(0),
                 deadline: at(30),
                 config_version: "c1".into(),
@@ -262,6 +264,7 @@ pub fn start_of(due: &DueDelivery) -> AttemptStart {
         number: due.attempts + 1,
         document: due.document_id,
         seal: due.sealed.is_none().then(|| seal(format!("order {}", due.subject.id).as_bytes(), false)),
+        purpose: AttemptPurpose::Send,
         started_at: at(2),
         deadline: at(32),
         config_version: "c1".into(),
@@ -285,7 +288,7 @@ pub async fn settle(store: &SharedStore, started: StartedAttempt, next: NextStat
     let outcome = match next {
         NextState::Delivered { .. } => "accepted",
         NextState::Waiting { .. } => "unavailable",
-        NextState::Parked { .. } => "rejected",
+        NextState::Parked { .. } | NextState::Renewed { .. } => "rejected",
     };
     let seen = AttemptSeen {
         outcome: outcome.into(),
@@ -305,7 +308,7 @@ pub fn delivered() -> NextState {
 
 /// To be tried again.
 pub fn again() -> NextState {
-    NextState::Waiting { due_at: at(10), uncertain: true, counts: true }
+    NextState::Waiting { due_at: at(10), uncertain: true, counts: true, ladder: Ladder::at(Rung::Doubt) }
 }
 
 /// Facts with this state, as of `seconds` after noon.

@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod delivery;
+pub mod guards;
 pub mod intake;
 pub mod people;
 pub mod processing;
@@ -50,6 +51,14 @@ macro_rules! contract {
             a_start_with_an_outdated_document_is_left_out,
             due_heads_come_oldest_first_within_their_slots,
             settling_moves_the_envelope_through_the_ledger,
+        });
+        $crate::store::contract::contract!($store, guards {
+            att_2_a_look_is_an_attempt_that_seals_nothing_and_is_no_send,
+            unc_4_the_rung_of_a_delivery_is_kept,
+            key_4_a_persons_retry_starts_the_ladder_anew,
+            att_2_a_late_answer_wins_over_doubt_that_was_settled_meanwhile,
+            key_3_b_a_spent_key_gives_its_place_to_the_next_generation,
+            key_3_c_a_second_effect_is_made_only_when_the_first_is_final,
         });
         $crate::store::contract::contract!($store, people {
             replay_closes_what_was_open_and_writes_what_is_new,

@@ -84,7 +84,11 @@ pub(super) fn decide(tx: &mut Tx<'_>, decision: &Decision) -> Outcome<()> {
 
 /// The same bytes with the same key again (KEY-4); a person's word starts the retry schedule anew.
 fn retry(tx: &mut Tx<'_>, row: &Row, due_at: i64) -> Outcome<()> {
-    tx.run("UPDATE deliveries SET state = 'waiting', due_at = ?2, failures = 0 WHERE seq = ?1", (row.seq, due_at))?;
+    tx.run(
+        "UPDATE deliveries SET state = 'waiting', due_at = ?2, failures = 0, rung = 'asked', absent = 0, look_failures = 0 \
+         WHERE seq = ?1",
+        (row.seq, due_at),
+    )?;
     tx.tally.waiting(&row.destination, 1);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The attempt protocol inside a transaction: starting attempts, settling them, and whose turn it is in a lane.
 
+use super::again;
 use super::claim::Complaint;
 use super::effects::{self, Packs};
 use super::exceptions::{self, Behind, Ending};
@@ -9,7 +10,7 @@ use super::subjects;
 use super::tx::Tx;
 use crate::clock::{Entropy, Timestamp};
 use crate::envelope::ids::{DeliveryId, DocumentId};
-use crate::store::write::{AttemptStart, NewException, NextState, Settlement, StartedAttempt};
+use crate::store::write::{AttemptPurpose, AttemptStart, Ladder, NewException, NextState, Settlement, StartedAttempt};
 
 /// A delivery's row as far as acting on it needs.
 #[derive(Debug)]
@@ -54,15 +55,16 @@ fn start_one(tx: &mut Tx<'_>, start: &AttemptStart, packs: &Packs) -> Outcome<Op
     if !its_turn || sealed_otherwise || document(tx, delivery.seq)? != start.document {
         return Ok(None);
     }
-    if !delivery.sealed && start.seal.is_none() {
+    let sends = start.purpose == AttemptPurpose::Send;
+    if sends && !delivery.sealed && start.seal.is_none() {
         return Err(Fault::not_allowed(format!("{} is not sealed and the attempt does not seal it", start.delivery)));
     }
     let epoch = delivery.epoch + 1;
     let started_at = start.started_at.as_microsecond();
     tx.run(
-        "UPDATE deliveries SET state = 'in_flight', sealed = 1, interrupted = 0, epoch = ?2, attempts = ?3, \
-         first_attempt_at = COALESCE(first_attempt_at, ?4) WHERE seq = ?1",
-        (delivery.seq, epoch, start.number, started_at),
+        "UPDATE deliveries SET state = 'in_flight', sealed = ?5, interrupted = 0, epoch = ?2, attempts = ?3, \
+         first_attempt_at = CASE ?6 WHEN 1 THEN COALESCE(first_attempt_at, ?4) ELSE first_attempt_at END WHERE seq = ?1",
+        (delivery.seq, epoch, start.number, started_at, delivery.sealed || start.seal.is_some(), sends),
     )?;
     tx.tally.waiting(&delivery.destination, -1);
     effects::record_attempt(tx, delivery.seq, epoch, start, packs)?;
@@ -82,22 +84,25 @@ fn document(tx: &Tx<'_>, delivery: i64) -> Outcome<DocumentId> {
 pub(super) fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Outcome<bool> {
     let (delivery, alone) = find_alone(tx, settlement.delivery)?;
     keep_evidence(tx, delivery.seq, settlement)?;
-    if delivery.epoch != settlement.epoch {
-        return Ok(false);
-    }
     let applied = matches!(settlement.next, NextState::Delivered { .. });
-    // ATT-2: the same attempt may speak twice (time-out, then a late answer). Applied wins while nothing newer started.
+    // ATT-2: any attempt may speak again (time-out, then a late answer). Applied wins; while a newer attempt is under
+    // way, that one's settlement meets the evidence.
     let late = applied && (delivery.state == "waiting" || delivery.state == "parked");
-    if delivery.state != "in_flight" && !late {
+    let current = delivery.state == "in_flight" && delivery.epoch == settlement.epoch;
+    if !current && !late {
         return Ok(false);
     }
     match &settlement.next {
         NextState::Delivered { receipt } => {
             delivered(tx, &delivery, receipt.as_deref(), settlement.at)?;
         }
-        NextState::Waiting { due_at, uncertain, counts } => match applied_elsewhere(tx, delivery.seq)? {
+        NextState::Waiting { due_at, uncertain, counts, ladder } => match applied_elsewhere(tx, delivery.seq)? {
             Some(late) => delivered(tx, &delivery, late.receipt.as_deref(), settlement.at)?,
-            None => waiting(tx, &delivery, *due_at, *uncertain, *counts)?,
+            None => waiting(tx, &delivery, *due_at, *uncertain, *counts, *ladder)?,
+        },
+        NextState::Renewed { delivery: successor } => match applied_elsewhere(tx, delivery.seq)? {
+            Some(late) => delivered(tx, &delivery, late.receipt.as_deref(), settlement.at)?,
+            None => again::renew(tx, &delivery, successor, settlement.at)?,
         },
         NextState::Parked { exception, uncertain } => match applied_elsewhere(tx, delivery.seq)? {
             Some(late) => delivered(tx, &delivery, late.receipt.as_deref(), settlement.at)?,
@@ -166,7 +171,7 @@ fn keep_evidence(tx: &Tx<'_>, delivery: i64, settlement: &Settlement) -> Outcome
     }
     let receipt = match &settlement.next {
         NextState::Delivered { receipt } => Some(receipt.as_deref()),
-        NextState::Waiting { .. } | NextState::Parked { .. } => None,
+        NextState::Waiting { .. } | NextState::Parked { .. } | NextState::Renewed { .. } => None,
     };
     tx.run(
         "INSERT INTO evidence (delivery, number, epoch, seen_at, applied, receipt, outcome, status, detail, response, \
@@ -240,11 +245,26 @@ pub(super) fn next_in_lane(tx: &Tx<'_>, delivery: &Row) -> Outcome<()> {
     Ok(())
 }
 
-fn waiting(tx: &mut Tx<'_>, delivery: &Row, due_at: Timestamp, uncertain: bool, counts: bool) -> Outcome<()> {
+fn waiting(
+    tx: &mut Tx<'_>,
+    delivery: &Row,
+    due_at: Timestamp,
+    uncertain: bool,
+    counts: bool,
+    ladder: Ladder,
+) -> Outcome<()> {
     tx.run(
-        "UPDATE deliveries SET state = 'waiting', due_at = ?2, uncertain = ?3, failures = failures + ?4, interrupted = 0 \
-         WHERE seq = ?1",
-        (delivery.seq, due_at.as_microsecond(), uncertain, counts),
+        "UPDATE deliveries SET state = 'waiting', due_at = ?2, uncertain = ?3, failures = failures + ?4, interrupted = 0, \
+         rung = ?5, absent = ?6, look_failures = ?7 WHERE seq = ?1",
+        (
+            delivery.seq,
+            due_at.as_microsecond(),
+            uncertain,
+            counts,
+            ladder.rung.as_str(),
+            ladder.absent,
+            ladder.look_failures,
+        ),
     )?;
     tx.tally.waiting(&delivery.destination, 1);
     Ok(())

@@ -10,7 +10,7 @@ use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId};
 use crate::envelope::keys::{Digest, IdempotencyKey};
 use crate::store::pack::unpack;
 use crate::store::view::{DueDelivery, Interrupted};
-use crate::store::write::{SealedRequest, Subject};
+use crate::store::write::{AttemptPurpose, Ladder, Rung, SealedRequest, Subject};
 use crate::store::{Slots, StoreError};
 
 /// A packed body as it stands in a row.
@@ -80,7 +80,8 @@ impl PackedSeal {
 
 const COLUMNS: &str = "SELECT d.id, d.key, d.destination, s.kind, s.system, s.scope, s.id, d.purpose, d.attempts, \
      d.failures, d.created_at, d.first_attempt_at, d.uncertain, o.id, o.kind, p.traceparent, e.id, d.due_at, \
-     o.plain_bytes, o.digest, o.body, r.method, r.url, r.headers, r.digest, r.body_bytes, r.body_digest, r.body, d.epoch, d.generation \
+     o.plain_bytes, o.digest, o.body, r.method, r.url, r.headers, r.digest, r.body_bytes, r.body_digest, r.body, d.epoch, d.generation, \
+     d.revision, d.rung, d.absent, d.look_failures \
      FROM deliveries AS d JOIN subjects AS s ON s.seq = d.subject JOIN documents AS o ON o.seq = d.document \
      JOIN envelopes AS e ON e.seq = d.envelope JOIN payloads AS p ON p.seq = e.payload \
      LEFT JOIN sealed_requests AS r ON r.delivery = d.seq";
@@ -92,12 +93,19 @@ fn packed(row: &Row<'_>) -> rusqlite::Result<PackedDelivery> {
         destination: row.get(2)?,
         subject: Subject { kind: row.get(3)?, system: row.get(4)?, scope: row.get(5)?, id: row.get(6)? },
         purpose: row.get(7)?,
+        revision: row.get(30)?,
         generation: row.get(29)?,
         attempts: row.get(8)?,
         failures: row.get(9)?,
         created_at: from_micros(row.get(10)?),
         first_attempt_at: row.get::<_, Option<i64>>(11)?.map(from_micros),
         uncertain: row.get(12)?,
+        // The schema checks the word.
+        ladder: Ladder {
+            rung: Rung::parse(&row.get::<_, String>(31)?).unwrap_or_default(),
+            absent: row.get(32)?,
+            look_failures: row.get(33)?,
+        },
         sealed: None,
         document_id: DocumentId::from_bytes(row.get(13)?),
         document: Bytes::new(),
@@ -173,7 +181,7 @@ pub(super) fn interrupted_sql() -> String {
 }
 
 /// Attempts without an outcome from before this process, oldest first.
-pub(super) fn interrupted(conn: &Connection) -> Outcome<Vec<(PackedDelivery, Timestamp)>> {
+pub(super) fn interrupted(conn: &Connection) -> Outcome<Vec<Started>> {
     with_starts(conn, tx::rows(conn, &interrupted_sql(), [], packed)?)
 }
 
@@ -182,23 +190,29 @@ pub(super) const OVERDUE: &str = "WHERE d.state = 'in_flight' AND EXISTS (SELECT
      WHERE a.delivery = d.seq AND a.number = d.attempts AND a.finished_at IS NULL AND a.deadline < ?1)";
 
 /// Attempts without an outcome past their deadline, oldest first.
-pub(super) fn overdue(conn: &Connection, now: Timestamp) -> Outcome<Vec<(PackedDelivery, Timestamp)>> {
+pub(super) fn overdue(conn: &Connection, now: Timestamp) -> Outcome<Vec<Started>> {
     with_starts(conn, tx::rows(conn, &format!("{COLUMNS} {OVERDUE}"), [now.as_microsecond()], packed)?)
 }
 
-fn with_starts(conn: &Connection, deliveries: Vec<PackedDelivery>) -> Outcome<Vec<(PackedDelivery, Timestamp)>> {
+/// A delivery in flight, when its attempt started, and whether that is a look.
+pub(super) type Started = (PackedDelivery, Timestamp, AttemptPurpose);
+
+fn with_starts(conn: &Connection, deliveries: Vec<PackedDelivery>) -> Outcome<Vec<Started>> {
     let mut found = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
-        let started_at = tx::row(
+        let started = tx::row(
             conn,
-            "SELECT a.started_at FROM attempts AS a JOIN deliveries AS d ON d.seq = a.delivery \
+            "SELECT a.started_at, a.purpose FROM attempts AS a JOIN deliveries AS d ON d.seq = a.delivery \
              WHERE d.id = ?1 AND a.number = ?2",
             (delivery.id().as_bytes(), delivery.number),
-            |row| row.get::<_, i64>(0),
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
         )?;
-        found.push((delivery, from_micros(started_at.unwrap_or(0))));
+        let (started_at, purpose) = started.unwrap_or_default();
+        // Without a row nobody can say that nothing was sent.
+        let purpose = AttemptPurpose::parse(&purpose).unwrap_or_default();
+        found.push((delivery, from_micros(started_at), purpose));
     }
-    found.sort_by_key(|(_, started_at)| *started_at);
+    found.sort_by_key(|(_, started_at, _)| *started_at);
     Ok(found)
 }
 
@@ -213,9 +227,9 @@ pub(super) fn stranded(conn: &Connection, known: &[String]) -> Outcome<Vec<Packe
 }
 
 /// With the plain bodies.
-pub(super) fn open_interrupted(found: (PackedDelivery, Timestamp)) -> Result<Interrupted, StoreError> {
-    let (packed, started_at) = found;
+pub(super) fn open_interrupted(found: Started) -> Result<Interrupted, StoreError> {
+    let (packed, started_at, purpose) = found;
     let (number, epoch) = (packed.number, packed.epoch);
     let (_, delivery) = packed.open()?;
-    Ok(Interrupted { delivery, number, epoch, started_at })
+    Ok(Interrupted { delivery, number, epoch, purpose, started_at })
 }

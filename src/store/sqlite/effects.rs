@@ -141,7 +141,8 @@ fn meet(
     }
     let document = insert_document(tx, target.seq, document, at)?;
     tx.run(
-        "UPDATE deliveries SET document = ?2, envelope = ?3, state = 'waiting', due_at = ?4 WHERE seq = ?1",
+        "UPDATE deliveries SET document = ?2, envelope = ?3, state = 'waiting', due_at = ?4, look_failures = 0 \
+         WHERE seq = ?1",
         (known.seq, document, target.seq, new.due_at.as_microsecond()),
     )?;
     let words = format!("overtaken by {}", target.id);
@@ -172,7 +173,8 @@ fn in_words(known: &Known) -> String {
 pub(super) const HEAD: &str = "SELECT 1 FROM deliveries INDEXED BY deliveries_head \
      WHERE subject = ?1 AND destination = ?2 AND head = 1";
 
-fn lane_is_free(tx: &Tx<'_>, subject: i64, destination: &str) -> Outcome<bool> {
+/// Whether nothing is open in a lane.
+pub(super) fn lane_is_free(tx: &Tx<'_>, subject: i64, destination: &str) -> Outcome<bool> {
     Ok(tx.row(HEAD, (subject, destination), |_| Ok(()))?.is_none())
 }
 
@@ -252,8 +254,8 @@ pub(super) fn record_attempt(
 ) -> Outcome<()> {
     if !planted!(AttemptNotWritten) {
         tx.run(
-            "INSERT INTO attempts (delivery, number, epoch, started_at, deadline, config_version) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO attempts (delivery, number, epoch, started_at, deadline, config_version, purpose) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             (
                 delivery,
                 start.number,
@@ -261,6 +263,7 @@ pub(super) fn record_attempt(
                 start.started_at.as_microsecond(),
                 start.deadline.as_microsecond(),
                 &start.config_version,
+                start.purpose.as_str(),
             ),
         )?;
     }

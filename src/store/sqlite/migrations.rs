@@ -9,7 +9,7 @@ use crate::store::StoreError;
 /// `Xdok`: marks a file as ours.
 const APPLICATION_ID: i64 = 0x5864_6f6b;
 
-const STEPS: &[&str] = &[include_str!("migrations/0001_ledger.sql")];
+const STEPS: &[&str] = &[include_str!("migrations/0001_ledger.sql"), include_str!("migrations/0002_guards.sql")];
 
 /// The schema this version writes.
 pub(super) fn newest() -> u32 {

@@ -8,6 +8,7 @@
 //! Order is the order of commits (`seq`), never a clock. Deliberately absent: rules about when and what to send.
 
 mod acts;
+mod again;
 mod append;
 mod audit;
 mod checkpoint;
@@ -109,6 +110,7 @@ pub struct SqliteStore {
     inbox: writer::Inbox,
     readers: readers::Readers,
     health: Arc<Health>,
+    commits: Arc<AtomicU64>,
     // Dropping it ends the checkpointer.
     stop: Mutex<Option<SyncSender<()>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -158,7 +160,7 @@ impl SqliteStore {
             conn: opened.conn,
             gate,
             health: Arc::clone(&health),
-            commits,
+            commits: Arc::clone(&commits),
             grouping: Grouping {
                 group_max: options.group_max.max(1),
                 group_wait: options.group_wait,
@@ -176,6 +178,7 @@ impl SqliteStore {
             inbox,
             readers,
             health,
+            commits,
             stop: Mutex::new(Some(stop)),
             threads: Mutex::new(threads),
             #[cfg(test)]

@@ -87,10 +87,12 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRow)> {
 pub(super) fn detail(conn: &Connection, seq: i64, delivery: DeliveryRow) -> Outcome<DeliveryDetail> {
     let attempts_made = tx::rows(
         conn,
-        "SELECT number, started_at, finished_at, outcome, status, detail, response, duration_us FROM attempts \
+        "SELECT number, started_at, finished_at, outcome, status, detail, response, duration_us, purpose \
+         FROM attempts \
          WHERE delivery = ?1 UNION ALL \
-         SELECT number, seen_at, seen_at, outcome, status, detail, response, duration_us FROM evidence \
-         WHERE delivery = ?1 ORDER BY 1, 2",
+         SELECT number, seen_at, seen_at, outcome, status, detail, response, duration_us, \
+         COALESCE((SELECT a.purpose FROM attempts AS a WHERE a.delivery = e.delivery AND a.number = e.number), 'send') \
+         FROM evidence AS e WHERE delivery = ?1 ORDER BY 1, 2",
         [seq],
         attempt,
     )?;
@@ -114,6 +116,7 @@ pub(super) fn detail(conn: &Connection, seq: i64, delivery: DeliveryRow) -> Outc
 fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
     Ok(AttemptRow {
         number: row.get(0)?,
+        purpose: row.get(8)?,
         started_at: from_micros(row.get(1)?),
         finished_at: row.get::<_, Option<i64>>(2)?.map(from_micros),
         outcome: row.get(3)?,

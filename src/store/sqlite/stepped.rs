@@ -49,7 +49,7 @@ pub(super) fn start(opened: Opened, options: Options, clock: SharedClock) -> Res
         conn: opened.conn,
         gate,
         health: Arc::clone(&health),
-        commits,
+        commits: Arc::clone(&commits),
         grouping: Grouping {
             group_max: options.group_max.max(1),
             group_wait: options.group_wait,
@@ -76,6 +76,7 @@ pub(super) fn start(opened: Opened, options: Options, clock: SharedClock) -> Res
         inbox,
         readers,
         health,
+        commits,
         stop: std::sync::Mutex::default(),
         threads: std::sync::Mutex::default(),
         bell: Some(bell),

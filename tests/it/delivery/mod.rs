@@ -1,6 +1,7 @@
 //! The way out: what the ERP sees, and what becomes of each thing it may do to us.
 
 mod doubt;
+mod guards;
 mod lanes;
 mod outcomes;
 mod requests;

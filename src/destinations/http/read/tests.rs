@@ -56,6 +56,96 @@ fn section_8_every_status_has_the_class_of_the_table() {
     }
 }
 
+/// Row by row: what is seen, under which guard, and what it means.
+#[test]
+fn section_8_the_table_row_by_row() {
+    const UNIQUE: Guard = Guard::Unique;
+    const NONE: Guard = Guard::None;
+    type Row = (&'static str, Guard, u16, &'static [(&'static str, &'static str)], &'static str, &'static str);
+    const REPLAYED: &[(&str, &str)] = &[("idempotency-replayed", "true")];
+    let rows: [Row; 40] = [
+        ("2xx", NONE, 201, &[], "{\"id\":1}", "accepted"),
+        ("2xx with an error inside", NONE, 200, &[], "{\"error\":\"closed\"}", "rejected record"),
+        ("2xx with a page", NONE, 200, &[("content-type", "text/html")], "<p>log in</p>", "uncertain"),
+        ("2xx unreadable", NONE, 200, &[("content-type", "application/json")], "{", "uncertain"),
+        ("409 under key", KEY, 409, &[], "", "uncertain"),
+        ("409 under unique", UNIQUE, 409, &[], "", "rejected exists"),
+        ("409 under find", Guard::Find, 409, &[], "", "rejected exists"),
+        ("409 without a guard", NONE, 409, &[], "", "rejected record"),
+        ("400", KEY, 400, &[], "", "rejected record"),
+        ("404", KEY, 404, &[], "", "rejected record"),
+        ("405", KEY, 405, &[], "", "rejected record"),
+        ("410", KEY, 410, &[], "", "rejected gone"),
+        ("413", KEY, 413, &[], "", "rejected record"),
+        ("415", KEY, 415, &[], "", "rejected record"),
+        ("422", KEY, 422, &[], "", "rejected record"),
+        ("431", KEY, 431, &[], "", "rejected record"),
+        ("451", KEY, 451, &[], "", "rejected record"),
+        ("an unknown 4xx", KEY, 499, &[], "", "rejected record"),
+        ("401", KEY, 401, &[], "", "credential"),
+        ("403", KEY, 403, &[], "", "credential"),
+        ("408", NONE, 408, &[], "", "unavailable"),
+        ("425", NONE, 425, &[], "", "unavailable"),
+        ("412", NONE, 412, &[], "", "unavailable"),
+        ("423", NONE, 423, &[], "", "unavailable"),
+        ("429", NONE, 429, &[], "", "throttled"),
+        ("301", NONE, 301, &[], "", "rejected configuration"),
+        ("308", NONE, 308, &[], "", "rejected configuration"),
+        ("501", NONE, 501, &[], "", "rejected configuration"),
+        ("505", NONE, 505, &[], "", "rejected configuration"),
+        ("500", KEY, 500, &[], "", "uncertain"),
+        ("502", UNIQUE, 502, &[], "", "uncertain"),
+        ("503", NONE, 503, &[], "", "uncertain"),
+        ("504", Guard::Find, 504, &[], "", "uncertain"),
+        ("507", NONE, 507, &[], "", "uncertain"),
+        ("a stored 500 under key", KEY, 500, REPLAYED, "", "rejected stale key"),
+        ("a stored 422 under key", KEY, 422, REPLAYED, "", "rejected stale key"),
+        ("a stored success", KEY, 201, REPLAYED, "", "accepted"),
+        ("a stored 409 is still working", KEY, 409, REPLAYED, "", "uncertain"),
+        ("a stored answer without a key guard", UNIQUE, 500, REPLAYED, "", "uncertain"),
+        ("another payload", KEY, 422, REPLAYED, "idempotency key reuse", "rejected our bug"),
+    ];
+    for (what, guard, status, headers, body, expected) in rows {
+        let seen = outcome(guard, &answer(status, headers, body));
+        let mark = match &seen {
+            AttemptOutcome::Rejected(rejection) => match rejection.mark {
+                Mark::Record => " record",
+                Mark::Configuration => " configuration",
+                Mark::Gone => " gone",
+                Mark::OurBug => " our bug",
+                Mark::Exists => " exists",
+                Mark::StaleKey => " stale key",
+            },
+            _ => "",
+        };
+        assert_eq!(format!("{}{mark}", seen.as_str()), expected, "{what}");
+    }
+}
+
+#[test]
+fn unc_3_what_says_that_it_exists_may_be_configured() {
+    let says = |rule: ExistsRule, guard: Guard, status: u16, body: &str| {
+        let rules = Rules { already_exists: Some(rule), ..Rules::default() };
+        let seen = read(&rules, guard, &answer(status, &[], body), from_micros(0));
+        matches!(seen, AttemptOutcome::Rejected(Rejection { mark: Mark::Exists, .. }))
+    };
+    let rule = |pointer: Option<&str>, text: Option<&str>| ExistsRule {
+        status: vec![400, 422],
+        pointer: pointer.map(str::to_owned),
+        text: text.map(str::to_owned),
+    };
+    let body = "{\"errors\":[{\"code\":\"Duplicate_Reference\"}]}";
+    for guard in [Guard::Unique, Guard::Find, KEY] {
+        assert!(says(rule(None, None), guard, 422, ""), "the status alone");
+        assert!(says(rule(None, Some("duplicate")), guard, 400, body));
+        assert!(says(rule(Some("/errors/0/code"), Some("duplicate")), guard, 400, body));
+        assert!(!says(rule(Some("/code"), Some("duplicate")), guard, 400, body), "nothing stands there");
+        assert!(!says(rule(None, Some("duplicate")), guard, 400, "{\"code\":\"customer\"}"));
+        assert!(!says(rule(None, None), guard, 409, ""), "its own rule replaces the usual one");
+    }
+    assert!(!says(rule(None, None), Guard::None, 422, ""), "nobody could find out whose it is");
+}
+
 #[test]
 fn section_8_marks_say_whose_problem_a_rejection_is() {
     for (status, mark) in [

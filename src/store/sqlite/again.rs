@@ -1,0 +1,76 @@
+//! New keys for the same content: a key that is spent (KEY-3 b), and a deliberate second effect (KEY-3 c).
+
+use super::audit;
+use super::delivery::{self, Row};
+use super::effects::{self, Place};
+use super::fault::{Fault, Outcome};
+use super::state;
+use super::tx::Tx;
+use crate::clock::Timestamp;
+use crate::store::write::{NewDelivery, Resend};
+
+/// The successor takes the place in the lane, with the same document. The caller brings the envelope's state up to date.
+pub(super) fn renew(tx: &mut Tx<'_>, row: &Row, new: &NewDelivery, at: Timestamp) -> Outcome<()> {
+    let document = same_document(tx, row, new)?;
+    is_new(tx, row, new)?;
+    delivery::end(tx, row, "superseded", at)?;
+    let place = Place { envelope: row.envelope, subject: row.subject, document, head: true };
+    effects::insert_delivery(tx, place, new, None, at)?;
+    tx.tally.waiting(&new.destination, 1);
+    Ok(())
+}
+
+/// A second effect after a final first one. It takes its place at the end of the lane.
+pub(super) fn resend(tx: &mut Tx<'_>, resend: &Resend) -> Outcome<()> {
+    let (row, new) = (delivery::find(tx, resend.original)?, &resend.delivery);
+    if row.state != "delivered" && row.state != "abandoned" {
+        return Err(Fault::not_allowed(format!(
+            "{} is {}: only what is delivered or abandoned can be sent a second time",
+            resend.original, row.state
+        )));
+    }
+    let open = tx.row(
+        "SELECT state FROM deliveries INDEXED BY deliveries_effect WHERE subject = ?1 AND destination = ?2 \
+         AND purpose = ?3 AND revision = ?4 AND state IN ('waiting', 'in_flight', 'parked') LIMIT 1",
+        (row.subject, &row.destination, &new.purpose, &new.revision),
+        |row| row.get::<_, String>(0),
+    )?;
+    if let Some(state) = open {
+        return Err(Fault::not_allowed(format!(
+            "{} is being sent a second time already: that delivery is {state}",
+            resend.original
+        )));
+    }
+    let document = same_document(tx, &row, new)?;
+    is_new(tx, &row, new)?;
+    let at = resend.act.at;
+    let head = effects::lane_is_free(tx, row.subject, &row.destination)?;
+    let place = Place { envelope: row.envelope, subject: row.subject, document, head };
+    effects::insert_delivery(tx, place, new, None, at)?;
+    tx.tally.waiting(&new.destination, 1);
+    state::settle_state(tx, row.envelope)?;
+    audit::record(tx, &resend.act)
+}
+
+/// KEY-2, told in words.
+fn is_new(tx: &Tx<'_>, row: &Row, new: &NewDelivery) -> Outcome<()> {
+    if effects::is_made(tx, row.subject, new)? {
+        return Err(Fault::not_allowed(format!("the key {} is in use: this needs a new one", new.key)));
+    }
+    Ok(())
+}
+
+/// The row of the document that both send.
+fn same_document(tx: &Tx<'_>, row: &Row, new: &NewDelivery) -> Outcome<i64> {
+    let known = tx
+        .row(
+            "SELECT o.seq, o.id FROM deliveries AS d JOIN documents AS o ON o.seq = d.document WHERE d.seq = ?1",
+            [row.seq],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?)),
+        )?
+        .ok_or_else(|| Fault::not_found("the delivery's document"))?;
+    if new.destination != row.destination || known.1 != *new.document.as_bytes() {
+        return Err(Fault::not_allowed(format!("{} is for another destination or document", new.id)));
+    }
+    Ok(known.0)
+}
