@@ -171,7 +171,9 @@ impl World {
             }
             doubt.is_some()
         });
-        found.into_iter().for_each(|what| self.blame(what));
+        for what in found {
+            self.blame(what);
+        }
         was_in_doubt
     }
 
@@ -194,7 +196,9 @@ impl World {
                 }
             });
         }
-        found.into_iter().for_each(|what| self.blame(what));
+        for what in found {
+            self.blame(what);
+        }
     }
 
     /// After a start: what was acknowledged and what was sent is in the store (P1, ATT-1).
@@ -248,7 +252,9 @@ impl World {
         if let Err(reason) = service.sqlite.health() {
             found.push(format!("RUN-3: not well in peace: {reason}"));
         }
-        found.into_iter().for_each(|what| self.blame(what));
+        for what in found {
+            self.blame(what);
+        }
     }
 
     fn effects(&self) -> Vec<String> {

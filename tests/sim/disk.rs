@@ -294,15 +294,15 @@ impl File {
     /// After a power cut.
     fn survive(&mut self, chance: &mut Chance, keep_nothing: bool) {
         let pending = std::mem::take(&mut self.pending);
-        // One cut in three is simple, so that whole shapes of loss are met often and not only mixtures.
+        // Three cuts in four are simple, so that whole shapes of loss are met often and not only mixtures.
         let habit = if keep_nothing { 0 } else { chance.below(4) };
         for change in pending {
             match (habit, change) {
                 (0, _) => {}
-                (1, change) => apply(&mut self.durable, change),
-                (2, change) => {
+                (1, whole) => apply(&mut self.durable, whole),
+                (2, whole) => {
                     if chance.one_in(2) {
-                        apply(&mut self.durable, change);
+                        apply(&mut self.durable, whole);
                     }
                 }
                 (_, Pending::Length(length)) => {
@@ -371,7 +371,7 @@ impl Inside {
 
 /// What the file interface hands on. Every answer is an `SQLite` result code.
 impl Open {
-    pub(super) fn open(path: &str, create: bool, delete_on_close: bool) -> Result<Open, i32> {
+    pub(super) fn file(path: &str, create: bool, delete_on_close: bool) -> Result<Open, i32> {
         let disk = of(path).ok_or(ffi::SQLITE_CANTOPEN)?;
         let (id, boot) = {
             let mut inside = disk.lock();
@@ -601,7 +601,7 @@ pub fn rewrite(path: &Path) -> std::io::Result<()> {
     if !exists(path) {
         return Ok(());
     }
-    let file = Open::open(path, false, false).map_err(failed)?;
+    let file = Open::file(path, false, false).map_err(failed)?;
     let length = file.length().ok_or_else(|| failed(ffi::SQLITE_IOERR))?;
     let (mut chunk, mut at) = (vec![0; 64 * 1024], 0);
     while at < length {

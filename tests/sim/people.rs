@@ -114,9 +114,11 @@ async fn one(world: &Arc<World>, service: &Service, row: &ExceptionRow) {
                 world.with(|state| state.auditor.blessed(&detail.delivery.key));
             }
         }
-        Ok(_) | Err(ReplayError::Closed { .. } | ReplayError::NotFound(_) | ReplayError::Nothing(_)) => {}
         Err(ReplayError::Undecided(_)) => decide(world, service, row).await,
-        Err(ReplayError::Store(_)) => {}
+        Ok(_)
+        | Err(
+            ReplayError::Closed { .. } | ReplayError::NotFound(_) | ReplayError::Nothing(_) | ReplayError::Store(_),
+        ) => {}
     }
 }
 

@@ -13,7 +13,7 @@ fn number(name: &str) -> Option<u64> {
 
 /// Time for one test's stories.
 fn time() -> Duration {
-    Duration::from_secs(number("CROSSDOCK_SIM_SECONDS").unwrap_or(50))
+    Duration::from_secs(number("CROSSDOCK_SIM_SECONDS").unwrap_or(40))
 }
 
 fn story(seed: u64) -> Report {
@@ -171,10 +171,7 @@ fn grounds(bug: Bug) -> impl Iterator<Item = Ground> {
         let places = (5..1_800).step_by(23);
         places.flat_map(move |at| faults.map(|fault| Ground::Fault(at, fault)))
     };
-    let by_fault = match bug {
-        Bug::ClaimNotGivenBack | Bug::FlushFailureIgnored => true,
-        _ => false,
-    };
+    let by_fault = matches!(bug, Bug::ClaimNotGivenBack | Bug::FlushFailureIgnored);
     let first = faults([Fault::Kill, Fault::FlushFails, Fault::WriteFails]).filter(move |_| by_fault);
     first.chain((0..60).map(Ground::Seed)).chain(faults([Fault::PowerCutForgetful, Fault::Kill, Fault::Full]))
 }

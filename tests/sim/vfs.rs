@@ -109,7 +109,7 @@ unsafe extern "C" fn open(
     let create = flags & ffi::SQLITE_OPEN_CREATE != 0;
     let delete_on_close = flags & ffi::SQLITE_OPEN_DELETEONCLOSE != 0;
     // SAFETY: the name is not null.
-    match Open::open(unsafe { text(name) }, create, delete_on_close) {
+    match Open::file(unsafe { text(name) }, create, delete_on_close) {
         Err(code) => code,
         Ok(opened) => {
             // SAFETY: as above; `out` may be null.
