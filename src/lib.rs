@@ -2,6 +2,22 @@
 //!
 //! Modules in reading order, from the core outwards; a room looks only downward.
 
+#![cfg_attr(not(test), forbid(unsafe_code))]
+
+/// Whether a known bug is planted on purpose: the simulation must find it. Never outside test builds.
+#[cfg(test)]
+macro_rules! planted {
+    ($bug:ident) => {
+        crate::sim::planted::is(crate::sim::planted::Bug::$bug)
+    };
+}
+#[cfg(not(test))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
 // core: pure
 pub mod json;
 pub mod domain;
@@ -40,3 +56,8 @@ pub mod watch;
 pub mod app;
 pub mod demo;
 pub mod cli;
+
+// the whole of it on a simulated machine
+#[cfg(test)]
+#[path = "../tests/sim/mod.rs"]
+mod sim;

@@ -53,6 +53,8 @@ pub(super) async fn run(engine: Arc<Engine>) {
             sweeping::sweep(&engine).await;
         }
         tokio::select! {
+            // In order, so that a simulated run can be repeated.
+            biased;
             () = engine.wake.notified() => sleep_until(looked_at + SPACING).await,
             () = sleep(pause.max(SPACING)) => {}
         }
@@ -190,6 +192,15 @@ async fn launch(
     if starts.is_empty() {
         return Ok(());
     }
+    if planted!(SendBeforeStart) {
+        for start in &starts {
+            if let Some((errand, seat)) = prepared.remove(&start.delivery) {
+                let epoch = i64::from(start.number);
+                let started = StartedAttempt { delivery: start.delivery, number: start.number, epoch };
+                tokio::spawn(sending::run(Arc::clone(engine), errand, started, seat));
+            }
+        }
+    }
     let started = match engine.store.start_attempts(starts.clone()).await {
         Err(error) if !error.is_retryable() && !matches!(error, StoreError::Stopped) => {
             one_by_one(engine, starts).await?
@@ -288,7 +299,7 @@ fn question(gate: &Gate, due: &DueDelivery) -> (SealedRequest, Plan) {
 
 /// KEY-5: the sealed bytes if there are any, checked; else freshly rendered.
 fn request(gate: &Gate, due: &DueDelivery) -> (SealedRequest, Plan) {
-    if let Some(sealed) = &due.sealed {
+    if let Some(sealed) = due.sealed.as_ref().filter(|_| !planted!(ResendRendersAgain)) {
         let plan = if !render::is_intact(sealed) {
             Plan::Fail("the sealed request does not match its digest, so it was not sent".to_owned())
         } else if moved_away(gate, due, sealed) {
@@ -296,6 +307,11 @@ fn request(gate: &Gate, due: &DueDelivery) -> (SealedRequest, Plan) {
         } else {
             Plan::Send
         };
+        if planted!(ResendUnderNewKey) {
+            let mut other = sealed.clone();
+            other.headers[1].1.push('2');
+            return (other, plan);
+        }
         return (sealed.clone(), plan);
     }
     match sending::guarded(|| gate.destination.render(&due.document, &due.key)) {

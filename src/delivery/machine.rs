@@ -314,6 +314,7 @@ pub fn step(delivery: &InFlight, event: DeliveryEvent, policy: &Policy, at: Mome
 /// UNC-2: until when the same key may go out again; `None` without a key guard.
 fn resend_limit(delivery: &InFlight, guard: Guard) -> Option<Timestamp> {
     match guard {
+        Guard::Key { .. } if planted!(KeyWindowIgnored) => None,
         Guard::Key { window } => Some(later(delivery.first_attempt_at, window / 10 * 9)),
         Guard::Unique | Guard::Find | Guard::None => None,
     }
@@ -376,6 +377,9 @@ impl Case<'_> {
 
     /// May have taken effect: UNC-2 for a key guard, UNC-3 for unique, UNC-4 for find, UNC-5 for none.
     fn in_doubt(&self, wait: &Wait, detail: String) -> Next {
+        if planted!(UncertainTakenForUnavailable) {
+            return self.again(wait, false, Ladder::default(), detail);
+        }
         match self.policy.guard(self.delivery) {
             Guard::Key { .. } | Guard::Unique => self.again(wait, true, Ladder::at(Rung::Doubt), detail),
             Guard::Find => self.look_later(wait, detail),

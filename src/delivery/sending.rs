@@ -304,7 +304,15 @@ pub(super) async fn settle_interrupted(engine: Arc<Engine>, interrupted: Interru
             .is_some_and(|gate| gate.destination.looks_for(&delivery.purpose)),
     };
     let moment = Moment { now: engine.clock.now(), jitter: engine.entropy.unit() };
-    let step = machine::step(&facts, DeliveryEvent::ProcessDied(interrupted.purpose), policy, moment);
+    let mut step = machine::step(&facts, DeliveryEvent::ProcessDied(interrupted.purpose), policy, moment);
+    if planted!(InterruptedTakenForFresh) {
+        step.next = Next::Waiting {
+            due_at: moment.now,
+            uncertain: false,
+            counts: false,
+            ladder: crate::store::write::Ladder::default(),
+        };
+    }
     let outcome = match interrupted.purpose {
         AttemptPurpose::Send => "uncertain",
         AttemptPurpose::Find => "unavailable",

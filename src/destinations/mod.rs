@@ -90,7 +90,15 @@ pub struct Settings {
     pub find: Option<FindSettings>,
     /// What it answers for a record that it has already; `None`: 409 under the guards `find` and `unique`.
     pub already_exists: Option<ExistsRule>,
+    /// Answers in place of the network.
+    #[cfg(test)]
+    pub simulated: Option<SimulatedNetwork>,
 }
+
+/// What the simulation puts in place of the network.
+#[cfg(test)]
+pub type SimulatedNetwork =
+    std::sync::Arc<dyn Fn(reqwest::Request) -> std::pin::Pin<Box<dyn Future<Output = Wire> + Send>> + Send + Sync>;
 
 impl Settings {
     /// The defaults of delivery-semantics with the guard `none`.
@@ -113,6 +121,8 @@ impl Settings {
             key_header: "idempotency-key".to_owned(),
             find: None,
             already_exists: None,
+            #[cfg(test)]
+            simulated: None,
         }
     }
 }

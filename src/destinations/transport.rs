@@ -31,6 +31,8 @@ pub struct Transport {
     url: Url,
     guard: AddressGuard,
     patience: Duration,
+    #[cfg(test)]
+    simulated: Option<super::SimulatedNetwork>,
 }
 
 /// An answer that was not there in time and may still come.
@@ -61,7 +63,14 @@ impl Transport {
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(|error| format!("no HTTP client can be made: {}", chain(&error)))?;
-        Ok(Transport { client, url: url.clone(), guard, patience: settings.request_timeout })
+        Ok(Transport {
+            client,
+            url: url.clone(),
+            guard,
+            patience: settings.request_timeout,
+            #[cfg(test)]
+            simulated: settings.simulated.clone(),
+        })
     }
 
     /// Sends, and waits for the whole answer. What is not there in time is lost; the answer may still come, and is worth
@@ -72,6 +81,14 @@ impl Transport {
             Err(problem) => return (Wire::Forbidden(problem), None),
         };
         let deadline = Instant::now() + self.patience;
+        #[cfg(test)]
+        if let Some(network) = &self.simulated {
+            let mut answer = network(request);
+            return match timeout_at(deadline, &mut answer).await {
+                Ok(wire) => (wire, None),
+                Err(_) => (Wire::Lost("no answer in time".to_owned()), Some(answer)),
+            };
+        }
         let mut head = Box::pin(self.client.execute(request));
         match timeout_at(deadline, &mut head).await {
             Ok(Ok(response)) => (Wire::Answered(collect(response, deadline).await), None),

@@ -115,7 +115,7 @@ async fn pass(
     let now = intake.clock.now();
     let verified = match origin.verifier.verify(&parts.headers, body.clone(), now) {
         Ok(verified) => Some(verified),
-        Err(refused) if origin.grace => {
+        Err(refused) if origin.grace || planted!(ForgeryTaken) => {
             tracing::warn!(origin = origin.name, reason = ?refused, "an unverified payload is parked unread (grace)");
             None
         }

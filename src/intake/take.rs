@@ -507,7 +507,8 @@ fn results(slots: Vec<Slot>, told: &[(Option<String>, EnvelopeId)], receipts: &[
             Slot::Rejected(result) => result,
             Slot::Stored(index) => {
                 let (key, id) = &told[index];
-                let (status, event_id) = match &receipts[index] {
+                let of = if planted!(BatchAnswersSwapped) { receipts.len() - 1 - index } else { index };
+                let (status, event_id) = match &receipts[of] {
                     Receipt::First { .. } => (RecordStatus::Accepted, *id),
                     Receipt::Duplicate { first } => (RecordStatus::Duplicate, *first),
                     Receipt::Conflict { first } => (RecordStatus::Conflict, *first),

@@ -139,6 +139,8 @@ impl Processor {
             }
             if !more {
                 tokio::select! {
+                    // In order, so that a simulated run can be repeated.
+                    biased;
                     () = self.work.notified() => {}
                     () = tokio::time::sleep(POLL) => {}
                     _ = stopping.changed() => {}
@@ -171,6 +173,9 @@ impl Processor {
 
     /// P6: what was claimed and not concluded must not stay claimed until the next start.
     async fn give_back(&self) {
+        if planted!(GiveBackForgotten) {
+            return;
+        }
         loop {
             match self.store.unclaim_envelopes().await {
                 Ok(_) | Err(StoreError::Stopped) => return,

@@ -35,7 +35,7 @@ fn append_record(
     payload: &mut Option<i64>,
 ) -> Outcome<Receipt> {
     if let Some((first, content)) = claim_key(tx, arrival, record)? {
-        if content == record.content.short() {
+        if content == record.content.short() || planted!(ConflictTakenForDuplicate) {
             return Ok(Receipt::Duplicate { first });
         }
         if let Some(exception) = &record.on_conflict {
@@ -67,6 +67,9 @@ fn is_conclusive(tx: &Tx<'_>, subject: i64, behind: bool, conclusion: &Conclusio
 
 /// DED-1: the insert decides. `Some`: the key is known, with the envelope that stands and its content.
 fn claim_key(tx: &Tx<'_>, arrival: &Arrival, record: &ArrivedRecord) -> Outcome<Option<(EnvelopeId, [u8; 16])>> {
+    if planted!(DedupKeyNotWritten) {
+        return Ok(None);
+    }
     let key = record.event_key.0.short();
     let at = arrival.received_at.as_microsecond();
     let new = tx.run(

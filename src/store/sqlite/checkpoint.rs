@@ -73,7 +73,7 @@ impl Checkpointer {
     }
 
     /// One round; whether everything known at its start is in the file.
-    fn round(&self, resting: &mut Option<Instant>) -> Outcome<bool> {
+    pub(super) fn round(&self, resting: &mut Option<Instant>) -> Outcome<bool> {
         let mut copied = self.checkpoint("PASSIVE")?;
         let rested = resting.is_none_or(|since| since.elapsed() >= REST);
         if copied.frames * (self.page_bytes + 24) > LOG_BYTES_MAX && rested {

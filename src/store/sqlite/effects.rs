@@ -157,7 +157,8 @@ fn meet(
     at: Timestamp,
 ) -> Outcome<Intended> {
     let open = known.state == "waiting" || known.state == "parked";
-    if known.sealed || !open || known.envelope > target.seq {
+    let sealed = known.sealed && !planted!(SealedMeetsNewDocument);
+    if sealed || !open || known.envelope > target.seq {
         return Ok(if known.envelope == target.seq { Intended::Kept } else { Intended::Known(known.in_words()) });
     }
     retake(tx, target, new, documents, known, at)
@@ -312,19 +313,21 @@ pub(super) fn record_attempt(
     start: &AttemptStart,
     packs: &Packs,
 ) -> Outcome<()> {
-    tx.run(
-        "INSERT INTO attempts (delivery, number, epoch, started_at, deadline, config_version, purpose) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        (
-            delivery,
-            start.number,
-            epoch,
-            start.started_at.as_microsecond(),
-            start.deadline.as_microsecond(),
-            &start.config_version,
-            start.purpose.as_str(),
-        ),
-    )?;
+    if !planted!(AttemptNotWritten) {
+        tx.run(
+            "INSERT INTO attempts (delivery, number, epoch, started_at, deadline, config_version, purpose) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            (
+                delivery,
+                start.number,
+                epoch,
+                start.started_at.as_microsecond(),
+                start.deadline.as_microsecond(),
+                &start.config_version,
+                start.purpose.as_str(),
+            ),
+        )?;
+    }
     let Some(seal) = &start.seal else { return Ok(()) };
     let body = packs.get(&start.delivery);
     let headers = serde_json::to_string(&seal.headers).expect("pairs of text are JSON");

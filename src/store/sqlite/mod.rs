@@ -44,6 +44,8 @@ mod sealing;
 mod silent;
 mod startcheck;
 mod state;
+#[cfg(test)]
+mod stepped;
 mod subjects;
 mod tally;
 #[cfg(test)]
@@ -132,6 +134,8 @@ pub struct SqliteStore {
     // Dropping it ends the checkpointer.
     stop: Mutex<Option<SyncSender<()>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    #[cfg(test)]
+    bell: Option<stepped::Bell>,
 }
 
 impl SqliteStore {
@@ -143,6 +147,10 @@ impl SqliteStore {
             let clean = take_over(&opened.conn, clock.now(), entropy.as_ref())?;
             let end = if clean { "clean" } else { "unclean" };
             opened.report.settings.push(("previous_end".to_owned(), end.to_owned()));
+        }
+        #[cfg(test)]
+        if open::is_simulated(path) {
+            return stepped::start(opened, options.clone(), clock);
         }
         let health = Arc::new(Health::new(options.on_fatal.clone()));
         let readers = (0..options.readers.max(1)).map(|_| open::connect_reader(path)).collect::<Result<_, _>>()?;
@@ -201,6 +209,8 @@ impl SqliteStore {
             commits,
             stop: Mutex::new(Some(stop)),
             threads: Mutex::new(threads),
+            #[cfg(test)]
+            bell: None,
         })
     }
 
@@ -216,7 +226,14 @@ impl SqliteStore {
         run: impl FnMut(&mut Tx<'_>) -> Outcome<T> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
         let submitted = self.inbox.submit(urgency, run);
-        async move { submitted?.await.map_err(|_| StoreError::Stopped)? }
+        #[cfg(test)]
+        self.ring();
+        async move {
+            let answer = submitted?.await.map_err(|_| StoreError::Stopped)?;
+            #[cfg(test)]
+            crate::sim::dawdle().await;
+            answer
+        }
     }
 
     fn read<T: Send + 'static>(
@@ -224,7 +241,12 @@ impl SqliteStore {
         read: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
         let asked = self.readers.ask(read);
-        async move { asked?.await.map_err(|_| StoreError::Stopped)? }
+        async move {
+            let answer = asked?.await.map_err(|_| StoreError::Stopped)?;
+            #[cfg(test)]
+            crate::sim::dawdle().await;
+            answer
+        }
     }
 
     /// Ends the readers and tells the checkpointer to end.

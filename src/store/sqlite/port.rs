@@ -367,6 +367,8 @@ impl Store for SqliteStore {
             // The checkpointer and the readers go first, so that the last checkpoint meets nobody.
             self.quiet();
             let Some(closed) = self.inbox.close() else { return Ok(()) };
+            #[cfg(test)]
+            self.ring();
             let result = closed.await.map_err(|_| StoreError::Stopped)?;
             self.end();
             result

@@ -19,6 +19,8 @@ pub(super) struct Readers {
     sender: Mutex<Option<SyncSender<Job>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     health: Arc<Health>,
+    #[cfg(test)]
+    inline: Option<Mutex<Connection>>,
 }
 
 impl Readers {
@@ -36,7 +38,22 @@ impl Readers {
             };
             threads.push(std::thread::Builder::new().name("store-reader".to_owned()).spawn(work)?);
         }
-        Ok(Readers { sender: Mutex::new(Some(sender)), threads: Mutex::new(threads), health: Arc::clone(health) })
+        Ok(Readers {
+            sender: Mutex::new(Some(sender)),
+            threads: Mutex::new(threads),
+            health: Arc::clone(health),
+            #[cfg(test)]
+            inline: None,
+        })
+    }
+
+    /// Without threads: questions are answered where they are asked. For the simulation.
+    #[cfg(test)]
+    pub(super) fn inline(connection: Connection, health: &Arc<Health>) -> Self {
+        let (sender, _) = sync_channel(1);
+        let inline = Some(Mutex::new(connection));
+        let health = Arc::clone(health);
+        Readers { sender: Mutex::new(Some(sender)), threads: Mutex::default(), health, inline }
     }
 
     /// Asks; the answer sees one state of the store, not older than the last commit answered before.
@@ -59,6 +76,12 @@ impl Readers {
             }
             drop(reply.send(answer.map_err(StoreError::from)));
         });
+        #[cfg(test)]
+        if let Some(connection) = &self.inline {
+            lock(&self.sender).as_ref().ok_or(StoreError::Stopped)?;
+            self::answer(&lock(connection), job);
+            return Ok(answer);
+        }
         match lock(&self.sender).as_ref().ok_or(StoreError::Stopped)?.try_send(job) {
             Ok(()) => Ok(answer),
             Err(TrySendError::Full(_)) => Err(StoreError::Busy),

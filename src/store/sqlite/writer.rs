@@ -187,6 +187,45 @@ impl Writer {
         }
     }
 
+    /// Commits what is there now without waiting for more; `false` once there is nothing more to come. For the simulation.
+    #[cfg(test)]
+    pub(super) fn step(&self, orders: &Orders) -> bool {
+        let shelf = Shelf::new(&self.conn);
+        loop {
+            let mut group: Vec<Box<dyn Work>> = Vec::new();
+            let (mut close, mut ended) = (None, false);
+            while group.len() < self.grouping.group_max {
+                match orders.0.try_recv() {
+                    Ok(Message::Work(work)) => group.push(work),
+                    Ok(Message::Close(reply)) => {
+                        close = Some(reply);
+                        break;
+                    }
+                    Err(TryRecvError::Disconnected) => {
+                        ended = true;
+                        break;
+                    }
+                    Err(TryRecvError::Empty) => break,
+                }
+            }
+            let idle = group.is_empty();
+            if !idle {
+                self.commit(group, &shelf);
+            }
+            if let Some(reply) = close {
+                let closed = self.close();
+                drop(reply.send(closed));
+                return false;
+            }
+            if ended || self.health.is_dead() {
+                return false;
+            }
+            if idle {
+                return true;
+            }
+        }
+    }
+
     /// The next group: what is there now, and a little more where waiting pays.
     fn gather(&self, orders: &Orders) -> Next {
         let mut group: Vec<Box<dyn Work>> = Vec::new();
@@ -248,6 +287,9 @@ impl Writer {
                 self.commits.fetch_add(1, Ordering::Release);
                 self.health.committed();
                 group.into_iter().zip(verdicts).for_each(|(work, verdict)| work.answer(verdict));
+                if planted!(AckBeforeCommit) && self.execute("COMMIT").is_err() {
+                    drop(self.conn.execute_batch("ROLLBACK"));
+                }
             }
             Err(Broken::Whole(reason, gravity)) => {
                 self.health.failed(&reason, gravity);
@@ -314,7 +356,9 @@ impl Writer {
         }
         tally.write(&self.conn)?;
         self.health.injected()?;
-        self.execute("COMMIT")?;
+        if !planted!(AckBeforeCommit) {
+            self.execute("COMMIT")?;
+        }
         Ok(verdicts)
     }
 
