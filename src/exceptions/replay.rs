@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::clock::{SharedClock, Timestamp};
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
-use crate::envelope::keys::{Digest, IdempotencyKey};
+use crate::envelope::keys::Digest;
 use crate::processor::enqueue::{delivery, enqueue};
 use crate::processor::step::Outcome;
 use crate::processor::{Processor, Wake};
@@ -213,12 +213,7 @@ async fn again_envelope(
     let mut replayed = describe(exception, &outcome);
     if carry_out {
         let rules = desk.processor.rules();
-        let mut enqueued = enqueue(outcome, &envelope.subject, &desk.processor.stamp(&rules));
-        if planted!(ReplayMakesAnother) {
-            for delivery in &mut enqueued.conclusion.deliveries {
-                delivery.key = IdempotencyKey::from_stored(&format!("{}2", delivery.key));
-            }
-        }
+        let enqueued = enqueue(outcome, &envelope.subject, &desk.processor.stamp(&rules));
         replayed.documents.clear();
         let act = act(desk, asked, exception, &replayed);
         desk.store.replay(Replay { envelope: envelope_id, conclusion: enqueued.conclusion, act }).await?;

@@ -153,6 +153,8 @@ fn ack_5_a_full_disk_at_any_operation_acknowledges_nothing() {
 enum Ground {
     Seed(u64),
     Fault(u64, Fault),
+    /// In the story of long doubt.
+    Doubt(u64),
 }
 
 impl Ground {
@@ -160,6 +162,7 @@ impl Ground {
         planted::plant(bug);
         match self {
             Ground::Seed(seed) => story(seed),
+            Ground::Doubt(seed) => play(seed, |_| workload::long_doubt(), Vec::new()),
             Ground::Fault(at, fault) => struck(vec![(at, fault)]),
         }
     }
@@ -171,11 +174,10 @@ fn grounds(bug: Bug) -> impl Iterator<Item = Ground> {
         let places = (5..1_800).step_by(23);
         places.flat_map(move |at| faults.map(|fault| Ground::Fault(at, fault)))
     };
-    let by_fault = bug == Bug::FlushFailureIgnored;
     // Seldom: a batch of claims must be under way when the process dies.
     let seldom = (bug == Bug::ClaimNotGivenBack).then_some(Ground::Seed(41));
-    let first = faults([Fault::Kill, Fault::FlushFails, Fault::WriteFails]).filter(move |_| by_fault);
-    seldom.into_iter().chain(first).chain((0..60).map(Ground::Seed)).chain(faults([
+    let doubt = (1..4).map(Ground::Doubt).filter(move |_| bug == Bug::KeyWindowIgnored);
+    seldom.into_iter().chain(doubt).chain((0..60).map(Ground::Seed)).chain(faults([
         Fault::PowerCutForgetful,
         Fault::Kill,
         Fault::Full,

@@ -144,6 +144,16 @@ pub fn fixed() -> Script {
     Script { acts: writer.acts, until: 10 * SECOND }
 }
 
+/// A story in which one order stays in doubt for longer than its key is remembered.
+pub fn long_doubt() -> Script {
+    let acts = vec![
+        (0, Act::Weather("erp", Weather::Sick)),
+        (SECOND, Act::Send(flow(vec![("000000001", 1, SKU)], "e1", false))),
+        (1_500 * SECOND, Act::Weather("erp", Weather::Fair)),
+    ];
+    Script { acts, until: 1_600 * SECOND }
+}
+
 impl Writer {
     fn at(&mut self, until: Micros) -> Micros {
         Micros::try_from(self.chance.below(u64::try_from(until).unwrap_or(1))).unwrap_or(0)

@@ -74,7 +74,6 @@ pub(super) enum Gravity {
 pub(super) fn gravity(error: &rusqlite::Error) -> Gravity {
     let Some(code) = error.sqlite_error() else { return Gravity::Passing };
     match code.extended_code & 0xff {
-        ffi::SQLITE_IOERR if planted!(FlushFailureIgnored) => Gravity::Passing,
         ffi::SQLITE_IOERR => Gravity::Fatal,
         ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => Gravity::Damaged,
         _ => Gravity::Passing,
