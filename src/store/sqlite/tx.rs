@@ -60,15 +60,14 @@ impl<'c> Shelf<'c> {
 
     fn put(&self, sql: &str, statement: Statement<'c>) {
         let mut kept = self.kept.borrow_mut();
-        match kept.iter_mut().find(|kept| kept.place == place(sql) && *kept.sql == *sql) {
-            Some(kept) => kept.statement = Some(statement),
-            None => {
-                if kept.len() >= KEPT_MAX {
-                    kept.clear();
-                }
-                kept.push(Kept { place: place(sql), sql: sql.into(), statement: Some(statement) });
-            }
+        if let Some(kept) = kept.iter_mut().find(|kept| kept.place == place(sql) && *kept.sql == *sql) {
+            kept.statement = Some(statement);
+            return;
         }
+        if kept.len() >= KEPT_MAX {
+            kept.clear();
+        }
+        kept.push(Kept { place: place(sql), sql: sql.into(), statement: Some(statement) });
     }
 }
 
@@ -110,7 +109,7 @@ impl<'c> Tx<'c> {
 
     /// Runs a statement; how many rows it changed.
     pub(super) fn run(&self, sql: &str, params: impl Params) -> Outcome<usize> {
-        self.once(sql, params, |statement, params| statement.execute(params))
+        self.once(sql, (params,), |statement, (params,)| statement.execute(params))
     }
 
     /// Inserts one row; its `seq`.
