@@ -259,11 +259,10 @@ fn store(criterion: &mut Criterion) {
 criterion_group!(benches, store);
 
 fn main() {
-    match std::env::var("CROSSDOCK_BENCH_STORED") {
-        Ok(sizes) => growth::run(&sizes),
-        Err(_) => {
-            benches();
-            Criterion::default().configure_from_args().final_summary();
-        }
+    if let Ok(sizes) = std::env::var("CROSSDOCK_BENCH_STORED") {
+        growth::run(&sizes);
+        return;
     }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
 }

@@ -47,8 +47,8 @@ fn line(runtime: &Runtime, bench: &Arc<Bench>, measured: u64, path: &Path) {
     println!(
         "{stored:>10} {:>10.0} {:>8.1} {:>14.1} {:>17.1} {:>11.1} {:>16}",
         measured as f64 / elapsed.as_secs_f64(),
-        (all_after - all).as_secs_f64() * 1e6 / measured as f64,
-        (writer_after - writer).as_secs_f64() * 1e6 / measured as f64,
+        (all_after.as_secs_f64() - all.as_secs_f64()) * 1e6 / measured as f64,
+        (writer_after.as_secs_f64() - writer.as_secs_f64()) * 1e6 / measured as f64,
         measured as f64 / committed as f64,
         resident_kib() as f64 / 1024.0,
         bytes / stored,

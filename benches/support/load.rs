@@ -68,7 +68,7 @@ impl Sent {
     fn of(mut answers: Vec<(Instant, u32)>, began: Instant) -> Self {
         let elapsed = began.elapsed();
         answers.sort_unstable();
-        let gap = answers.windows(2).map(|two| two[1].0 - two[0].0).max().unwrap_or_default();
+        let gap = answers.windows(2).map(|two| two[1].0.duration_since(two[0].0)).max().unwrap_or_default();
         let mut micros: Vec<u32> = answers.into_iter().map(|(_, micros)| micros).collect();
         micros.sort_unstable();
         Sent { count: micros.len(), elapsed, micros, gap: whole_micros(gap) }
@@ -218,7 +218,7 @@ impl Connection {
                 break;
             }
             let now = Instant::now();
-            answers.push((now, whole_micros(now - due.unwrap_or(self.left))));
+            answers.push((now, whole_micros(now.duration_since(due.unwrap_or(self.left)))));
         }
         answers
     }

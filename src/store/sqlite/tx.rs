@@ -1,9 +1,8 @@
 //! One open transaction: the connection, and what it changes in the counts.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, Params, Row, Statement};
+use rusqlite::{Connection, OptionalExtension, Params, PrepFlags, Row, Statement};
 
 use super::fault::Outcome;
 use super::tally::Tally;
@@ -27,38 +26,53 @@ impl Prepared for Connection {
 }
 
 /// Statements by the place of their text in the program. The writer runs a dozen an order, all of them constants: the
-/// connection's own cache would hash each text twice and move its entry about, a sixth of what the statement costs.
+/// connection's own cache would hash each text twice and move its entry about, a tenth of what the writer executes.
 pub(super) struct Shelf<'c> {
     conn: &'c Connection,
-    known: RefCell<HashMap<(usize, usize), Option<Kept<'c>>>>,
+    kept: RefCell<Vec<Kept<'c>>>,
 }
 
 /// A statement and its text: a place says nothing about what stands there now.
 struct Kept<'c> {
+    place: (usize, usize),
     sql: Box<str>,
-    statement: Statement<'c>,
+    /// Away while it is used.
+    statement: Option<Statement<'c>>,
 }
 
 /// Most statements kept; texts that are put together at run time come from ever new places.
-const KEPT_MAX: usize = 256;
+const KEPT_MAX: usize = 128;
 
 impl<'c> Shelf<'c> {
     pub(super) fn new(conn: &'c Connection) -> Self {
-        Shelf { conn, known: RefCell::new(HashMap::new()) }
+        Shelf { conn, kept: RefCell::new(Vec::new()) }
     }
 
-    fn take(&self, place: (usize, usize), sql: &str) -> Option<Kept<'c>> {
-        let kept = self.known.borrow_mut().get_mut(&place)?.take()?;
-        (*kept.sql == *sql).then_some(kept)
-    }
-
-    fn put(&self, place: (usize, usize), kept: Kept<'c>) {
-        let mut known = self.known.borrow_mut();
-        if known.len() >= KEPT_MAX && !known.contains_key(&place) {
-            known.clear();
+    fn take(&self, sql: &str) -> rusqlite::Result<Statement<'c>> {
+        let mut kept = self.kept.borrow_mut();
+        let found = kept.iter_mut().find(|kept| kept.place == place(sql) && *kept.sql == *sql);
+        match found.and_then(|kept| kept.statement.take()) {
+            Some(statement) => Ok(statement),
+            // Persistent ones leave the connection's small quick memory to what runs.
+            None => self.conn.prepare_with_flags(sql, PrepFlags::SQLITE_PREPARE_PERSISTENT),
         }
-        known.insert(place, Some(kept));
     }
+
+    fn put(&self, sql: &str, statement: Statement<'c>) {
+        let mut kept = self.kept.borrow_mut();
+        if let Some(kept) = kept.iter_mut().find(|kept| kept.place == place(sql) && *kept.sql == *sql) {
+            kept.statement = Some(statement);
+            return;
+        }
+        if kept.len() >= KEPT_MAX {
+            kept.clear();
+        }
+        kept.push(Kept { place: place(sql), sql: sql.into(), statement: Some(statement) });
+    }
+}
+
+fn place(sql: &str) -> (usize, usize) {
+    (sql.as_ptr().addr(), sql.len())
 }
 
 impl Prepared for Shelf<'_> {
@@ -67,13 +81,9 @@ impl Prepared for Shelf<'_> {
         sql: &str,
         work: &mut dyn FnMut(&mut Statement<'_>) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
-        let place = (sql.as_ptr().addr(), sql.len());
-        let mut kept = match self.take(place, sql) {
-            Some(kept) => kept,
-            None => Kept { sql: sql.into(), statement: self.conn.prepare(sql)? },
-        };
-        let done = work(&mut kept.statement);
-        self.put(place, kept);
+        let mut statement = self.take(sql)?;
+        let done = work(&mut statement);
+        self.put(sql, statement);
         done
     }
 }
@@ -101,7 +111,7 @@ impl<'c> Tx<'c> {
 
     /// Runs a statement; how many rows it changed.
     pub(super) fn run(&self, sql: &str, params: impl Params) -> Outcome<usize> {
-        self.once(sql, params, |statement, params| statement.execute(params))
+        self.once(sql, (params,), |statement, (params,)| statement.execute(params))
     }
 
     /// Inserts one row; its `seq`.

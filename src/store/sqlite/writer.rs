@@ -175,11 +175,11 @@ impl Writer {
 
     /// Until nobody can send any more or the disk failed; or whoever asked for an end in order.
     fn serve(&self, orders: &Orders) -> Option<oneshot::Sender<Result<(), StoreError>>> {
-        let shelf = Shelf::new(&self.conn);
+        let statements = Shelf::new(&self.conn);
         loop {
             let Next::Group(group, close) = self.gather(orders) else { return None };
             if !group.is_empty() {
-                self.commit(group, &shelf);
+                self.commit(group, &statements);
             }
             if close.is_some() || self.health.is_dead() {
                 return close;
@@ -268,7 +268,7 @@ impl Writer {
         orders.0.recv_timeout(left.min(pause)).ok()
     }
 
-    fn commit(&self, mut group: Vec<Box<dyn Work>>, shelf: &Shelf<'_>) {
+    fn commit(&self, mut group: Vec<Box<dyn Work>>, statements: &Shelf<'_>) {
         if let Some(reason) = self.health.damage() {
             for work in group {
                 work.answer(Err(StoreError::Corrupt(reason.clone())));
@@ -277,8 +277,8 @@ impl Writer {
         }
         let committed = {
             let _gate = self.gate.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            match self.transaction(&mut group, shelf, false) {
-                Err(Broken::Isolate) => self.transaction(&mut group, shelf, true),
+            match self.transaction(&mut group, statements, false) {
+                Err(Broken::Isolate) => self.transaction(&mut group, statements, true),
                 other => other,
             }
         };
@@ -304,10 +304,10 @@ impl Writer {
     fn transaction(
         &self,
         group: &mut [Box<dyn Work>],
-        shelf: &Shelf<'_>,
+        statements: &Shelf<'_>,
         savepoints: bool,
     ) -> Result<Vec<Result<(), StoreError>>, Broken> {
-        let result = self.begin_to_commit(group, shelf, savepoints);
+        let result = self.begin_to_commit(group, statements, savepoints);
         if result.is_err() && !self.conn.is_autocommit() {
             // After a failed rollback the connection is of no use any more; `BEGIN` will say so.
             drop(self.conn.execute_batch("ROLLBACK"));
@@ -318,7 +318,7 @@ impl Writer {
     fn begin_to_commit(
         &self,
         group: &mut [Box<dyn Work>],
-        shelf: &Shelf<'_>,
+        statements: &Shelf<'_>,
         savepoints: bool,
     ) -> Result<Vec<Result<(), StoreError>>, Broken> {
         self.execute("BEGIN IMMEDIATE")?;
@@ -329,7 +329,7 @@ impl Writer {
             if savepoints {
                 self.execute("SAVEPOINT command")?;
             }
-            let mut tx = Tx::with(&self.conn, shelf);
+            let mut tx = Tx::with(&self.conn, statements);
             tx.restored_at = self.restored_at;
             let outcome = work.run(&mut tx);
             let changed = std::mem::take(&mut tx.tally);
