@@ -35,4 +35,5 @@ pub mod server;
 pub mod shutdown;
 pub mod app;
 pub mod demo;
+pub mod trial;
 pub mod cli;

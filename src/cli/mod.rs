@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: rules. Verbs ask the same rooms as the API does.
 
+mod chaos;
 mod check;
 mod demo;
 mod doctor;
@@ -90,6 +91,8 @@ enum Verb {
     Doctor(doctor::Doctor),
     /// Bring the store to this version's layout
     Migrate(migrate::Migrate),
+    /// Kill the service at random moments under load, and count what is lost, doubled, disordered or stuck
+    Chaos(chaos::Chaos),
 }
 
 /// Reads the arguments, runs the verb, says what went wrong.
@@ -142,5 +145,6 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Token(verb) => open::wait(token::run(verb, &shared)),
         Verb::Doctor(verb) => open::wait(doctor::run(verb, &shared)),
         Verb::Migrate(verb) => open::wait(migrate::run(verb, &shared)),
+        Verb::Chaos(verb) => chaos::run(&verb, &shared),
     }
 }
