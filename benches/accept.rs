@@ -19,7 +19,7 @@ use crossdock::demo::erp::{ErpOptions, StandInErp};
 use crossdock::shutdown::Timing;
 use tokio::runtime::{Builder, Runtime};
 
-use support::load::{self, Orders, Sent};
+use support::load::{self, Course, Orders, Sent};
 
 mod support;
 
@@ -153,7 +153,9 @@ impl Machine {
     }
 
     fn send(&self, to: SocketAddr, connections: usize) -> Sent {
-        self.sender.block_on(load::send(&self.orders, to, connections, "202", self.time))
+        let course =
+            Course { to, connections, status: "202", time: self.time, orders: 0..ORDERS, rate: None };
+        self.sender.block_on(load::send(&self.orders, course)).expect("every order is taken")
     }
 
     /// The service with a new store.

@@ -8,4 +8,6 @@
 
 pub mod orders;
 pub mod history;
+pub mod load;
+mod service;
 pub mod chaos;

@@ -7,7 +7,6 @@
 mod support;
 
 mod corpus;
-mod crash;
 mod delivery;
 mod intake;
 mod mutations;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ const LINES_MAX: u64 = 4;
 pub(super) struct Load {
     sender: Sender,
     rules: Rules,
+    acknowledged: AtomicU64,
     journal: Mutex<Journal>,
 }
 
@@ -59,7 +60,7 @@ struct Turn {
 
 impl Load {
     pub(super) fn new(sender: Sender, rules: Rules) -> Self {
-        Load { sender, rules, journal: Mutex::default() }
+        Load { sender, rules, acknowledged: AtomicU64::new(0), journal: Mutex::default() }
     }
 
     pub(super) fn journal(&self) -> MutexGuard<'_, Journal> {
@@ -67,22 +68,25 @@ impl Load {
     }
 
     /// How many requests were answered with yes.
-    pub(super) fn acknowledged(&self) -> usize {
-        self.journal().sent.iter().filter(|sent| sent.told == Told::Yes && !sent.forged).count()
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::SeqCst)
     }
 
-    /// Sends until told to stop; a request that fails is what a kill looks like from outside.
+    /// Sends until told to stop, or until there is no answer, which is what a kill looks like from outside.
     pub(super) async fn run(self: Arc<Self>, to: SocketAddr, seed: u64, stop: Arc<AtomicBool>) {
         let chance = SeededEntropy::new(seed);
         while !stop.load(Ordering::SeqCst) {
             let turn = self.journal().turn(&chance);
-            self.send(to, &turn).await;
+            if self.send(to, &turn).await == Told::Nothing {
+                // Nobody there any more.
+                return;
+            }
             // A sender that never breathes would only measure the machine.
-            tokio::time::sleep(Duration::from_millis(8).mul_f64(chance.unit())).await;
+            tokio::time::sleep(Duration::from_millis(6).mul_f64(chance.unit())).await;
         }
     }
 
-    async fn send(&self, to: SocketAddr, turn: &Turn) {
+    async fn send(&self, to: SocketAddr, turn: &Turn) -> Told {
         let mut order = orders::version_of(&turn.number, turn.version, turn.lines);
         if !turn.balanced {
             order = orders::out_of_balance(&order);
@@ -97,11 +101,16 @@ impl Load {
             (false, true) => self.sender.as_commerce(&url, body).await,
             (false, false) => self.sender.as_patchworks(&url, body).await,
         };
-        self.journal().sent[place].told = match answer {
+        let told = match answer {
             Ok(answer) if (200..300).contains(&answer.status) => Told::Yes,
             Ok(answer) => Told::No(answer.status),
             Err(_) => Told::Nothing,
         };
+        if told == Told::Yes {
+            self.acknowledged.fetch_add(1, Ordering::SeqCst);
+        }
+        self.journal().sent[place].told = told;
+        told
     }
 
     /// Digest of the document that this order comes to.

@@ -11,7 +11,6 @@
 
 mod load;
 mod report;
-pub(crate) mod service;
 mod site;
 
 use std::path::{Path, PathBuf};
@@ -31,18 +30,18 @@ use crate::demo::sender::Sender;
 use crate::store::SharedStore;
 use crate::store::view::OrderDetail;
 use crate::trial::history::{Applied, Finding, History, Stored, StoredDelivery, judge};
+use crate::trial::service::{Log, Service};
 
 pub use report::{Kills, Report};
 
 use load::Load;
-use service::{Log, Service};
 
 /// Senders at a time.
-const SENDERS: u64 = 6;
+const SENDERS: u64 = 8;
 /// How long after the first answers the blow falls at the latest.
 const LOAD_MAX: Duration = Duration::from_millis(250);
 /// A round of load is worth nothing before so many orders are in.
-const ACKNOWLEDGED_MIN: usize = 3;
+const ACKNOWLEDGED_MIN: u64 = 8;
 const ACKNOWLEDGED_PATIENCE: Duration = Duration::from_secs(5);
 /// How long an honest ERP has to get everything.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(90);
@@ -93,6 +92,7 @@ struct Run {
     loaded: Config,
     chance: SeededEntropy,
     erp: StandInErp,
+    erp_is_down: bool,
     load: Arc<Load>,
     log: Log,
     report: Report,
@@ -130,6 +130,7 @@ impl Run {
             config,
             loaded,
             erp,
+            erp_is_down: false,
         })
     }
 
@@ -178,7 +179,9 @@ impl Run {
             self.die_while_stopping().await
         };
         self.erp.always(None);
-        self.come_back().await?;
+        if std::mem::take(&mut self.erp_is_down) {
+            self.erp.come_back().await.context("the ERP cannot listen again")?;
+        }
         outcome
     }
 
@@ -191,6 +194,7 @@ impl Run {
         let mood = self.chance.unit();
         if mood < 0.04 {
             self.erp.go_down();
+            self.erp_is_down = true;
         } else if mood < 0.07 {
             self.erp.always(Some(Fault::Status(503)));
         } else if mood < 0.09 {
@@ -199,10 +203,6 @@ impl Run {
         if mood < 0.09 {
             self.report.outages += 1;
         }
-    }
-
-    async fn come_back(&mut self) -> anyhow::Result<()> {
-        self.erp.come_back().await.context("the ERP cannot listen again")
     }
 
     fn spawn(&mut self) -> anyhow::Result<Service> {
