@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: rules. Verbs ask the same rooms as the API does.
 
+mod bench;
 mod chaos;
 mod check;
 mod demo;
@@ -93,6 +94,8 @@ enum Verb {
     Migrate(migrate::Migrate),
     /// Kill the service at random moments under load, and count what is lost, doubled, disordered or stuck
     Chaos(chaos::Chaos),
+    /// Measure what this machine can do: rates, latencies, CPU and memory, beside those of a bare handler
+    Bench(bench::Bench),
 }
 
 /// Reads the arguments, runs the verb, says what went wrong.
@@ -146,5 +149,6 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Doctor(verb) => open::wait(doctor::run(verb, &shared)),
         Verb::Migrate(verb) => open::wait(migrate::run(verb, &shared)),
         Verb::Chaos(verb) => chaos::run(&verb, &shared),
+        Verb::Bench(verb) => bench::run(&verb, &shared),
     }
 }

@@ -32,7 +32,8 @@ pub struct Orders {
     body: Vec<u8>,
     /// Where the number stands.
     places: Vec<usize>,
-    /// Of the first orders; the others are signed when they are sent.
+    /// Of these orders; any other is signed when it is sent.
+    first: usize,
     signatures: Vec<String>,
 }
 
@@ -42,10 +43,15 @@ impl Orders {
         let body = orders::order(lines).into_bytes();
         let number = orders::NUMBER.as_bytes();
         let places: Vec<usize> = (0..body.len()).filter(|at| body[*at..].starts_with(number)).collect();
-        let mut orders = Orders { body, places, signatures: Vec::new() };
-        let mut body = orders.body.clone();
-        orders.signatures = (0..count).map(|index| orders.sign(&mut body, index)).collect();
-        orders
+        Orders { body, places, first: 0, signatures: Vec::new() }.window(0, count)
+    }
+
+    /// The same orders with `count` others signed beforehand, from index `first` on.
+    #[must_use]
+    pub fn window(&self, first: usize, count: usize) -> Self {
+        let mut body = self.body.clone();
+        let signatures = (first..first + count).map(|index| self.sign(&mut body, index)).collect();
+        Orders { body: self.body.clone(), places: self.places.clone(), first, signatures }
     }
 
     /// Bytes of one body.
@@ -254,7 +260,7 @@ async fn connection(
     let mut answers = Vec::with_capacity(65_536);
     while let Some((index, due)) = line.take(until).await {
         let body = &mut request[head.len()..];
-        match orders.signatures.get(index) {
+        match index.checked_sub(orders.first).and_then(|place| orders.signatures.get(place)) {
             Some(signed) => {
                 orders.write_number(body, index);
                 request[signature..signature + 64].copy_from_slice(signed.as_bytes());

@@ -2,7 +2,8 @@
 //!
 //! `history` decides, from what was sent, what the store says and what the ERP remembers, whether anything was lost,
 //! doubled, disordered or stuck; it is pure, and the tests ask it too. `chaos` kills and restarts the service and asks
-//! `history`. `orders` makes the orders both send.
+//! `history`. `bench` measures rates, latencies, CPU and memory beside those of a bare handler. `orders` makes the orders
+//! both send, `load` is the sender that costs little, `service` the process that can be killed.
 //!
 //! Deliberately absent: doors into the service. The instruments send, kill and read as anybody could.
 
@@ -11,3 +12,4 @@ pub mod history;
 pub mod load;
 mod service;
 pub mod chaos;
+pub mod bench;

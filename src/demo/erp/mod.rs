@@ -22,7 +22,7 @@ mod tests;
 use std::hash::RandomState;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -99,12 +99,16 @@ pub struct StandInErp {
     accepting: JoinHandle<()>,
 }
 
+/// Told the document of every order as it is applied.
+pub type Watch = Box<dyn Fn(&[u8]) + Send + Sync>;
+
 /// What connections share.
 struct Shared {
     book: Mutex<Book>,
     script: Mutex<Script>,
     finds: Mutex<Script>,
     connects: Mutex<Script>,
+    watch: OnceLock<Watch>,
     applied: Notify,
     bodies: RandomState,
     token: Option<String>,
@@ -169,6 +173,7 @@ impl StandInErp {
             script: Mutex::default(),
             finds: Mutex::default(),
             connects: Mutex::default(),
+            watch: OnceLock::new(),
             applied: Notify::new(),
             bodies: RandomState::new(),
             token: options.token,
@@ -248,6 +253,11 @@ impl StandInErp {
     /// Everything applied, in order; empty when forgetful.
     pub fn effects(&self) -> Vec<Effect> {
         self.shared.book().effects().to_vec()
+    }
+
+    /// Tells `watch` every document as it is applied; the first watch stays.
+    pub fn watch(&self, watch: Watch) {
+        let _ = self.shared.watch.set(watch);
     }
 
     /// What was applied after the first `known` effects.

@@ -116,6 +116,9 @@ fn settle(shared: &Shared, book: &mut Book, call: &Call, opening: Opening, label
     let (outcome, number, response) = match opening {
         Opening::Go => {
             let number = book.apply(call);
+            if let Some(watch) = shared.watch.get() {
+                watch(&call.body);
+            }
             ("applied", Some(number), created(number, false))
         }
         Opening::Replay(number) => ("replayed", Some(number), created(number, true)),
