@@ -39,6 +39,7 @@ const CASES: [(&str, usize); 8] = [
     ("whole", 8),
 ];
 const LINES: usize = 4;
+/// Orders signed beforehand, unless `CROSSDOCK_BENCH_ORDERS` says otherwise.
 const ORDERS: usize = 80_000;
 
 /// One case of one round.
@@ -101,7 +102,9 @@ impl Machine {
             tokio::spawn(async { axum::serve(listener, router).await });
             address
         });
-        let orders = Arc::new(Orders::signed(LINES, ORDERS));
+        let orders =
+            std::env::var("CROSSDOCK_BENCH_ORDERS").map_or(ORDERS, |text| text.parse().expect("a number of orders"));
+        let orders = Arc::new(Orders::signed(LINES, orders));
         Machine { service, sender: runtime(1), erp: runtime(1), orders, floor, time }
     }
 

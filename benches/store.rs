@@ -2,13 +2,16 @@
 //!
 //! `appended` leaves the record to the processor; `express` also writes a document, a delivery and its started attempt;
 //! `settled` adds the outcome; `duplicate` meets the dedup key only. Bodies are packed before, as intake does it.
+//!
+//! `CROSSDOCK_BENCH_STORED=10000,100000,1000000` instead fills one store with settled orders and tells at each size what one
+//! more order costs, what memory the process holds, and at the last size how long a start takes after a crash.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use crossdock::clock::{Clock as _, SystemClock, SystemEntropy, later};
 use crossdock::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, RequestId};
 use crossdock::envelope::keys::{Digest, EventKey, IdempotencyKey, KeyParts};
@@ -19,6 +22,13 @@ use crossdock::store::write::{
     Arrival, ArrivedRecord, AttemptSeen, AttemptStart, Conclusion, NewDelivery, NewDocument, NextState, PackedBody,
     Receipt, SealedRequest, Settlement, StartedAttempt, Subject, SubjectFacts,
 };
+
+#[path = "support/growth.rs"]
+mod growth;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Clone, Copy, PartialEq)]
 enum What {
@@ -66,6 +76,19 @@ fn order() -> Vec<u8> {
 }
 
 impl Bench {
+    /// A store that takes orders from the number `next` on.
+    fn open(options: Options, next: u64) -> Self {
+        let opened = SqliteStore::open(options, Arc::new(SystemClock)).expect("the store opens");
+        let (plain, smaller) = (order(), order()[..2_400].to_vec());
+        Bench {
+            store: Arc::new(opened),
+            body: pack(&plain),
+            document: pack(&smaller),
+            plain: smaller.into(),
+            next: AtomicU64::new(next),
+        }
+    }
+
     fn arrival(&self, what: What) -> Arrival {
         let number = if what == What::Duplicate { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) };
         let now = SystemClock.now();
@@ -221,15 +244,7 @@ fn store(criterion: &mut Criterion) {
     ] {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let options = Options::new(folder.path().join("crossdock.db"), true);
-        let opened = SqliteStore::open(options, Arc::new(SystemClock)).expect("the store opens");
-        let (plain, smaller) = (order(), order()[..2_400].to_vec());
-        let bench = Arc::new(Bench {
-            store: Arc::new(opened),
-            body: pack(&plain),
-            document: pack(&smaller),
-            plain: smaller.into(),
-            next: AtomicU64::new(0),
-        });
+        let bench = Arc::new(Bench::open(options, 0));
         group.bench_function(BenchmarkId::new(name, senders), |bencher| {
             bencher.iter_custom(|times| runtime.block_on(run(&bench, what, senders, times)));
         });
@@ -239,4 +254,13 @@ fn store(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, store);
-criterion_main!(benches);
+
+fn main() {
+    match std::env::var("CROSSDOCK_BENCH_STORED") {
+        Ok(sizes) => growth::run(&sizes),
+        Err(_) => {
+            benches();
+            Criterion::default().configure_from_args().final_summary();
+        }
+    }
+}

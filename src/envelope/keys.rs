@@ -25,6 +25,13 @@ impl Digest {
         Digest(hasher.finalize().into())
     }
 
+    /// The first half, where rows are many and a chance of one in 2^64 among billions is small enough.
+    pub fn short(&self) -> [u8; 16] {
+        let mut short = [0; 16];
+        short.copy_from_slice(&self.0[..16]);
+        short
+    }
+
     /// Lower-case hex.
     pub fn hex(&self) -> String {
         data_encoding::HEXLOWER.encode(&self.0)

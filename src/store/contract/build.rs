@@ -134,6 +134,18 @@ impl Maker {
 
     /// A delivery of a document.
     pub fn delivery(&self, document: &NewDocument, key: IdempotencyKey, purpose: &str, revision: &str) -> NewDelivery {
+        self.successor(document, key, purpose, revision, 0)
+    }
+
+    /// A delivery of a later generation (KEY-3).
+    pub fn successor(
+        &self,
+        document: &NewDocument,
+        key: IdempotencyKey,
+        purpose: &str,
+        revision: &str,
+        generation: u32,
+    ) -> NewDelivery {
         NewDelivery {
             id: DeliveryId::new(at(0), &self.0),
             key,
@@ -141,7 +153,7 @@ impl Maker {
             document: document.id,
             purpose: purpose.into(),
             revision: revision.into(),
-            generation: 0,
+            generation,
             due_at: at(0),
             express: None,
         }

@@ -109,7 +109,7 @@ pub async fn key_3_a_replacement_takes_the_place_in_the_lane(store: &SharedStore
     let refused = decide(store, old, Verdict::Replace { document: document.clone(), delivery: taken }).await;
     assert!(matches!(refused, Err(StoreError::NotAllowed(_))));
     assert_eq!((delivery_state(store, old).await.as_str(), open(store).await), ("parked", 1));
-    let delivery = maker.delivery(&document, create_key("42", "erp", 1), "order.create", "");
+    let delivery = maker.successor(&document, create_key("42", "erp", 1), "order.create", "", 1);
     let new = delivery.id;
     decide(store, old, Verdict::Replace { document, delivery }).await.unwrap();
     assert_eq!(due(store).await.iter().map(|head| head.id).collect::<Vec<_>>(), [new]);
@@ -126,7 +126,7 @@ pub async fn key_5_an_uncertain_delivery_is_not_replaced(store: &SharedStore) {
     let exception = Box::new(maker.exception("42", Some("erp"), "uncertain"));
     settle(store, started, NextState::Parked { exception, uncertain: true }).await;
     let document = maker.document("erp");
-    let successor = maker.delivery(&document, create_key("42", "erp", 1), "order.create", "");
+    let successor = maker.successor(&document, create_key("42", "erp", 1), "order.create", "", 1);
     let refused = decide(store, delivery, Verdict::Replace { document, delivery: successor }).await;
     assert!(matches!(refused, Err(StoreError::NotAllowed(_))));
     assert_eq!(open(store).await, 1);

@@ -154,7 +154,7 @@ impl<'a> History<'a> {
                 self.generation += 1;
                 let document = self.maker.document(&destination);
                 let key = create_key(&number, &destination, self.generation);
-                let delivery = self.maker.delivery(&document, key, "order.create", "");
+                let delivery = self.maker.successor(&document, key, "order.create", "", self.generation);
                 Verdict::Replace { document, delivery }
             }
         };

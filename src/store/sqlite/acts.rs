@@ -100,8 +100,7 @@ fn replace(tx: &mut Tx<'_>, row: &Row, document: &NewDocument, new: &NewDelivery
     if new.destination != row.destination || new.document != document.id {
         return Err(Fault::not_allowed(format!("{} does not replace {}", new.id, decision.delivery)));
     }
-    let taken = tx.row("SELECT 1 FROM deliveries WHERE key = ?1", [new.key.as_str()], |_| Ok(()))?;
-    if taken.is_some() {
+    if effects::is_made(tx, row.subject, new)? {
         return Err(Fault::not_allowed(format!("the key {} is in use: a replacement needs a new one", new.key)));
     }
     let at = decision.act.at;

@@ -5,10 +5,10 @@ use super::effects::{self, Packs};
 use super::exceptions::{self, Behind};
 use super::fault::{Fault, Outcome};
 use super::state::{self, EnvelopeState, Verdict};
-use super::subjects;
+use super::subjects::{self, Seen};
 use super::tx::{Tx, int};
 use crate::envelope::ids::EnvelopeId;
-use crate::store::write::{Arrival, ArrivedRecord, Conclusion, NewException, Receipt};
+use crate::store::write::{Arrival, ArrivedRecord, Conclusion, NewException, Receipt, SubjectFacts};
 
 /// Packs what the records' express attempts seal.
 pub(super) fn packs(arrival: &Arrival) -> Packs {
@@ -34,7 +34,7 @@ fn append_record(
     payload: &mut Option<i64>,
 ) -> Outcome<Receipt> {
     if let Some((first, content)) = claim_key(tx, arrival, record)? {
-        if content == record.content.0 {
+        if content == record.content.short() {
             return Ok(Receipt::Duplicate { first });
         }
         if let Some(exception) = &record.on_conflict {
@@ -43,8 +43,10 @@ fn append_record(
         return Ok(Receipt::Conflict { first });
     }
     let payload = payload_row(tx, arrival, payload)?;
-    let subject = subjects::seen(tx, &record.subject, arrival.received_at)?;
-    let behind = state::has_unconcluded(tx, subject)?;
+    let unknown = SubjectFacts::default();
+    let facts = record.conclusion.as_ref().map_or(&unknown, |conclusion| &conclusion.facts);
+    let subject = subjects::seen(tx, &record.subject, facts, arrival.received_at)?;
+    let behind = !subject.new && state::has_unconcluded(tx, subject.seq)?;
     match &record.conclusion {
         // An earlier report of this subject is still on its way to the processor: effects of this one must not overtake it.
         Some(conclusion) if !behind || conclusion.deliveries.is_empty() => {
@@ -55,13 +57,13 @@ fn append_record(
 }
 
 /// DED-1: the insert decides. `Some`: the key is known, with the envelope that stands and its content.
-fn claim_key(tx: &Tx<'_>, arrival: &Arrival, record: &ArrivedRecord) -> Outcome<Option<(EnvelopeId, [u8; 32])>> {
-    let key = record.event_key.0.0;
+fn claim_key(tx: &Tx<'_>, arrival: &Arrival, record: &ArrivedRecord) -> Outcome<Option<(EnvelopeId, [u8; 16])>> {
+    let key = record.event_key.0.short();
     let at = arrival.received_at.as_microsecond();
     let new = tx.run(
         "INSERT INTO dedup_keys (key, content, envelope, hits, last_at) VALUES (?1, ?2, ?3, 0, ?4) \
          ON CONFLICT (key) DO NOTHING",
-        (key, record.content.0, record.id.as_bytes(), at),
+        (key, record.content.short(), record.id.as_bytes(), at),
     )?;
     if new == 1 {
         return Ok(None);
@@ -121,7 +123,7 @@ fn payload_row(tx: &Tx<'_>, arrival: &Arrival, payload: &mut Option<i64>) -> Out
 #[derive(Clone, Copy)]
 struct Rows {
     payload: i64,
-    subject: i64,
+    subject: Seen,
 }
 
 fn insert_waiting(
@@ -148,7 +150,7 @@ fn insert_concluded(
     // What it nearly always comes to is written with the row; what differs is corrected below.
     let expected = expected_state(conclusion);
     let seq = insert_envelope(tx, arrival, record, rows, expected, None, &conclusion.explanation)?;
-    let target = Target { seq, id: record.id, subject: rows.subject };
+    let target = Target { seq, id: record.id, subject: rows.subject.seq, first: rows.subject.new };
     let applied = conclude::apply(tx, target, conclusion, packs, arrival.received_at)?;
     if applied.verdict.is_some() || applied.words.is_some() {
         let words = applied.words.as_deref().unwrap_or(&conclusion.explanation);
@@ -195,8 +197,8 @@ fn insert_envelope(
         rusqlite::params![
             record.id.as_bytes(),
             rows.payload,
-            rows.subject,
-            record.event_key.0.0,
+            rows.subject.seq,
+            record.event_key.0.short(),
             arrival.origin,
             record.kind,
             record.event_name,

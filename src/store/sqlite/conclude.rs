@@ -1,6 +1,6 @@
 //! What an envelope came to, written in one transaction: facts, documents, intended effects, exceptions, and its state.
 
-use super::effects::{self, Intended, Packs};
+use super::effects::{self, Circumstances, Intended, Packs};
 use super::exceptions::{self, Behind, Newer};
 use super::fault::{Fault, Outcome};
 use super::state::{self, Verdict};
@@ -19,6 +19,8 @@ pub(super) struct Target {
     pub(super) id: EnvelopeId,
     /// The subject's row.
     pub(super) subject: i64,
+    /// The subject was made for this envelope, with its facts: no lane, delivery or complaint of it can be there.
+    pub(super) first: bool,
 }
 
 /// What applying a conclusion did.
@@ -63,7 +65,7 @@ pub(super) fn conclude(
 /// The envelope, and whether it is concluded.
 pub(super) fn find(tx: &Tx<'_>, id: EnvelopeId) -> Outcome<(Target, bool)> {
     tx.row("SELECT seq, subject, turn IS NULL FROM envelopes WHERE id = ?1", [id.as_bytes()], |row| {
-        Ok((Target { seq: row.get(0)?, id, subject: row.get(1)? }, row.get(2)?))
+        Ok((Target { seq: row.get(0)?, id, subject: row.get(1)?, first: false }, row.get(2)?))
     })?
     .ok_or_else(|| Fault::not_found(id.to_string()))
 }
@@ -76,13 +78,17 @@ pub(super) fn apply(
     packs: &Packs,
     at: Timestamp,
 ) -> Outcome<Applied> {
-    subjects::learn(tx, target.subject, &conclusion.facts)?;
+    if !target.first {
+        subjects::learn(tx, target.subject, &conclusion.facts)?;
+    }
     let mut applied = Applied::default();
     let mut known = Vec::new();
     let mut effects = 0_usize;
     for delivery in &conclusion.deliveries {
+        // Only the first effect of a new subject meets nothing for certain; the next may meet the one before it.
+        let unmet = target.first && effects == 0;
         effects += 1;
-        match effects::intend(tx, target, delivery, &conclusion.documents, packs, at)? {
+        match effects::intend(tx, target, delivery, &conclusion.documents, Circumstances { packs, unmet, at })? {
             Intended::Started(started) => {
                 applied.taken += 1;
                 applied.started.push(started);
@@ -93,7 +99,7 @@ pub(super) fn apply(
         }
         // Without a revision every report of this kind is about this one effect; a refund's or shipment's document number
         // makes effects of their own, and a complaint about one of them must not vanish behind another.
-        if delivery.revision.is_empty() {
+        if delivery.revision.is_empty() && !target.first {
             let resolution = format!("overtaken by {}", target.id);
             exceptions::supersede(
                 tx,

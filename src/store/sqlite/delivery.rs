@@ -32,20 +32,7 @@ pub(super) fn find(tx: &Tx<'_>, id: DeliveryId) -> Outcome<Row> {
         "SELECT seq, destination, subject, envelope, state, head, sealed, uncertain, epoch, attempts \
          FROM deliveries WHERE id = ?1",
         [id.as_bytes()],
-        |row| {
-            Ok(Row {
-                seq: row.get(0)?,
-                destination: row.get(1)?,
-                subject: row.get(2)?,
-                envelope: row.get(3)?,
-                state: row.get(4)?,
-                head: row.get(5)?,
-                sealed: row.get(6)?,
-                uncertain: row.get(7)?,
-                epoch: row.get(8)?,
-                attempts: row.get(9)?,
-            })
-        },
+        from_row,
     )?
     .ok_or_else(|| Fault::not_found(id.to_string()))
 }
@@ -93,7 +80,7 @@ fn document(tx: &Tx<'_>, delivery: i64) -> Outcome<DocumentId> {
 
 /// Writes an outcome and the next state. `false`: only the evidence was kept.
 pub(super) fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Outcome<bool> {
-    let delivery = find(tx, settlement.delivery)?;
+    let (delivery, alone) = find_alone(tx, settlement.delivery)?;
     keep_evidence(tx, delivery.seq, settlement)?;
     if delivery.epoch != settlement.epoch {
         return Ok(false);
@@ -117,8 +104,41 @@ pub(super) fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Outcome<bool> 
             None => park(tx, &delivery, exception, *uncertain)?,
         },
     }
-    state::settle_state(tx, delivery.envelope)?;
+    if alone && delivery.state == "in_flight" && matches!(settlement.next, NextState::Delivered { .. }) {
+        state::done(tx, delivery.envelope)?;
+    } else {
+        state::settle_state(tx, delivery.envelope)?;
+    }
     Ok(true)
+}
+
+/// A delivery's row, and whether it alone decides what becomes of its envelope: the envelope is concluded and stands as
+/// `received`, it has no other delivery, and nothing complains about it. So it is with nearly every order.
+pub(super) const ALONE: &str = "SELECT d.seq, d.destination, d.subject, d.envelope, d.state, d.head, d.sealed, d.uncertain, \
+     d.epoch, d.attempts, e.state = 'received' AND e.turn IS NULL AND NOT EXISTS \
+     (SELECT 1 FROM deliveries AS o INDEXED BY deliveries_by_envelope WHERE o.envelope = d.envelope AND o.seq <> d.seq) \
+     AND NOT EXISTS (SELECT 1 FROM exceptions INDEXED BY exceptions_open_by_envelope \
+     WHERE envelope = d.envelope AND state = 'open') \
+     FROM deliveries AS d JOIN envelopes AS e ON e.seq = d.envelope WHERE d.id = ?1";
+
+fn find_alone(tx: &Tx<'_>, id: DeliveryId) -> Outcome<(Row, bool)> {
+    tx.row(ALONE, [id.as_bytes()], |row| Ok((from_row(row)?, row.get(10)?)))?
+        .ok_or_else(|| Fault::not_found(id.to_string()))
+}
+
+fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    Ok(Row {
+        seq: row.get(0)?,
+        destination: row.get(1)?,
+        subject: row.get(2)?,
+        envelope: row.get(3)?,
+        state: row.get(4)?,
+        head: row.get(5)?,
+        sealed: row.get(6)?,
+        uncertain: row.get(7)?,
+        epoch: row.get(8)?,
+        attempts: row.get(9)?,
+    })
 }
 
 /// Completes the attempt's row once; whatever is said later about it goes beside it.

@@ -10,7 +10,6 @@ use super::state;
 use super::tx::{Tx, int};
 use crate::clock::Timestamp;
 use crate::envelope::ids::DeliveryId;
-use crate::envelope::keys::IdempotencyKey;
 use crate::store::pack::pack;
 use crate::store::write::{AttemptStart, Conclusion, NewDelivery, NewDocument, PackedBody, StartedAttempt};
 
@@ -45,22 +44,33 @@ pub(super) enum Intended {
     Known(String),
 }
 
+/// What an effect is intended in.
+#[derive(Clone, Copy)]
+pub(super) struct Circumstances<'p> {
+    /// What its attempts seal beside their document.
+    pub(super) packs: &'p Packs,
+    /// It is the first of its subject: no delivery has its key, and its lane is free.
+    pub(super) unmet: bool,
+    /// When.
+    pub(super) at: Timestamp,
+}
+
 /// Writes an intended effect down.
 pub(super) fn intend(
     tx: &mut Tx<'_>,
     target: Target,
     new: &NewDelivery,
     documents: &[NewDocument],
-    packs: &Packs,
-    at: Timestamp,
+    circumstances: Circumstances<'_>,
 ) -> Outcome<Intended> {
     let document = documents
         .iter()
         .find(|document| document.id == new.document)
         .ok_or_else(|| Fault::not_allowed(format!("{} names {}, which is not with it", new.id, new.document)))?;
-    match known(tx, &new.key)? {
-        Some(known) => meet(tx, target, new, document, &known, at),
-        None => make(tx, target, new, document, packs, at),
+    let known = if circumstances.unmet { None } else { known(tx, target.subject, new)? };
+    match known {
+        Some(known) => meet(tx, target, new, document, &known, circumstances.at),
+        None => make(tx, target, new, document, circumstances),
     }
 }
 
@@ -73,8 +83,13 @@ struct Known {
     sealed: bool,
 }
 
-fn known(tx: &Tx<'_>, key: &IdempotencyKey) -> Outcome<Option<Known>> {
-    tx.row("SELECT seq, id, envelope, state, sealed FROM deliveries WHERE key = ?1", [key.as_str()], |row| {
+/// The delivery of an effect: found by what its key is a digest of.
+pub(super) const EFFECT: &str = "SELECT seq, id, envelope, state, sealed FROM deliveries INDEXED BY deliveries_effect \
+     WHERE subject = ?1 AND destination = ?2 AND purpose = ?3 AND revision = ?4 AND generation = ?5";
+
+fn known(tx: &Tx<'_>, subject: i64, new: &NewDelivery) -> Outcome<Option<Known>> {
+    let effect = (subject, &new.destination, &new.purpose, &new.revision, new.generation);
+    tx.row(EFFECT, effect, |row| {
         Ok(Known {
             seq: row.get(0)?,
             id: DeliveryId::from_bytes(row.get(1)?),
@@ -85,16 +100,20 @@ fn known(tx: &Tx<'_>, key: &IdempotencyKey) -> Outcome<Option<Known>> {
     })
 }
 
+/// Whether an effect of this subject was made before (KEY-2).
+pub(super) fn is_made(tx: &Tx<'_>, subject: i64, new: &NewDelivery) -> Outcome<bool> {
+    Ok(known(tx, subject, new)?.is_some())
+}
+
 fn make(
     tx: &mut Tx<'_>,
     target: Target,
     new: &NewDelivery,
     document: &NewDocument,
-    packs: &Packs,
-    at: Timestamp,
+    Circumstances { packs, unmet, at }: Circumstances<'_>,
 ) -> Outcome<Intended> {
     let document = insert_document(tx, target.seq, document, at)?;
-    let head = lane_is_free(tx, target.subject, &new.destination)?;
+    let head = unmet || lane_is_free(tx, target.subject, &new.destination)?;
     let start = new.express.as_ref().filter(|start| head && start.seal.is_some() && start.document == new.document);
     let place = Place { envelope: target.seq, subject: target.subject, document, head };
     let seq = insert_delivery(tx, place, new, start, at)?;

@@ -7,7 +7,7 @@ use super::tx::Tx;
 use crate::clock::Timestamp;
 use crate::envelope::ids::ExceptionId;
 use crate::envelope::keys::Digest;
-use crate::store::write::NewException;
+use crate::store::write::{NewException, SubjectFacts};
 
 /// What an exception hangs on.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) struct Behind {
 
 /// Opens an exception. The caller brings the envelope's state up to date.
 pub(super) fn open(tx: &mut Tx<'_>, exception: &NewException, behind: Behind) -> Outcome<()> {
-    let subject = subjects::seen(tx, &exception.subject, exception.opened_at)?;
+    let subject = subjects::seen(tx, &exception.subject, &SubjectFacts::default(), exception.opened_at)?.seq;
     let delivery = match (behind.delivery, exception.delivery) {
         (Some(seq), _) => Some(seq),
         (None, Some(id)) => tx.row("SELECT seq FROM deliveries WHERE id = ?1", [id.as_bytes()], |row| row.get(0))?,

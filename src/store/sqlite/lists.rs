@@ -135,7 +135,7 @@ pub(super) fn events(conn: &Connection, filter: &EventFilter, paging: &Paging) -
 pub(super) fn deliveries_plan(filter: &DeliveryFilter) -> Plan {
     let mut plan = Plan::new(rows::DELIVERY, "deliveries AS d", rows::DELIVERY_JOINS, "d.seq");
     if let Some(id) = &filter.subject_id {
-        plan.by("deliveries_by_subject");
+        plan.by("deliveries_effect");
         plan.only("d.subject IN (SELECT seq FROM subjects WHERE id = ?)", id);
     }
     match filter.state.as_deref() {

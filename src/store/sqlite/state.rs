@@ -79,63 +79,54 @@ impl Verdict {
     }
 }
 
-/// What became of the deliveries of an envelope.
-pub(super) const STATES_OF_DELIVERIES: &str =
-    "SELECT state FROM deliveries INDEXED BY deliveries_by_envelope WHERE envelope = ?1";
+/// The facts of the table above, in its order, and the state that is kept: one row, all empty without the envelope.
+pub(super) const FACTS: &str = "SELECT MAX(e.state), MAX(e.turn) IS NULL, MAX(e.verdict), \
+     MAX(d.state = 'parked') OR EXISTS (SELECT 1 FROM exceptions INDEXED BY exceptions_open_by_envelope \
+     WHERE envelope = ?1 AND state = 'open'), \
+     MAX(d.state IN ('waiting', 'in_flight')), MAX(d.state = 'delivered'), MAX(d.state = 'superseded') \
+     FROM envelopes AS e LEFT JOIN deliveries AS d INDEXED BY deliveries_by_envelope ON d.envelope = e.seq \
+     WHERE e.seq = ?1";
 
-/// Whether an exception of an envelope is open.
-pub(super) const OPEN_EXCEPTION: &str = "SELECT 1 FROM exceptions INDEXED BY exceptions_open_by_envelope \
-     WHERE envelope = ?1 AND state = 'open' LIMIT 1";
-
-/// The state that the facts in the file give: a row of the table above.
-pub(super) fn derive(tx: &Tx<'_>, envelope: i64) -> Outcome<EnvelopeState> {
-    let (concluded, verdict) = tx
-        .row("SELECT turn IS NULL, verdict FROM envelopes WHERE seq = ?1", [envelope], |row| {
-            Ok((row.get::<_, bool>(0)?, row.get::<_, Option<String>>(1)?))
+/// The state that is kept, and the one that the facts in the file give: a row of the table above.
+pub(super) fn derive(tx: &Tx<'_>, envelope: i64) -> Outcome<(EnvelopeState, EnvelopeState)> {
+    let (kept, derived) = tx
+        .row(FACTS, [envelope], |row| {
+            let is = |column| Ok::<bool, rusqlite::Error>(row.get::<_, Option<bool>>(column)?.unwrap_or(false));
+            let derived = if !is(1)? {
+                EnvelopeState::Received
+            } else if is(3)? {
+                EnvelopeState::Exception
+            } else if is(4)? {
+                EnvelopeState::Received
+            } else if is(5)? {
+                EnvelopeState::Done
+            } else if is(6)? || row.get_ref(2)?.as_str_or_null()? == Some(Verdict::Superseded.as_str()) {
+                EnvelopeState::Superseded
+            } else {
+                EnvelopeState::Ignored
+            };
+            Ok((row.get::<_, Option<String>>(0)?, derived))
         })?
-        .ok_or_else(|| Fault::Answer(StoreError::Corrupt(format!("envelope row {envelope} is gone"))))?;
-    if !concluded {
-        return Ok(EnvelopeState::Received);
-    }
-    let (mut open, mut delivered, mut replaced, mut parked) = (false, false, false, false);
-    for state in tx.rows(STATES_OF_DELIVERIES, [envelope], |row| row.get::<_, String>(0))? {
-        match state.as_str() {
-            "waiting" | "in_flight" => open = true,
-            "parked" => parked = true,
-            "delivered" => delivered = true,
-            "superseded" => replaced = true,
-            _ => {}
-        }
-    }
-    Ok(if parked || has_open_exception(tx, envelope)? {
-        EnvelopeState::Exception
-    } else if open {
-        EnvelopeState::Received
-    } else if delivered {
-        EnvelopeState::Done
-    } else if replaced || verdict.as_deref() == Some(Verdict::Superseded.as_str()) {
-        EnvelopeState::Superseded
-    } else {
-        EnvelopeState::Ignored
-    })
-}
-
-fn has_open_exception(tx: &Tx<'_>, envelope: i64) -> Outcome<bool> {
-    Ok(tx.row(OPEN_EXCEPTION, [envelope], |_| Ok(()))?.is_some())
+        .unwrap_or((None, EnvelopeState::Received));
+    let kept = kept.ok_or_else(|| Fault::Answer(StoreError::Corrupt(format!("envelope row {envelope} is gone"))))?;
+    Ok((EnvelopeState::parse(&kept)?, derived))
 }
 
 /// Brings the column up to date with the facts.
 pub(super) fn settle_state(tx: &mut Tx<'_>, envelope: i64) -> Outcome<EnvelopeState> {
-    let state = derive(tx, envelope)?;
-    let known = tx
-        .row("SELECT state FROM envelopes WHERE seq = ?1", [envelope], |row| row.get::<_, String>(0))?
-        .unwrap_or_default();
-    let known = EnvelopeState::parse(&known)?;
-    if known != state {
+    let (kept, state) = derive(tx, envelope)?;
+    if kept != state {
         tx.run("UPDATE envelopes SET state = ?2 WHERE seq = ?1", (envelope, state.as_str()))?;
-        tx.tally.shift(known, state);
+        tx.tally.shift(kept, state);
     }
     Ok(state)
+}
+
+/// All that a concluded envelope in `received` asked for is applied, as the caller knows.
+pub(super) fn done(tx: &mut Tx<'_>, envelope: i64) -> Outcome<()> {
+    tx.run("UPDATE envelopes SET state = 'done' WHERE seq = ?1", [envelope])?;
+    tx.tally.shift(EnvelopeState::Received, EnvelopeState::Done);
+    Ok(())
 }
 
 /// Marks an envelope as overtaken, in these words, if nothing else is left of it.

@@ -5,26 +5,52 @@ use super::tx::Tx;
 use crate::clock::Timestamp;
 use crate::store::write::{Subject, SubjectFacts};
 
-/// The subject's row, made if it is new, seen at `at`.
-pub(super) fn seen(tx: &Tx<'_>, subject: &Subject, at: Timestamp) -> Outcome<i64> {
+/// A subject's row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    /// Its place.
+    pub(super) seq: i64,
+    /// Made by this very call: nothing else can be about it yet.
+    pub(super) new: bool,
+}
+
+/// The subject's row, seen at `at`; a new one is made with the facts that are known.
+pub(super) fn seen(tx: &Tx<'_>, subject: &Subject, facts: &SubjectFacts, at: Timestamp) -> Outcome<Seen> {
     let at = at.as_microsecond();
-    let known = tx.row(
-        "SELECT seq, last_seen_at FROM subjects WHERE id = ?1 AND kind = ?2 AND system = ?3 AND scope = ?4",
-        (&subject.id, &subject.kind, &subject.system, &subject.scope),
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+    // Nearly every order is new: the insert asks and answers in one.
+    let made = tx.run(
+        "INSERT INTO subjects (kind, system, scope, id, entity_id, commerce_state, commerce_status, currency, grand_total, \
+         placed_at, updated_at, first_seen_at, last_seen_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12) ON CONFLICT (id, kind, system, scope) DO NOTHING",
+        rusqlite::params![
+            subject.kind,
+            subject.system,
+            subject.scope,
+            subject.id,
+            facts.entity_id,
+            facts.state,
+            facts.status,
+            facts.currency,
+            facts.grand_total,
+            facts.placed_at.map(Timestamp::as_microsecond),
+            facts.updated_at.map(Timestamp::as_microsecond),
+            at,
+        ],
     )?;
-    match known {
-        Some((seq, last_seen_at)) => {
-            if last_seen_at < at {
-                tx.run("UPDATE subjects SET last_seen_at = ?2 WHERE seq = ?1", (seq, at))?;
-            }
-            Ok(seq)
-        }
-        None => tx.insert(
-            "INSERT INTO subjects (kind, system, scope, id, first_seen_at, last_seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
-            (&subject.kind, &subject.system, &subject.scope, &subject.id, at),
-        ),
+    if made == 1 {
+        return Ok(Seen { seq: tx.conn.last_insert_rowid(), new: true });
     }
+    let (seq, last_seen_at) = tx
+        .row(
+            "SELECT seq, last_seen_at FROM subjects WHERE id = ?1 AND kind = ?2 AND system = ?3 AND scope = ?4",
+            (&subject.id, &subject.kind, &subject.system, &subject.scope),
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+        )?
+        .ok_or_else(|| Fault::not_found(format!("the subject {}", subject.id)))?;
+    if last_seen_at < at {
+        tx.run("UPDATE subjects SET last_seen_at = ?2 WHERE seq = ?1", (seq, at))?;
+    }
+    Ok(Seen { seq, new: false })
 }
 
 /// What a row is about.

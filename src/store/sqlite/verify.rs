@@ -41,6 +41,20 @@ const NEVER: &[(&str, &str)] = &[
     ),
 ];
 
+/// What names a row that is gone: a table, its column, and the table it names.
+const NAMES: [(&str, &str, &str); 10] = [
+    ("envelopes", "payload", "payloads"),
+    ("envelopes", "subject", "subjects"),
+    ("documents", "envelope", "envelopes"),
+    ("deliveries", "subject", "subjects"),
+    ("deliveries", "envelope", "envelopes"),
+    ("deliveries", "document", "documents"),
+    ("sealed_requests", "delivery", "deliveries"),
+    ("attempts", "delivery", "deliveries"),
+    ("evidence", "delivery", "deliveries"),
+    ("exceptions", "subject", "subjects"),
+];
+
 /// Counts that are kept, and how they are counted afresh.
 const COUNTED: &str = "SELECT 'accepted', COUNT(*) FROM envelopes \
      UNION ALL SELECT 'unprocessed', COUNT(*) FROM envelopes WHERE turn IS NOT NULL \
@@ -54,6 +68,13 @@ pub(super) fn findings(conn: &Connection) -> Outcome<Vec<String>> {
     for (meaning, sql) in NEVER {
         for id in tx::rows(conn, sql, [], |row| row.get::<_, Vec<u8>>(0))? {
             findings.push(format!("{meaning}: {}", data_encoding::HEXLOWER.encode(&id)));
+        }
+    }
+    for (table, column, named) in NAMES {
+        let sql = format!("SELECT COUNT(*) FROM {table} WHERE {column} NOT IN (SELECT seq FROM {named})");
+        let gone: i64 = tx::row(conn, &sql, [], |row| row.get(0))?.unwrap_or(0);
+        if gone > 0 {
+            findings.push(format!("{gone} rows of {table} name a row of {named} that is gone"));
         }
     }
     compare_counts(conn, &mut findings)?;
@@ -84,12 +105,10 @@ fn compare_counts(conn: &Connection, findings: &mut Vec<String>) -> Outcome<()> 
 
 fn compare_states(conn: &Connection, findings: &mut Vec<String>) -> Outcome<()> {
     let tx = Tx::new(conn);
-    let envelopes =
-        tx.rows("SELECT seq, state FROM envelopes", [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
-    for (seq, kept) in envelopes {
-        let derived = state::derive(&tx, seq)?;
-        if derived.as_str() != kept {
-            findings.push(format!("envelope row {seq} is kept as {kept} and is {}", derived.as_str()));
+    for seq in tx.rows("SELECT seq FROM envelopes", [], |row| row.get::<_, i64>(0))? {
+        let (kept, derived) = state::derive(&tx, seq)?;
+        if derived != kept {
+            findings.push(format!("envelope row {seq} is kept as {} and is {}", kept.as_str(), derived.as_str()));
         }
     }
     Ok(())

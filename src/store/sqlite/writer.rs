@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::fault::{Fault, Gravity, Outcome};
 use super::health::Health;
 use super::tally::Tally;
-use super::tx::Tx;
+use super::tx::{Shelf, Tx};
 use crate::store::StoreError;
 
 /// How long a command may wait for company.
@@ -163,24 +163,24 @@ enum Next {
 impl Writer {
     /// Serves the queue until it is closed or the disk fails. `keep` lives as long as the writer does.
     pub(super) fn run<K>(self, orders: &Orders, keep: K) {
+        if let Some(reply) = self.serve(orders) {
+            let closed = self.close();
+            drop(self.conn);
+            drop(keep);
+            drop(reply.send(closed));
+        }
+    }
+
+    /// Until nobody can send any more or the disk failed; or whoever asked for an end in order.
+    fn serve(&self, orders: &Orders) -> Option<oneshot::Sender<Result<(), StoreError>>> {
+        let shelf = Shelf::new(&self.conn);
         loop {
-            match self.gather(orders) {
-                Next::End => break,
-                Next::Group(group, close) => {
-                    if !group.is_empty() {
-                        self.commit(group);
-                    }
-                    if let Some(reply) = close {
-                        let closed = self.close();
-                        drop(self.conn);
-                        drop(keep);
-                        drop(reply.send(closed));
-                        return;
-                    }
-                }
+            let Next::Group(group, close) = self.gather(orders) else { return None };
+            if !group.is_empty() {
+                self.commit(group, &shelf);
             }
-            if self.health.is_dead() {
-                break;
+            if close.is_some() || self.health.is_dead() {
+                return close;
             }
         }
     }
@@ -227,7 +227,7 @@ impl Writer {
         orders.0.recv_timeout(left.min(pause)).ok()
     }
 
-    fn commit(&self, mut group: Vec<Box<dyn Work>>) {
+    fn commit(&self, mut group: Vec<Box<dyn Work>>, shelf: &Shelf<'_>) {
         if let Some(reason) = self.health.damage() {
             for work in group {
                 work.answer(Err(StoreError::Corrupt(reason.clone())));
@@ -236,8 +236,8 @@ impl Writer {
         }
         let committed = {
             let _gate = self.gate.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            match self.transaction(&mut group, false) {
-                Err(Broken::Isolate) => self.transaction(&mut group, true),
+            match self.transaction(&mut group, shelf, false) {
+                Err(Broken::Isolate) => self.transaction(&mut group, shelf, true),
                 other => other,
             }
         };
@@ -260,9 +260,10 @@ impl Writer {
     fn transaction(
         &self,
         group: &mut [Box<dyn Work>],
+        shelf: &Shelf<'_>,
         savepoints: bool,
     ) -> Result<Vec<Result<(), StoreError>>, Broken> {
-        let result = self.begin_to_commit(group, savepoints);
+        let result = self.begin_to_commit(group, shelf, savepoints);
         if result.is_err() && !self.conn.is_autocommit() {
             // After a failed rollback the connection is of no use any more; `BEGIN` will say so.
             drop(self.conn.execute_batch("ROLLBACK"));
@@ -273,6 +274,7 @@ impl Writer {
     fn begin_to_commit(
         &self,
         group: &mut [Box<dyn Work>],
+        shelf: &Shelf<'_>,
         savepoints: bool,
     ) -> Result<Vec<Result<(), StoreError>>, Broken> {
         self.execute("BEGIN IMMEDIATE")?;
@@ -283,7 +285,7 @@ impl Writer {
             if savepoints {
                 self.execute("SAVEPOINT command")?;
             }
-            let mut tx = Tx::new(&self.conn);
+            let mut tx = Tx::with(&self.conn, shelf);
             let outcome = work.run(&mut tx);
             let changed = std::mem::take(&mut tx.tally);
             match outcome {

@@ -1,5 +1,8 @@
 -- Order is `seq`, the order of our commits; public ids are 16 time-ordered bytes beside it. Times are microseconds UTC.
 -- Bodies live apart from states, and come last in their rows, so that neither a state change nor a list touches them.
+-- The tables that every order writes name their parents by `seq` without REFERENCES: the parent is a row of the same
+-- transaction or one just read, and what a foreign key would look up again eight times an order, `doctor` looks up once.
+-- Checks of what every order writes say OR: for each IN with more than two words SQLite builds a tree in memory each time.
 
 CREATE TABLE meta (
     name  TEXT NOT NULL PRIMARY KEY,
@@ -12,7 +15,8 @@ CREATE TABLE tallies (
     n    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- DED-1, DED-4: outlives the payloads, holds digests only.
+-- DED-1, DED-4: outlives the payloads, holds digests only, each cut to its first 16 bytes. An order dirties a page of its
+-- own here, since the keys are random: the narrower the rows, the fewer pages there are.
 CREATE TABLE dedup_keys (
     key      BLOB    NOT NULL PRIMARY KEY,
     content  BLOB    NOT NULL,
@@ -60,16 +64,16 @@ CREATE TABLE payloads (
 CREATE TABLE envelopes (
     seq         INTEGER PRIMARY KEY,
     id          BLOB    NOT NULL UNIQUE,
-    payload     INTEGER NOT NULL REFERENCES payloads (seq),
-    subject     INTEGER NOT NULL REFERENCES subjects (seq),
+    payload     INTEGER NOT NULL,
+    subject     INTEGER NOT NULL,
     event_key   BLOB    NOT NULL,
     origin      TEXT    NOT NULL,
     kind        TEXT    NOT NULL,
     event_name  TEXT,
     path        TEXT    NOT NULL,
     received_at INTEGER NOT NULL,
-    state       TEXT    NOT NULL CHECK (state IN ('received', 'done', 'ignored', 'superseded', 'exception')),
-    turn        TEXT             CHECK (turn IN ('ready', 'begun', 'behind')),
+    state       TEXT    NOT NULL CHECK (state = 'received' OR state = 'done' OR state = 'ignored' OR state = 'superseded' OR state = 'exception'),
+    turn        TEXT             CHECK (turn = 'ready' OR turn = 'begun' OR turn = 'behind'),
     verdict     TEXT             CHECK (verdict IN ('ignored', 'superseded')),
     deaths      INTEGER NOT NULL DEFAULT 0,
     explanation TEXT    NOT NULL,
@@ -85,7 +89,7 @@ CREATE INDEX envelopes_unconcluded ON envelopes (subject, seq) WHERE turn IS NOT
 CREATE TABLE documents (
     seq              INTEGER PRIMARY KEY,
     id               BLOB    NOT NULL UNIQUE,
-    envelope         INTEGER NOT NULL REFERENCES envelopes (seq),
+    envelope         INTEGER NOT NULL,
     kind             TEXT    NOT NULL,
     schema           TEXT    NOT NULL,
     destination      TEXT    NOT NULL,
@@ -101,16 +105,17 @@ CREATE INDEX documents_by_envelope ON documents (envelope);
 CREATE TABLE deliveries (
     seq              INTEGER PRIMARY KEY,
     id               BLOB    NOT NULL UNIQUE,
-    key              TEXT    NOT NULL UNIQUE,
+    key              TEXT    NOT NULL,
     destination      TEXT    NOT NULL,
-    subject          INTEGER NOT NULL REFERENCES subjects (seq),
-    envelope         INTEGER NOT NULL REFERENCES envelopes (seq),
-    document         INTEGER NOT NULL REFERENCES documents (seq),
+    subject          INTEGER NOT NULL,
+    envelope         INTEGER NOT NULL,
+    document         INTEGER NOT NULL,
     purpose          TEXT    NOT NULL,
     revision         TEXT    NOT NULL,
     generation       INTEGER NOT NULL,
     state            TEXT    NOT NULL
-        CHECK (state IN ('waiting', 'in_flight', 'parked', 'delivered', 'superseded', 'abandoned')),
+        CHECK (state = 'in_flight' OR state = 'delivered' OR state = 'waiting' OR state = 'parked' OR state = 'superseded'
+            OR state = 'abandoned'),
     head             INTEGER NOT NULL CHECK (head IN (0, 1)),
     sealed           INTEGER NOT NULL DEFAULT 0 CHECK (sealed IN (0, 1)),
     uncertain        INTEGER NOT NULL DEFAULT 0 CHECK (uncertain IN (0, 1)),
@@ -123,23 +128,25 @@ CREATE TABLE deliveries (
     first_attempt_at INTEGER,
     settled_at       INTEGER,
     receipt          TEXT,
-    CHECK (state NOT IN ('in_flight', 'parked') OR head = 1),
-    CHECK (state NOT IN ('delivered', 'superseded', 'abandoned') OR head = 0)
+    CHECK (head = 1 OR (state <> 'in_flight' AND state <> 'parked')),
+    CHECK (head = 0 OR state = 'waiting' OR state = 'in_flight' OR state = 'parked')
 ) STRICT;
--- LANE-1, kept by the file and not by memory: one attempt in flight a lane, and one head a lane.
-CREATE UNIQUE INDEX deliveries_in_flight ON deliveries (destination, subject) WHERE state = 'in_flight';
+-- KEY-2. The key is a digest of these parts and the installation; over the parts, the index of a new order grows at its
+-- end, where a digest would dirty a page of its own each time.
+CREATE UNIQUE INDEX deliveries_effect ON deliveries (subject, destination, purpose, revision, generation);
+-- LANE-1, kept by the file and not by memory: one head a lane, and only a head is in flight.
 CREATE UNIQUE INDEX deliveries_head ON deliveries (subject, destination) WHERE head = 1;
+CREATE INDEX deliveries_in_flight ON deliveries (seq) WHERE state = 'in_flight';
 CREATE INDEX deliveries_behind ON deliveries (subject, destination, seq) WHERE state = 'waiting' AND head = 0;
 CREATE INDEX deliveries_due ON deliveries (destination, due_at) WHERE state = 'waiting' AND head = 1;
 CREATE INDEX deliveries_waiting ON deliveries (destination, seq) WHERE state = 'waiting';
 CREATE INDEX deliveries_parked ON deliveries (seq) WHERE state = 'parked';
 CREATE INDEX deliveries_set_aside ON deliveries (seq) WHERE state IN ('superseded', 'abandoned');
-CREATE INDEX deliveries_by_subject ON deliveries (subject);
 CREATE INDEX deliveries_by_envelope ON deliveries (envelope);
 
 -- KEY-5: what goes out on every attempt. No body here: it is the document's, byte for byte.
 CREATE TABLE sealed_requests (
-    delivery    INTEGER PRIMARY KEY REFERENCES deliveries (seq),
+    delivery    INTEGER PRIMARY KEY,
     method      TEXT    NOT NULL,
     url         TEXT    NOT NULL,
     headers     TEXT    NOT NULL,
@@ -152,7 +159,7 @@ CREATE TABLE sealed_requests (
 
 -- ATT-1, ATT-2: a row is made before a byte leaves and completed once; whatever comes later is `evidence`.
 CREATE TABLE attempts (
-    delivery       INTEGER NOT NULL REFERENCES deliveries (seq),
+    delivery       INTEGER NOT NULL,
     number         INTEGER NOT NULL,
     epoch          INTEGER NOT NULL,
     started_at     INTEGER NOT NULL,
@@ -169,7 +176,7 @@ CREATE TABLE attempts (
 
 CREATE TABLE evidence (
     seq         INTEGER PRIMARY KEY,
-    delivery    INTEGER NOT NULL REFERENCES deliveries (seq),
+    delivery    INTEGER NOT NULL,
     number      INTEGER NOT NULL,
     epoch       INTEGER NOT NULL,
     seen_at     INTEGER NOT NULL,
