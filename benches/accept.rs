@@ -156,8 +156,7 @@ impl Machine {
     }
 
     fn send(&self, to: SocketAddr, connections: usize) -> Sent {
-        let course =
-            Course { to, connections, status: "202", time: self.time, orders: 0..ORDERS, rate: None };
+        let course = Course { to, connections, status: "202", time: self.time, orders: 0..ORDERS, rate: None };
         self.sender.block_on(load::send(&self.orders, course)).expect("every order is taken")
     }
 

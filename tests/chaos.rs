@@ -4,7 +4,11 @@
 #![allow(missing_docs)]
 
 use std::process::Command;
+use std::sync::atomic::AtomicBool;
 
+use crossdock::demo::erp::ErpOptions;
+use crossdock::trial::chaos::{self as trial, Guard, Length, Settings};
+use crossdock::trial::history::Fault;
 use serde_json::Value;
 
 /// Rounds of the suite; `tests/run quick` sets fewer.
@@ -50,4 +54,23 @@ fn p1_p3_p4_p6_kill_nine_at_any_moment_loses_doubles_disorders_and_forgets_nothi
 #[test]
 fn unc_5_without_a_guard_a_kill_parks_what_is_in_doubt_and_doubles_nothing() {
     nothing_wrong(&chaos(rounds().div_ceil(10), "none"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erp_that_only_claims_to_honour_keys_is_found_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        length: Length::Rounds(40),
+        seed: 7,
+        folder: folder.path().to_path_buf(),
+        binary: env!("CARGO_BIN_EXE_crossdock").into(),
+        guard: Guard::Key,
+        erp: Some(ErpOptions { honours_keys: false, ..ErpOptions::default() }),
+    };
+    let report = trial::run(settings, &AtomicBool::new(false), &|_| {}).await.unwrap();
+    assert!(!trial::is_clean(&report));
+    assert!(report.findings.iter().all(|finding| finding.fault == Fault::Doubled), "{:?}", report.findings);
+    for name in ["sent.jsonl", "erp.jsonl", "findings.jsonl", "serve.log", "crossdock.db"] {
+        assert!(folder.path().join(name).metadata().unwrap().len() > 0, "{name}");
+    }
 }

@@ -77,7 +77,11 @@ pub fn run(verb: &Bench, shared: &Shared) -> anyhow::Result<Outcome> {
         bar.finish_and_clear();
     }
     let report = report?;
-    if shared.json { print::json(&report)? } else { show(&report)? }
+    if shared.json {
+        print::json(&report)?
+    } else {
+        show(&report)?
+    }
     Ok(Outcome::Done)
 }
 

@@ -107,6 +107,7 @@ fn settings(verb: &Chaos, folder: PathBuf) -> anyhow::Result<Settings> {
             Guard::Find => chaos::Guard::Find,
             Guard::None => chaos::Guard::None,
         },
+        erp: None,
     })
 }
 
@@ -146,18 +147,16 @@ impl Progress {
     }
 
     fn tell(&self, report: &Report) {
-        let words = format!(
-            "rounds, {} requests, {} effects, {} findings",
-            report.sent,
-            report.effects,
-            report.findings.len()
-        );
+        let words =
+            format!("rounds, {} requests, {} effects, {} findings", report.sent, report.effects, report.findings.len());
         match &self.bar {
             Some(bar) => {
                 bar.set_position(report.rounds);
                 bar.set_message(words);
             }
-            None if report.rounds % ROUNDS_PER_LINE == 0 => eprintln!("{} {words}, {:.0} s", report.rounds, report.seconds),
+            None if report.rounds % ROUNDS_PER_LINE == 0 => {
+                eprintln!("{} {words}, {:.0} s", report.rounds, report.seconds)
+            }
             None => {}
         }
     }

@@ -448,6 +448,8 @@ pub struct StoreFigures {
     pub wal_bytes: u64,
     /// Size of the store in bytes.
     pub store_bytes: u64,
+    /// Durable commits of this process.
+    pub commits: u64,
 }
 
 /// What a newly opened store says about itself (ACK-2).

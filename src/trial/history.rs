@@ -200,7 +200,10 @@ impl Order<'_> {
         };
         let held: BTreeSet<&str> = stored.events.iter().map(|(digest, _)| digest.as_str()).collect();
         for sent in promised.iter().filter(|sent| !held.contains(sent.body.as_str())) {
-            say(Fault::Lost, format!("version {} was acknowledged, and the store does not hold its event", sent.version));
+            say(
+                Fault::Lost,
+                format!("version {} was acknowledged, and the store does not hold its event", sent.version),
+            );
         }
         if self.applied.is_empty() && stored.open.is_empty() && !stored.is_due() {
             say(Fault::Lost, format!("acknowledged, not at the ERP, nothing due and no exception; {}", stored.words()));

@@ -247,12 +247,15 @@ impl Book {
 
     fn open_key(&self, key: &str, call: &Call) -> Opening {
         let body = call.body_hash;
-        let closed = |at: Instant| self.habits.key_window.is_some_and(|window| call.arrived.duration_since(at) > window);
+        let closed =
+            |at: Instant| self.habits.key_window.is_some_and(|window| call.arrived.duration_since(at) > window);
         match self.keys.get(&self.digest(key)) {
             None => Opening::Go,
             Some(KeyState::Done { at, .. }) if closed(*at) => Opening::Go,
             Some(
-                KeyState::Done { body: known, .. } | KeyState::Working { body: known } | KeyState::Failed { body: known, .. },
+                KeyState::Done { body: known, .. }
+                | KeyState::Working { body: known }
+                | KeyState::Failed { body: known, .. },
             ) if *known != body => Opening::KeyReused,
             Some(KeyState::Working { .. }) => Opening::InProgress,
             Some(KeyState::Done { number, .. }) => Opening::Replay(*number),

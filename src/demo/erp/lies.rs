@@ -15,7 +15,10 @@ pub struct Lies {
 enum Lie {
     Told(Fault),
     /// The header is a date, so it is written when the lie is told.
-    RetryAfterDate { status: u16, in_seconds: u64 },
+    RetryAfterDate {
+        status: u16,
+        in_seconds: u64,
+    },
 }
 
 impl Lies {

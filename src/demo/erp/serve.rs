@@ -78,7 +78,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             // A task of its own: an ERP goes on working when its caller has hung up.
             tokio::spawn(create(shared, call, fault)).await.map_err(|_| Hangup)?
         }
-        (&Method::GET, "/sales-orders") if shared.can_be_asked => find(&shared, head.uri.query().unwrap_or_default()).await,
+        (&Method::GET, "/sales-orders") if shared.can_be_asked => {
+            find(&shared, head.uri.query().unwrap_or_default()).await
+        }
         (&Method::GET, "/log") => {
             let book = shared.book();
             Ok(reply(StatusCode::OK, &json!({ "items": book.log(), "counts": book.counts() })))
@@ -203,10 +205,7 @@ async fn misbehave(shared: &Arc<Shared>, call: Call, fault: Fault) -> Result<Res
             Err(Hangup)
         }
         (
-            Fault::DropAfterApply
-            | Fault::HangAfterApply(_)
-            | Fault::CutOffAfterApply
-            | Fault::DribbleAfterApply(_),
+            Fault::DropAfterApply | Fault::HangAfterApply(_) | Fault::CutOffAfterApply | Fault::DribbleAfterApply(_),
             _,
         ) => Err(Hangup),
     }

@@ -105,6 +105,7 @@ pub struct SqliteStore {
     clock: SharedClock,
     entropy: SharedEntropy,
     inbox: writer::Inbox,
+    commits: Arc<AtomicU64>,
     readers: readers::Readers,
     health: Arc<Health>,
     // Dropping it ends the checkpointer.
@@ -150,7 +151,7 @@ impl SqliteStore {
             conn: opened.conn,
             gate,
             health: Arc::clone(&health),
-            commits,
+            commits: Arc::clone(&commits),
             grouping: Grouping {
                 group_max: options.group_max.max(1),
                 group_wait: options.group_wait,
@@ -163,6 +164,7 @@ impl SqliteStore {
         Ok(SqliteStore {
             path: options.path,
             report: opened.report,
+            commits,
             clock,
             entropy: options.entropy,
             inbox,

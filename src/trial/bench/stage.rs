@@ -137,12 +137,7 @@ impl Stage {
     }
 
     /// From when an order was due until the ERP had it.
-    pub(super) fn to_erp(
-        &mut self,
-        rate: Option<f64>,
-        connections: usize,
-        time: Duration,
-    ) -> anyhow::Result<Times> {
+    pub(super) fn to_erp(&mut self, rate: Option<f64>, connections: usize, time: Duration) -> anyhow::Result<Times> {
         let sent = self.send(Kind::Whole, connections, time, rate, orders_in(time))?;
         self.drain(Kind::Whole)?;
         self.times_to_erp(&sent)
@@ -171,7 +166,7 @@ impl Stage {
     /// Commits and accepted orders of the service that only accepts; `None` where commits are not counted.
     pub(super) fn commits(&self) -> anyhow::Result<Option<(f64, usize)>> {
         let text = self.sender.block_on(metrics(self.accept.address))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("store_commits_total "));
+        let line = text.lines().find_map(|line| line.strip_prefix("store_commits "));
         Ok(line.and_then(|count| count.parse().ok()).map(|commits| (commits, self.accept.next)))
     }
 
@@ -184,11 +179,12 @@ impl Stage {
     /// Stops both services in order.
     pub(super) fn strike(self) -> anyhow::Result<()> {
         let Stage { sender, accept, whole, log, .. } = self;
-        sender.block_on(async {
-            accept.service.stop().await?;
-            whole.service.stop().await
-        })
-        .with_context(|| log.text())
+        sender
+            .block_on(async {
+                accept.service.stop().await?;
+                whole.service.stop().await
+            })
+            .with_context(|| log.text())
     }
 
     fn running(&mut self, kind: Kind) -> &mut Running {
@@ -232,9 +228,8 @@ impl Stage {
             return Ok(());
         }
         let wanted = self.whole.next as u64;
-        let arrived = self.erp_runtime.block_on(async {
-            tokio::time::timeout(DRAIN_PATIENCE, self.erp.applied(wanted)).await
-        });
+        let arrived =
+            self.erp_runtime.block_on(async { tokio::time::timeout(DRAIN_PATIENCE, self.erp.applied(wanted)).await });
         let counts = self.erp.counts();
         ensure!(arrived.is_ok(), "the ERP has {} of {wanted} orders\n{}", counts.applied, self.log.text());
         ensure!(counts.doubled == 0 && counts.applied == wanted, "the books differ: {counts:?} for {wanted} orders");

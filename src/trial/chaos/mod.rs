@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep};
 use crate::app::{self, Doors};
 use crate::clock::{Entropy as _, SeededEntropy, SystemEntropy};
 use crate::config::{Config, Loaded};
-use crate::demo::erp::{Effect, Fault, Lies, StandInErp};
+use crate::demo::erp::{Effect, ErpOptions, Fault, Lies, StandInErp};
 use crate::demo::sender::Sender;
 use crate::store::SharedStore;
 use crate::store::view::OrderDetail;
@@ -81,8 +81,10 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The program to kill: `crossdock` itself.
     pub binary: PathBuf,
-    /// What the ERP offers.
+    /// What the service is told that the ERP offers.
     pub guard: Guard,
+    /// An ERP of another kind than the guard wants, to see a run find out; `None`: one that keeps what it offers.
+    pub erp: Option<ErpOptions>,
 }
 
 /// A run under way.
@@ -116,7 +118,8 @@ pub async fn run(settings: Settings, asked: &AtomicBool, progress: &dyn Fn(&Repo
 impl Run {
     async fn prepare(settings: Settings) -> anyhow::Result<Run> {
         let sender = Sender::new(&SystemEntropy).context("no HTTP client can be made")?;
-        let erp = StandInErp::start_with(site::erp(settings.guard)).await.context("the ERP cannot listen")?;
+        let options = settings.erp.clone().unwrap_or_else(|| site::erp(settings.guard));
+        let erp = StandInErp::start_with(options).await.context("the ERP cannot listen")?;
         let config = site::write(&settings.folder, &sender, &erp.url(), settings.guard)?;
         let (Loaded { config: loaded, .. }, rules) = site::load(&config)?;
         Ok(Run {

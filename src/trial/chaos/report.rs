@@ -158,8 +158,13 @@ impl Report {
             ("  lies".to_owned(), self.lies.to_string()),
             ("rounds with the ERP out".to_owned(), self.outages.to_string()),
         ];
-        rows.extend(self.parked.iter().map(|(code, count)| (format!("waiting for a person: {code}"), count.to_string())));
-        rows.push(("ledger: accepted, difference".to_owned(), format!("{}, {}", self.ledger.accepted, self.ledger_difference)));
+        rows.extend(
+            self.parked.iter().map(|(code, count)| (format!("waiting for a person: {code}"), count.to_string())),
+        );
+        rows.push((
+            "ledger: accepted, difference".to_owned(),
+            format!("{}, {}", self.ledger.accepted, self.ledger_difference),
+        ));
         rows.extend(Fault::ALL.iter().map(|fault| {
             let count = self.found.get(fault.as_str()).copied().unwrap_or_default();
             (fault.as_str().to_owned(), count.to_string())
