@@ -16,8 +16,10 @@ use crate::trial::service::{Log, Service};
 
 /// Lines of every order: about 5.9 KB.
 const LINES: usize = 4;
-/// Orders signed beforehand for each second of a case; no machine of two cores takes more.
-const ORDERS_PER_SECOND: usize = 30_000;
+/// Orders of a case, at most.
+const CASE_ORDERS_MAX: usize = 4_000_000;
+/// So many times the orders that the last case took are signed beforehand; any more are signed when they are sent.
+const SIGNED_AHEAD: f64 = 1.5;
 /// The floor repeats the same orders.
 const FLOOR_ORDERS: usize = 100_000;
 /// Until the ERP has everything.
@@ -52,7 +54,12 @@ impl Kind {
 struct Running {
     service: Service,
     address: SocketAddr,
+    /// Index of the next order; a few are passed over when a case ends.
     next: usize,
+    /// Orders acknowledged.
+    acknowledged: usize,
+    /// Orders a second of the last case.
+    rate: f64,
 }
 
 /// When the ERP had each order, by index.
@@ -104,8 +111,8 @@ impl Stage {
     /// Orders through the front door until each store holds so many.
     fn fill(&mut self, stored: usize) -> anyhow::Result<()> {
         for kind in [Kind::Accept, Kind::Whole] {
-            while self.running(kind).next < stored {
-                let left = stored - self.running(kind).next;
+            while self.running(kind).acknowledged < stored {
+                let left = stored - self.running(kind).acknowledged;
                 self.send(kind, FILLING, Duration::from_secs(600), None, left.min(100_000))?;
                 self.drain(kind)?;
             }
@@ -116,7 +123,7 @@ impl Stage {
     /// One case; the ERP has everything when it ends.
     pub(super) fn case(&mut self, kind: Kind, connections: usize, time: Duration) -> anyhow::Result<Figure> {
         let (cpu, began) = (self.cpu_micros()?, Instant::now());
-        let sent = self.send(kind, connections, time, None, orders_in(time))?;
+        let sent = self.send(kind, connections, time, None, CASE_ORDERS_MAX)?;
         self.drain(kind)?;
         let elapsed = if kind == Kind::Whole { began.elapsed().min(self.last_arrival(began)) } else { sent.elapsed };
         let cpu = self.cpu_micros()? - cpu;
@@ -130,7 +137,7 @@ impl Stage {
 
     /// Accept at a steady rate.
     pub(super) fn open_loop(&mut self, rate: f64, time: Duration) -> anyhow::Result<OpenLoop> {
-        let sent = self.send(Kind::Accept, 64, time, Some(rate), orders_in(time))?;
+        let sent = self.send(Kind::Accept, 64, time, Some(rate), CASE_ORDERS_MAX)?;
         let Times { p50, p99, p999 } = times(&sent);
         let largest_gap_ms = sent.largest_gap.as_secs_f64() * 1000.0;
         Ok(OpenLoop { rps: rate, p50_ms: p50, p99_ms: p99, p999_ms: p999, largest_gap_ms })
@@ -138,7 +145,7 @@ impl Stage {
 
     /// From when an order was due until the ERP had it.
     pub(super) fn to_erp(&mut self, rate: Option<f64>, connections: usize, time: Duration) -> anyhow::Result<Times> {
-        let sent = self.send(Kind::Whole, connections, time, rate, orders_in(time))?;
+        let sent = self.send(Kind::Whole, connections, time, rate, CASE_ORDERS_MAX)?;
         self.drain(Kind::Whole)?;
         self.times_to_erp(&sent)
     }
@@ -167,7 +174,7 @@ impl Stage {
     pub(super) fn commits(&self) -> anyhow::Result<Option<(f64, usize)>> {
         let text = self.sender.block_on(metrics(self.accept.address))?;
         let line = text.lines().find_map(|line| line.strip_prefix("store_commits "));
-        Ok(line.and_then(|count| count.parse().ok()).map(|commits| (commits, self.accept.next)))
+        Ok(line.and_then(|count| count.parse().ok()).map(|commits| (commits, self.accept.acknowledged)))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts of a few seconds")]
@@ -207,17 +214,19 @@ impl Stage {
             Kind::Accept | Kind::Whole => {
                 let template = Arc::clone(&self.template);
                 let running = self.running(kind);
-                (running.address, running.next, Arc::new(template.window(running.next, most)))
+                let signed = most.min(orders_in(time, rate.unwrap_or(running.rate)));
+                (running.address, running.next, Arc::new(template.window(running.next, signed)))
             }
         };
         let end = if kind == Kind::Floor { orders.count() } else { first + most };
         let course = Course { to, connections, status: "202", time, orders: first..end, rate };
         let sent = self.sender.block_on(load::send(&orders, course)).with_context(|| self.log.text())?;
         if kind != Kind::Floor {
-            self.running(kind).next += sent.count;
             let highest = sent.sent_at.iter().map(|(index, _)| index + 1).max().unwrap_or(first);
-            let next = &mut self.running(kind).next;
-            *next = highest.max(*next);
+            let running = self.running(kind);
+            running.acknowledged += sent.count;
+            running.next = highest.max(first);
+            running.rate = sent.per_second();
         }
         Ok(sent)
     }
@@ -227,7 +236,7 @@ impl Stage {
         if kind != Kind::Whole {
             return Ok(());
         }
-        let wanted = self.whole.next as u64;
+        let wanted = self.whole.acknowledged as u64;
         let arrived =
             self.erp_runtime.block_on(async { tokio::time::timeout(DRAIN_PATIENCE, self.erp.applied(wanted)).await });
         let counts = self.erp.counts();
@@ -261,14 +270,9 @@ impl Stage {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "counts of a few seconds"
-)]
-fn orders_in(time: Duration) -> usize {
-    (time.as_secs_f64() * ORDERS_PER_SECOND as f64) as usize
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of a few seconds")]
+fn orders_in(time: Duration, rate: f64) -> usize {
+    (time.as_secs_f64() * rate * SIGNED_AHEAD) as usize
 }
 
 fn times(sent: &Sent) -> Times {
@@ -302,7 +306,7 @@ async fn start(binary: &Path, folder: &Path, text: &str, log: &Log) -> anyhow::R
     std::fs::write(&config, text)?;
     let mut service = Service::spawn(binary, &config, log)?;
     let address = service.ready().await.with_context(|| log.text())?;
-    Ok(Running { service, address, next: 0 })
+    Ok(Running { service, address, next: 0, acknowledged: 0, rate: 0.0 })
 }
 
 async fn metrics(address: SocketAddr) -> anyhow::Result<String> {
