@@ -78,9 +78,9 @@ pub fn run(verb: &Bench, shared: &Shared) -> anyhow::Result<Outcome> {
     }
     let report = report?;
     if shared.json {
-        print::json(&report)?
+        print::json(&report)?;
     } else {
-        show(&report)?
+        show(&report)?;
     }
     Ok(Outcome::Done)
 }

@@ -154,8 +154,8 @@ impl Progress {
                 bar.set_position(report.rounds);
                 bar.set_message(words);
             }
-            None if report.rounds % ROUNDS_PER_LINE == 0 => {
-                eprintln!("{} {words}, {:.0} s", report.rounds, report.seconds)
+            None if report.rounds.is_multiple_of(ROUNDS_PER_LINE) => {
+                eprintln!("{} {words}, {:.0} s", report.rounds, report.seconds);
             }
             None => {}
         }

@@ -4,6 +4,7 @@
 //! neither counts against the receiver. Closed loop: each connection sends as soon as it was answered. Open loop: orders
 //! are due at a steady rate, and time counts from when an order was due, so that a stall shows in every order behind it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -260,16 +261,14 @@ async fn connection(
     let mut answers = Vec::with_capacity(65_536);
     while let Some((index, due)) = line.take(until).await {
         let body = &mut request[head.len()..];
-        match index.checked_sub(orders.first).and_then(|place| orders.signatures.get(place)) {
-            Some(signed) => {
-                orders.write_number(body, index);
-                request[signature..signature + 64].copy_from_slice(signed.as_bytes());
-            }
-            None => {
-                let signed = orders.sign(body, index);
-                request[signature..signature + 64].copy_from_slice(signed.as_bytes());
-            }
-        }
+        let ahead = index.checked_sub(orders.first).and_then(|place| orders.signatures.get(place));
+        let signed = if let Some(signed) = ahead {
+            orders.write_number(body, index);
+            Cow::Borrowed(signed)
+        } else {
+            Cow::Owned(orders.sign(body, index))
+        };
+        request[signature..signature + 64].copy_from_slice(signed.as_bytes());
         stream.write_all(&request).await.context("the receiver does not read")?;
         read(&mut stream, &mut answer).await?;
         ensure!(answer[9..].starts_with(status.as_bytes()), "answered {}", String::from_utf8_lossy(&answer));

@@ -171,6 +171,7 @@ enum KeyState {
 
 /// What the ERP knows a repetition by.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent habits, not states")]
 pub(super) struct Habits {
     pub forgetful: bool,
     pub keeps_bodies: bool,

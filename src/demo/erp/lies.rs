@@ -113,7 +113,7 @@ mod tests {
     fn the_same_seed_tells_the_same_lies_and_about_as_often_as_the_table_says() {
         let lies = Lies::about_effects(Duration::from_millis(100));
         let (one, two, other) = (lies.plan(7), lies.plan(7), lies.plan(8));
-        let told = |plan: &Plan| (1..=10_000).map(|number| plan(number)).collect::<Vec<_>>();
+        let told = |plan: &Plan| (1..=10_000).map(plan).collect::<Vec<_>>();
         assert_eq!(told(&one), told(&two));
         assert_ne!(told(&one), told(&other));
         let sum: u32 = lies.table.iter().map(|(rate, _)| rate).sum();

@@ -38,6 +38,7 @@ use fault::Script;
 
 /// How the ERP behaves from its start.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent habits, not states")]
 pub struct ErpOptions {
     /// Bearer token that every request must carry; none means anyone may call.
     pub token: Option<String>,

@@ -100,7 +100,7 @@ pub fn run(settings: &Settings, progress: &dyn Fn(usize, usize, &str)) -> anyhow
     step("accept at a third of its capacity");
     let open_loop = stage.open_loop(capacity(Kind::Accept) / 3.0, settings.time * 3)?;
     step("the whole path at a third of its capacity");
-    let accept_to_erp_ms = stage.to_erp(Some(capacity(Kind::Whole) / 3.0), QUOTED, settings.time * 3)?;
+    let accept_to_erp_ms = stage.reach_erp(Some(capacity(Kind::Whole) / 3.0), QUOTED, settings.time * 3)?;
     step("one order at a time");
     let idle_to_erp_ms = stage.idle(settings.time)?;
     let (_, rss_mb) = stage.memory_mb()?;

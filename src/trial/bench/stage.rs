@@ -23,7 +23,7 @@ const SIGNED_AHEAD: f64 = 1.5;
 /// The floor repeats the same orders.
 const FLOOR_ORDERS: usize = 100_000;
 /// Until the ERP has everything.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(120);
+const DRAIN_PATIENCE: Duration = Duration::from_mins(2);
 /// Connections that fill a store.
 const FILLING: usize = 64;
 /// Between two orders that come one at a time.
@@ -70,7 +70,7 @@ pub(super) struct Stage {
     folder: std::path::PathBuf,
     sender: Runtime,
     /// Kept for the bare handler that runs on it.
-    _floor: Runtime,
+    floor: Runtime,
     floor_address: SocketAddr,
     erp_runtime: Runtime,
     erp: StandInErp,
@@ -101,9 +101,8 @@ impl Stage {
         let whole = start("whole", r#"[{ name = "orders", accepts = ["order"], to = ["erp"] }]"#)?;
         let template = Arc::new(Orders::signed(LINES, FLOOR_ORDERS));
         let folder = settings.folder.clone();
-        let _floor = floor;
         let mut stage =
-            Stage { folder, sender, _floor, floor_address, erp_runtime, erp, arrivals, accept, whole, template, log };
+            Stage { folder, sender, floor, floor_address, erp_runtime, erp, arrivals, accept, whole, template, log };
         stage.fill(settings.stored)?;
         Ok(stage)
     }
@@ -113,7 +112,7 @@ impl Stage {
         for kind in [Kind::Accept, Kind::Whole] {
             while self.running(kind).acknowledged < stored {
                 let left = stored - self.running(kind).acknowledged;
-                self.send(kind, FILLING, Duration::from_secs(600), None, left.min(100_000))?;
+                self.send(kind, FILLING, Duration::from_mins(10), None, left.min(100_000))?;
                 self.drain(kind)?;
             }
         }
@@ -144,7 +143,7 @@ impl Stage {
     }
 
     /// From when an order was due until the ERP had it.
-    pub(super) fn to_erp(&mut self, rate: Option<f64>, connections: usize, time: Duration) -> anyhow::Result<Times> {
+    pub(super) fn reach_erp(&mut self, rate: Option<f64>, connections: usize, time: Duration) -> anyhow::Result<Times> {
         let sent = self.send(Kind::Whole, connections, time, rate, CASE_ORDERS_MAX)?;
         self.drain(Kind::Whole)?;
         self.times_to_erp(&sent)
@@ -152,7 +151,7 @@ impl Stage {
 
     /// One order at a time, with a pause in which everything comes to rest.
     pub(super) fn idle(&mut self, time: Duration) -> anyhow::Result<Times> {
-        self.to_erp(Some(1.0 / IDLE_PAUSE.as_secs_f64()), 1, time)
+        self.reach_erp(Some(1.0 / IDLE_PAUSE.as_secs_f64()), 1, time)
     }
 
     /// Memory of the service that delivers: now, and at most.
@@ -185,7 +184,8 @@ impl Stage {
 
     /// Stops both services in order.
     pub(super) fn strike(self) -> anyhow::Result<()> {
-        let Stage { sender, accept, whole, log, .. } = self;
+        let Stage { sender, floor, accept, whole, log, .. } = self;
+        floor.shutdown_background();
         sender
             .block_on(async {
                 accept.service.stop().await?;

@@ -124,7 +124,7 @@ impl Load {
 
 impl Journal {
     fn turn(&mut self, chance: &SeededEntropy) -> Turn {
-        let draw = (chance.unit() * 99.0) as u32;
+        let draw = below(chance, 100);
         let old = self.pick(chance);
         match (draw, old) {
             // Again, word for word.
@@ -149,9 +149,8 @@ impl Journal {
     }
 
     fn pick(&self, chance: &SeededEntropy) -> Option<Recent> {
-        let last = self.recent.len().checked_sub(1)?;
-        let place = (chance.unit() * last as f64).round() as usize;
-        self.recent.get(place).cloned()
+        let place = below(chance, u32::try_from(self.recent.len()).ok().filter(|count| *count > 0)?);
+        self.recent.get(usize::try_from(place).ok()?).cloned()
     }
 
     fn raise(&mut self, number: &str) -> u32 {
@@ -198,6 +197,13 @@ impl Journal {
         });
         self.sent.len() - 1
     }
+}
+
+/// A draw from `0 .. count`.
+fn below(chance: &SeededEntropy, count: u32) -> u32 {
+    let mut bytes = [0; 4];
+    chance.fill(&mut bytes);
+    u32::from_le_bytes(bytes) % count
 }
 
 impl Recent {
