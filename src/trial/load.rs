@@ -104,6 +104,8 @@ pub struct Course {
 pub struct Sent {
     /// Answers with the status asked for.
     pub count: usize,
+    /// Just before the first request.
+    pub began: Instant,
     /// From the first request to the last answer.
     pub elapsed: Duration,
     /// Time of each answer, in microseconds, sorted.
@@ -238,7 +240,7 @@ fn sum_up(began: Instant, mut answers: Vec<Answered>) -> Sent {
     let mut times: Vec<u32> = answers.iter().map(micros).collect();
     times.sort_unstable();
     let sent_at = answers.iter().map(|answer| (answer.index, answer.due)).collect();
-    Sent { count: answers.len(), elapsed: last - began, micros: times, largest_gap, sent_at }
+    Sent { count: answers.len(), began, elapsed: last - began, micros: times, largest_gap, sent_at }
 }
 
 async fn connection(
