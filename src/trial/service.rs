@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +54,8 @@ impl Service {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
+            // A Ctrl-C in the terminal is for us: whoever looks after the service stops it.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("{} cannot be started", binary.display()))?;
         let lines = child.stderr.take().context("the service's log cannot be read")?;

@@ -284,6 +284,7 @@ impl Run {
         let store = self.open_store()?;
         let begun = Instant::now();
         while store.ledger().await?.due > 0 && begun.elapsed() < DRAIN_PATIENCE {
+            anyhow::ensure!(!service.has_ended(), "the service ended by itself while it delivered");
             sleep(Duration::from_millis(10)).await;
         }
         self.report.slowest_drain_seconds = self.report.slowest_drain_seconds.max(begun.elapsed().as_secs_f64());
