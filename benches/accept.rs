@@ -1,9 +1,7 @@
 //! Signed orders over loopback, divided by what a bare handler does with the same bytes in the same round.
 //!
 //! `floor` reads the body and answers. `accept` verifies, decodes, appends durably and answers; no route wants the order.
-//! `whole` goes on to a sales order confirmed by the stand-in ERP, the time to empty the queue included. `paced` is `whole`
-//! at a fixed rate (`CROSSDOCK_BENCH_RATE`, 3,000 a second: set it to a third of what `accept` reached), with times from when
-//! each order should have left. `idle` is `whole` with one order in hand: its times end where the ERP has it. Sender, service
+//! `whole` goes on to a sales order confirmed by the stand-in ERP, the time to empty the queue included. Sender, service
 //! and ERP share the machine and this process, a runtime each. Every round has a new store on a real disk, and ends with
 //! the books compared: each order applied once, no difference in the ledger.
 //!
@@ -21,7 +19,7 @@ use crossdock::demo::erp::{ErpOptions, StandInErp};
 use crossdock::shutdown::Timing;
 use tokio::runtime::{Builder, Runtime};
 
-use support::load::{self, Orders, Sent};
+use support::load::{self, Course, Orders, Sent};
 
 mod support;
 
@@ -30,7 +28,7 @@ mod support;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Every case of a round, in this order: what, and with how many connections.
-const CASES: [(&str, usize); 10] = [
+const CASES: [(&str, usize); 8] = [
     ("floor", 1),
     ("accept", 1),
     ("floor", 8),
@@ -39,8 +37,6 @@ const CASES: [(&str, usize); 10] = [
     ("accept", 64),
     ("whole", 64),
     ("whole", 8),
-    ("paced", 64),
-    ("idle", 1),
 ];
 const LINES: usize = 4;
 /// Orders signed beforehand, unless `CROSSDOCK_BENCH_ORDERS` says otherwise.
@@ -53,21 +49,6 @@ struct Figure {
     cpu_micros: f64,
     p50: u32,
     p99: u32,
-    /// Orders for each flush of the disk.
-    group: f64,
-    /// Longest time without any answer, in microseconds.
-    gap: u32,
-}
-
-/// How orders are sent.
-#[derive(Clone, Copy)]
-enum How {
-    /// The next when the one before is answered.
-    AtOnce,
-    /// So many a second, whatever the answers do.
-    Paced(f64),
-    /// The next when the ERP has the one before.
-    ToTheErp,
 }
 
 struct Machine {
@@ -77,8 +58,6 @@ struct Machine {
     orders: Arc<Orders>,
     floor: SocketAddr,
     time: Duration,
-    /// Orders a second of `paced`.
-    rate: f64,
 }
 
 fn main() {
@@ -126,8 +105,7 @@ impl Machine {
         let orders =
             std::env::var("CROSSDOCK_BENCH_ORDERS").map_or(ORDERS, |text| text.parse().expect("a number of orders"));
         let orders = Arc::new(Orders::signed(LINES, orders));
-        let rate = std::env::var("CROSSDOCK_BENCH_RATE").map_or(3_000.0, |text| text.parse().expect("orders a second"));
-        Machine { service, sender: runtime(1), erp: runtime(1), orders, floor, time, rate }
+        Machine { service, sender: runtime(1), erp: runtime(1), orders, floor, time }
     }
 
     fn figure(&self, what: &str, connections: usize) -> Figure {
@@ -135,50 +113,37 @@ impl Machine {
             "floor" => {
                 let cpu = cpu_micros();
                 let sent = self.send(self.floor, connections);
-                figure(&sent, sent.count, sent.elapsed, cpu_micros() - cpu, 1)
+                figure(&sent, sent.count, sent.elapsed, cpu_micros() - cpu)
             }
             "accept" => {
                 let (running, _folder) = self.start("[]", "http://127.0.0.1:1/");
                 let cpu = cpu_micros();
                 let sent = self.send(running.address, connections);
                 let used = cpu_micros() - cpu;
-                let commits = self.commits(&running);
                 self.service.block_on(async {
                     let ledger = running.store.ledger().await.expect("the ledger can be read");
                     assert_eq!((ledger.ignored, ledger.difference()), (sent.count as u64, 0), "{ledger:?}");
                     running.stop(Timing::at_once()).await;
                 });
-                figure(&sent, sent.count, sent.elapsed, used, commits)
+                figure(&sent, sent.count, sent.elapsed, used)
             }
-            "paced" => self.whole(connections, How::Paced(self.rate)),
-            "idle" => self.whole(connections, How::ToTheErp),
-            _ => self.whole(connections, How::AtOnce),
+            _ => self.whole(connections),
         }
     }
 
-    fn whole(&self, connections: usize, how: How) -> Figure {
+    fn whole(&self, connections: usize) -> Figure {
         let options = ErpOptions { forgetful: true, reads_documents: false, ..ErpOptions::default() };
         let erp = self.erp.block_on(StandInErp::start_with(options)).expect("a loopback port");
         let routes = r#"[{ name = "orders", accepts = ["order"], to = ["erp"] }]"#;
         let (running, _folder) = self.start(routes, &erp.url());
         let (cpu, began) = (cpu_micros(), Instant::now());
-        let sent = match how {
-            How::AtOnce => self.send(running.address, connections),
-            How::Paced(rate) => {
-                self.sender.block_on(load::paced(&self.orders, running.address, connections, "202", self.time, rate))
-            }
-            How::ToTheErp => {
-                let arrived = |count: usize| erp.counts().applied >= count as u64;
-                self.sender.block_on(load::followed(&self.orders, running.address, "202", self.time, arrived))
-            }
-        };
+        let sent = self.send(running.address, connections);
         self.service.block_on(async {
             while running.store.ledger().await.expect("the ledger can be read").due > 0 {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         });
         let (elapsed, used) = (began.elapsed(), cpu_micros() - cpu);
-        let commits = self.commits(&running);
         self.service.block_on(async {
             let ledger = running.store.ledger().await.expect("the ledger can be read");
             assert_eq!((ledger.done, ledger.difference()), (sent.count as u64, 0), "{ledger:?}");
@@ -187,15 +152,12 @@ impl Machine {
         let counts = erp.counts();
         assert_eq!((counts.applied, counts.doubled), (sent.count as u64, 0), "{counts:?}");
         drop(erp);
-        figure(&sent, sent.count, elapsed, used, commits)
-    }
-
-    fn commits(&self, running: &Running) -> u64 {
-        self.service.block_on(running.store.figures()).expect("the store answers").commits
+        figure(&sent, sent.count, elapsed, used)
     }
 
     fn send(&self, to: SocketAddr, connections: usize) -> Sent {
-        self.sender.block_on(load::send(&self.orders, to, connections, "202", self.time))
+        let course = Course { to, connections, status: "202", time: self.time, orders: 0..ORDERS, rate: None };
+        self.sender.block_on(load::send(&self.orders, course)).expect("every order is taken")
     }
 
     /// The service with a new store.
@@ -243,15 +205,13 @@ allow_private = ["127.0.0.0/8"]
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts of a few seconds")]
-fn figure(sent: &Sent, count: usize, elapsed: Duration, cpu: u64, commits: u64) -> Figure {
+fn figure(sent: &Sent, count: usize, elapsed: Duration, cpu: u64) -> Figure {
     let at = |hundredth: usize| sent.micros[(sent.micros.len() - 1) * hundredth / 100];
     Figure {
         per_second: count as f64 / elapsed.as_secs_f64(),
         cpu_micros: cpu as f64 / count as f64,
         p50: at(50),
         p99: at(99),
-        group: count as f64 / commits.max(1) as f64,
-        gap: sent.gap,
     }
 }
 
@@ -282,9 +242,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn print(table: &[Vec<Option<Figure>>]) {
-    println!(
-        "case       conn   orders/s (min-max)         of floor (min-max)     CPU us   ack p50/p99 ms   orders a commit   longest gap ms"
-    );
+    println!("case       conn   orders/s (min-max)         of floor (min-max)     CPU us   ack p50/p99 ms");
     for (case, (what, connections)) in CASES.iter().enumerate() {
         let figures: Vec<Figure> = table.iter().filter_map(|round| round[case]).collect();
         if figures.is_empty() {
@@ -298,12 +256,9 @@ fn print(table: &[Vec<Option<Figure>>]) {
         let cpu = median(figures.iter().map(|figure| figure.cpu_micros).collect());
         let [p50, p99] = [|figure: &Figure| figure.p50, |figure: &Figure| figure.p99]
             .map(|of| median(figures.iter().map(|figure| f64::from(of(figure)) / 1000.0).collect()));
-        let group = median(figures.iter().map(|figure| figure.group).collect());
-        let gap = median(figures.iter().map(|figure| f64::from(figure.gap) / 1000.0).collect());
         println!(
-            "{what:<10} {connections:>4}   {:<25}  {of_floor:<20} {cpu:>8.1}   {:<14}   {group:>15.1}   {gap:>14.1}",
-            spread(&rates, 0),
-            format!("{p50:.2}/{p99:.2}"),
+            "{what:<10} {connections:>4}   {:<25}  {of_floor:<20} {cpu:>8.1}   {p50:.2}/{p99:.2}",
+            spread(&rates, 0)
         );
     }
 }

@@ -55,6 +55,7 @@ pub mod shutdown;
 pub mod watch;
 pub mod app;
 pub mod demo;
+pub mod trial;
 pub mod cli;
 
 // the whole of it on a simulated machine

@@ -8,6 +8,8 @@
 
 mod audit_log;
 mod backup;
+mod bench;
+mod chaos;
 mod check;
 mod demo;
 mod doctor;
@@ -111,6 +113,10 @@ enum Verb {
     Erase(erase::Erase),
     /// Bring the store to this version's layout
     Migrate(migrate::Migrate),
+    /// Kill the service at random moments under load, and count what is lost, doubled, disordered or stuck
+    Chaos(chaos::Chaos),
+    /// Measure what this machine can do: rates, latencies, CPU and memory, beside those of a bare handler
+    Bench(bench::Bench),
 }
 
 /// Reads the arguments, runs the verb, says what went wrong.
@@ -170,5 +176,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Keys(verb) => open::wait(keys::run(verb, &shared)),
         Verb::Erase(verb) => open::wait(erase::run(verb, &shared)),
         Verb::Migrate(verb) => open::wait(migrate::run(verb, &shared)),
+        Verb::Chaos(verb) => chaos::run(&verb, &shared),
+        Verb::Bench(verb) => bench::run(&verb, &shared),
     }
 }

@@ -77,6 +77,14 @@ impl Sender {
         self.post(url, body, &[("X-Api-Key", &self.api_key), ("X-HMAC-HASH", &hash)]).await
     }
 
+    /// Posts with credentials that were made for another body, as somebody would who saw one request and wants more.
+    pub async fn as_stranger(&self, url: &str, body: String) -> reqwest::Result<Answer> {
+        let hash = hmac_hex(&self.hmac_secret, b"another body");
+        let signature = self.commerce.sign(b"another body", SignedBytes::Base64Body);
+        let signed = ("x-adobe-commerce-webhook-signature", signature.as_str());
+        self.post(url, body, &[signed, ("X-Api-Key", &self.api_key), ("X-HMAC-HASH", &hash)]).await
+    }
+
     async fn post(&self, url: &str, body: String, headers: &[(&str, &str)]) -> reqwest::Result<Answer> {
         let started = Instant::now();
         let mut request = self.client.post(url).header("content-type", "application/json").body(body);

@@ -179,6 +179,7 @@ struct Gauges {
     unprocessed: Gauge<i64, AtomicI64>,
     wal_bytes: Gauge<i64, AtomicI64>,
     store_bytes: Gauge<i64, AtomicI64>,
+    store_commits: Gauge<i64, AtomicI64>,
     disk_free_ratio: Gauge<f64, AtomicU64>,
 }
 
@@ -411,6 +412,8 @@ impl Gauges {
         registry.register("envelopes_unprocessed", help, gauges.unprocessed.clone());
         registry.register("store_wal_bytes", "Size of the write-ahead log", gauges.wal_bytes.clone());
         registry.register("store_bytes", "Size of the store", gauges.store_bytes.clone());
+        let help = "Durable commits since the start: one flush of the disk each";
+        registry.register("store_commits", help, gauges.store_commits.clone());
         registry.register("store_disk_free_ratio", "Free share of the store's disk", gauges.disk_free_ratio.clone());
         gauges
     }
@@ -481,6 +484,7 @@ impl Gauges {
         self.unprocessed.set(whole(figures.unprocessed));
         self.wal_bytes.set(whole(figures.wal_bytes));
         self.store_bytes.set(whole(figures.store_bytes));
+        self.store_commits.set(whole(figures.commits));
     }
 
     fn set_incidents(&self, incidents: &[IncidentGauge]) {

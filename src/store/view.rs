@@ -466,7 +466,6 @@ pub struct StoreFigures {
     /// Size of the store in bytes.
     pub store_bytes: u64,
     /// Commits of this process, each with its flush: what was written divided by them says how well groups form.
-    #[serde(skip)]
     pub commits: u64,
 }
 

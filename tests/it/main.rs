@@ -8,7 +8,6 @@ mod support;
 
 mod corpus;
 mod hard_times;
-mod crash;
 mod delivery;
 mod intake;
 mod keeping;

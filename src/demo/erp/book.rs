@@ -5,9 +5,14 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::clock::{Clock as _, SystemClock, Timestamp};
+use crate::envelope::keys::Digest;
 
 /// One order-creating request as it arrived.
 #[derive(Clone, Debug)]
@@ -21,6 +26,8 @@ pub(super) struct Call {
     pub body: Bytes,
     /// Tells two bodies apart; taken before the book is locked.
     pub body_hash: u64,
+    /// For the window of its key.
+    pub arrived: Instant,
 }
 
 /// What a document says it is about.
@@ -30,6 +37,7 @@ pub(super) struct Subject {
     pub system: String,
     pub store_id: Option<u64>,
     pub increment_id: String,
+    pub updated_at: Option<String>,
     pub grand_total: Option<String>,
 }
 
@@ -47,6 +55,7 @@ impl Subject {
             system: Option<String>,
             store_id: Option<u64>,
             increment_id: String,
+            updated_at: Option<String>,
         }
         #[derive(Deserialize)]
         struct Totals {
@@ -58,6 +67,7 @@ impl Subject {
             system: document.order.system.unwrap_or_default(),
             store_id: document.order.store_id,
             increment_id: document.order.increment_id,
+            updated_at: document.order.updated_at,
             grand_total: document.totals.and_then(|totals| totals.grand_total),
         })
     }
@@ -72,15 +82,23 @@ pub struct Effect {
     pub key: Option<String>,
     /// The order number inside the document.
     pub reference: Option<String>,
+    /// The Commerce instance of that order.
+    pub system: Option<String>,
     /// The store of that order.
     pub store_id: Option<u64>,
     /// The purpose inside the document, `order.create`.
     pub purpose: Option<String>,
+    /// `updated_at` of the order inside the document: which state of it this is.
+    pub revision: Option<String>,
     /// The grand total inside the document.
     pub grand_total: Option<String>,
+    /// When it was applied.
+    pub at: Timestamp,
+    /// SHA-256 of the document as received, hex.
+    pub digest: String,
     /// How often it was applied; more than once is a doubled order.
     pub applied: u32,
-    /// The document as received.
+    /// The document as received; empty where bodies are not kept.
     #[serde(skip)]
     pub body: Bytes,
 }
@@ -119,6 +137,8 @@ pub struct Counts {
     pub key_reused: u64,
     /// A key that came back while its first request was still being worked on.
     pub in_progress: u64,
+    /// Documents refused because a record with their reference exists.
+    pub refused_as_existing: u64,
     /// Requests on which a fault was spent.
     pub faults: u64,
     /// Applications beyond the first, by key or by order number: orders doubled.
@@ -136,24 +156,39 @@ pub(super) enum Opening {
     KeyReused,
     /// Its first request is not finished.
     InProgress,
+    /// Its first request failed for good with this status.
+    Failed(u16),
+    /// A record with this reference exists already under this number.
+    Exists(u64),
 }
 
 #[derive(Clone, Copy, Debug)]
 enum KeyState {
     Working { body: u64 },
-    Done { body: u64, number: u64, applied: u32 },
+    Done { body: u64, number: u64, applied: u32, at: Instant },
+    Failed { body: u64, status: u16 },
+}
+
+/// What the ERP knows a repetition by.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent habits, not states")]
+pub(super) struct Habits {
+    pub forgetful: bool,
+    pub keeps_bodies: bool,
+    pub honours_keys: bool,
+    pub key_window: Option<Duration>,
+    pub unique: bool,
 }
 
 /// The memory.
 pub(super) struct Book {
-    forgetful: bool,
-    honours_keys: bool,
+    habits: Habits,
     hashers: (RandomState, RandomState),
     keys: HashMap<u128, KeyState>,
     /// Order number → the first sales order created for it.
     references: HashMap<u128, u64>,
-    /// Purpose `order.create` per system, store and number → how many keys created it.
-    creates: HashMap<u128, u32>,
+    /// Operation → its first sales order, and how often it was applied.
+    operations: HashMap<u128, (u64, u32)>,
     orders: Vec<Effect>,
     by_reference: HashMap<String, Vec<usize>>,
     log: Vec<LogEntry>,
@@ -162,14 +197,13 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn new(forgetful: bool, honours_keys: bool) -> Self {
+    pub(super) fn new(habits: Habits) -> Self {
         Book {
-            forgetful,
-            honours_keys,
+            habits,
             hashers: (RandomState::new(), RandomState::new()),
             keys: HashMap::new(),
             references: HashMap::new(),
-            creates: HashMap::new(),
+            operations: HashMap::new(),
             orders: Vec::new(),
             by_reference: HashMap::new(),
             log: Vec::new(),
@@ -188,27 +222,60 @@ impl Book {
         self.counts.requests
     }
 
-    /// Looks the key up and, when it is new, marks it as being worked on.
+    /// Looks the key and the reference up and, when both are new, marks the key as being worked on.
     pub(super) fn open(&mut self, call: &Call) -> Opening {
-        let Some(key) = call.key.as_deref().filter(|_| self.honours_keys) else { return Opening::Go };
-        let body = call.body_hash;
-        let opening = match self.keys.get(&self.digest(key)) {
-            None => Opening::Go,
-            Some(KeyState::Done { body: known, .. } | KeyState::Working { body: known }) if *known != body => {
-                Opening::KeyReused
-            }
-            Some(KeyState::Working { .. }) => Opening::InProgress,
-            Some(KeyState::Done { number, .. }) => Opening::Replay(*number),
+        let by_key = match call.key.as_deref() {
+            Some(key) if self.habits.honours_keys => self.open_key(key, call),
+            _ => Opening::Go,
+        };
+        let opening = match (by_key, self.existing(call)) {
+            (Opening::Go, Some(number)) => Opening::Exists(number),
+            (by_key, _) => by_key,
         };
         match opening {
             Opening::Go => {
-                self.keys.insert(self.digest(key), KeyState::Working { body });
+                if let Some(key) = call.key.as_deref().filter(|_| self.habits.honours_keys) {
+                    self.keys.insert(self.digest(key), KeyState::Working { body: call.body_hash });
+                }
             }
-            Opening::Replay(_) => self.counts.replayed += 1,
+            Opening::Replay(_) | Opening::Failed(_) => self.counts.replayed += 1,
             Opening::KeyReused => self.counts.key_reused += 1,
             Opening::InProgress => self.counts.in_progress += 1,
+            Opening::Exists(_) => self.counts.refused_as_existing += 1,
         }
         opening
+    }
+
+    fn open_key(&self, key: &str, call: &Call) -> Opening {
+        let body = call.body_hash;
+        let closed =
+            |at: Instant| self.habits.key_window.is_some_and(|window| call.arrived.duration_since(at) > window);
+        match self.keys.get(&self.digest(key)) {
+            None => Opening::Go,
+            Some(KeyState::Done { at, .. }) if closed(*at) => Opening::Go,
+            Some(
+                KeyState::Done { body: known, .. }
+                | KeyState::Working { body: known }
+                | KeyState::Failed { body: known, .. },
+            ) if *known != body => Opening::KeyReused,
+            Some(KeyState::Working { .. }) => Opening::InProgress,
+            Some(KeyState::Done { number, .. }) => Opening::Replay(*number),
+            Some(KeyState::Failed { status, .. }) => Opening::Failed(*status),
+        }
+    }
+
+    /// The sales order that stands in the way of this one, where references are unique.
+    fn existing(&self, call: &Call) -> Option<u64> {
+        let subject = call.subject.as_ref().filter(|_| self.habits.unique)?;
+        self.operations.get(&self.operation(subject, call)).map(|(number, _)| *number)
+    }
+
+    /// Stores a failure under the call's key.
+    pub(super) fn fail_for_good(&mut self, call: &Call, status: u16) {
+        if let Some(key) = call.key.as_deref() {
+            let failed = KeyState::Failed { body: call.body_hash, status };
+            self.keys.entry(self.digest(key)).or_insert(failed);
+        }
     }
 
     /// Makes the sales order and answers its number.
@@ -217,12 +284,12 @@ impl Book {
         self.last_number += 1;
         let number = self.last_number;
         let applied = self.count_key(call, number);
-        let created = self.count_create(call, number);
+        let created = self.count_operation(call, number);
         // One mistake counts once, whether it shows by key, by order number or by both.
         if applied > 1 || created > 1 {
             self.counts.doubled += 1;
         }
-        if !self.forgetful {
+        if !self.habits.forgetful {
             self.remember(call, number, applied);
         }
         number
@@ -234,24 +301,27 @@ impl Book {
         let (digest, body) = (self.digest(key), call.body_hash);
         let applied = match self.keys.get(&digest) {
             Some(KeyState::Done { applied, .. }) => applied + 1,
-            Some(KeyState::Working { .. }) | None => 1,
+            Some(KeyState::Working { .. } | KeyState::Failed { .. }) | None => 1,
         };
-        self.keys.insert(digest, KeyState::Done { body, number, applied });
+        self.keys.insert(digest, KeyState::Done { body, number, applied, at: call.arrived });
         applied
     }
 
-    /// How many sales orders exist for this order of Commerce, this one included; 1 where the document is another kind.
-    fn count_create(&mut self, call: &Call, number: u64) -> u32 {
+    /// How often this operation was applied, this time included; 1 where the document says no order.
+    fn count_operation(&mut self, call: &Call, number: u64) -> u32 {
         let Some(subject) = &call.subject else { return 1 };
         let reference = self.digest(subject.increment_id.as_str());
         self.references.entry(reference).or_insert(number);
-        if subject.purpose != "order.create" {
-            return 1;
-        }
-        let order = self.digest((&subject.system, subject.store_id, &subject.increment_id));
-        let created = self.creates.entry(order).or_insert(0);
-        *created += 1;
-        *created
+        let operation = self.operation(subject, call);
+        let (_, applied) = self.operations.entry(operation).or_insert((number, 0));
+        *applied += 1;
+        *applied
+    }
+
+    /// An order is created once; of its changes there may be several, told apart by what they say.
+    fn operation(&self, subject: &Subject, call: &Call) -> u128 {
+        let content = if subject.purpose == "order.create" { 0 } else { call.body_hash };
+        self.digest((&subject.purpose, &subject.system, subject.store_id, &subject.increment_id, content))
     }
 
     fn remember(&mut self, call: &Call, number: u64, applied: u32) {
@@ -263,17 +333,21 @@ impl Book {
             id: id(number),
             key: call.key.clone(),
             reference: subject.map(|subject| subject.increment_id.clone()),
+            system: subject.map(|subject| subject.system.clone()),
             store_id: subject.and_then(|subject| subject.store_id),
             purpose: subject.map(|subject| subject.purpose.clone()),
+            revision: subject.and_then(|subject| subject.updated_at.clone()),
             grand_total: subject.and_then(|subject| subject.grand_total.clone()),
+            at: SystemClock.now(),
+            digest: Digest::of(&call.body).hex(),
             applied,
-            body: call.body.clone(),
+            body: if self.habits.keeps_bodies { call.body.clone() } else { Bytes::new() },
         });
     }
 
     /// Writes a line of the log.
     pub(super) fn note(&mut self, call: &Call, outcome: &str, status: Option<u16>, number: Option<u64>) {
-        if self.forgetful {
+        if self.habits.forgetful {
             return;
         }
         self.log.push(LogEntry {
@@ -294,7 +368,7 @@ impl Book {
 
     /// What exists for an order number. A forgetful book only knows the first one's number.
     pub(super) fn find(&self, reference: &str) -> Vec<Effect> {
-        if !self.forgetful {
+        if !self.habits.forgetful {
             let places = self.by_reference.get(reference).map_or(&[][..], Vec::as_slice);
             return places.iter().map(|place| self.orders[*place].clone()).collect();
         }
@@ -320,9 +394,13 @@ fn bare_effect(number: u64, reference: &str) -> Effect {
         id: id(number),
         key: None,
         reference: Some(reference.to_owned()),
+        system: None,
         store_id: None,
         purpose: None,
+        revision: None,
         grand_total: None,
+        at: Timestamp::UNIX_EPOCH,
+        digest: String::new(),
         applied: 1,
         body: Bytes::new(),
     }

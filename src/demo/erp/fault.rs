@@ -37,6 +37,17 @@ pub enum Fault {
     CutOffAfterApply,
     /// Answers 307 to another address; nothing is applied.
     Redirect,
+    /// Answers this status and applies this much later: the failure that was none.
+    StatusThenApply {
+        /// Usually a 5xx.
+        status: u16,
+        /// How long it goes on working unseen.
+        wait: Duration,
+    },
+    /// Applies, then hands the answer's body out byte by byte over this long.
+    DribbleAfterApply(Duration),
+    /// Answers this status, and the same to this key for ever: a failure that is stored. Nothing is applied.
+    FailForGood(u16),
 }
 
 impl Fault {
@@ -52,7 +63,8 @@ impl Fault {
             | Fault::DropAfterApply
             | Fault::HangAfterApply(_)
             | Fault::GarbageAfterApply
-            | Fault::CutOffAfterApply => true,
+            | Fault::CutOffAfterApply
+            | Fault::DribbleAfterApply(_) => true,
             Fault::Status(_)
             | Fault::DropBeforeApply
             | Fault::Hang(_)
@@ -60,7 +72,9 @@ impl Fault {
             | Fault::RetryAfter { .. }
             | Fault::ErrorIn200
             | Fault::Garbage
-            | Fault::Redirect => false,
+            | Fault::Redirect
+            | Fault::StatusThenApply { .. }
+            | Fault::FailForGood(_) => false,
         }
     }
 
@@ -80,6 +94,9 @@ impl Fault {
             Fault::GarbageAfterApply => "garbage_after_apply",
             Fault::CutOffAfterApply => "cut_off_after_apply",
             Fault::Redirect => "redirect",
+            Fault::StatusThenApply { .. } => "status_then_apply",
+            Fault::DribbleAfterApply(_) => "dribble_after_apply",
+            Fault::FailForGood(_) => "fail_for_good",
         }
     }
 }
@@ -93,6 +110,7 @@ pub(super) struct Script {
     next: VecDeque<Option<Fault>>,
     always: Option<Fault>,
     plan: Option<Plan>,
+    taken: u64,
 }
 
 impl Script {
@@ -106,6 +124,12 @@ impl Script {
 
     pub(super) fn plan(&mut self, plan: Option<Plan>) {
         self.plan = plan;
+    }
+
+    /// The fault of the next request, where nobody else counts them.
+    pub(super) fn take_next(&mut self) -> Option<Fault> {
+        self.taken += 1;
+        self.take(self.taken)
     }
 
     /// The fault of request `number`.

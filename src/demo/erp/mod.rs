@@ -13,6 +13,8 @@
 
 mod book;
 mod fault;
+mod lies;
+mod reply;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -20,7 +22,7 @@ mod tests;
 use std::hash::RandomState;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -29,12 +31,14 @@ use tokio::task::JoinHandle;
 
 pub use book::{Counts, Effect, LogEntry};
 pub use fault::{Fault, Plan};
+pub use lies::Lies;
 
-use book::Book;
+use book::{Book, Habits};
 use fault::Script;
 
 /// How the ERP behaves from its start.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent habits, not states")]
 pub struct ErpOptions {
     /// Bearer token that every request must carry; none means anyone may call.
     pub token: Option<String>,
@@ -44,14 +48,47 @@ pub struct ErpOptions {
     pub forgetful: bool,
     /// Whether it knows idempotency keys at all; without, every request makes a sales order.
     pub honours_keys: bool,
+    /// How long it remembers a key; none means for ever.
+    pub key_window: Option<Duration>,
+    /// Refuses a second record for one operation of one order; none means it does not look.
+    pub unique: Option<Refusal>,
+    /// Whether it can be asked by order number; without, `GET /sales-orders` is not there.
+    pub can_be_asked: bool,
     /// Whether it reads order numbers from documents; without, it finds nothing and counts doubled keys only.
     pub reads_documents: bool,
+    /// Whether effects keep their documents, which takes the memory of a long run.
+    pub keeps_bodies: bool,
+}
+
+/// How an ERP says that a record exists already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// 409 as a rule; some say 400 or 422.
+    pub status: u16,
+    /// The words.
+    pub body: String,
+}
+
+impl Default for Refusal {
+    fn default() -> Self {
+        Refusal { status: 409, body: r#"{"error":{"code":"DUPLICATE","message":"this reference exists"}}"#.to_owned() }
+    }
 }
 
 impl Default for ErpOptions {
-    /// No token, no latency, remembers everything, honours keys, reads documents.
+    /// No token, no latency, remembers everything, honours keys for ever, reads documents, can be asked.
     fn default() -> Self {
-        ErpOptions { token: None, latency: Duration::ZERO, forgetful: false, honours_keys: true, reads_documents: true }
+        ErpOptions {
+            token: None,
+            latency: Duration::ZERO,
+            forgetful: false,
+            honours_keys: true,
+            key_window: None,
+            unique: None,
+            can_be_asked: true,
+            reads_documents: true,
+            keeps_bodies: true,
+        }
     }
 }
 
@@ -63,15 +100,22 @@ pub struct StandInErp {
     accepting: JoinHandle<()>,
 }
 
+/// Told the document of every order as it is applied.
+pub type Watch = Box<dyn Fn(&[u8]) + Send + Sync>;
+
 /// What connections share.
 struct Shared {
     book: Mutex<Book>,
     script: Mutex<Script>,
     finds: Mutex<Script>,
+    connects: Mutex<Script>,
+    watch: OnceLock<Watch>,
     applied: Notify,
     bodies: RandomState,
     token: Option<String>,
     latency: Duration,
+    unique: Option<Refusal>,
+    can_be_asked: bool,
     reads_documents: bool,
 }
 
@@ -98,7 +142,13 @@ impl Shared {
     }
 
     fn take_find_fault(&self) -> Option<Fault> {
-        self.finds().take(0)
+        self.finds().take_next()
+    }
+
+    /// Whether a new connection is reset before anything is read.
+    fn resets_connection(&self) -> bool {
+        let mut connects = self.connects.lock().unwrap_or_else(PoisonError::into_inner);
+        connects.take_next().is_some()
     }
 }
 
@@ -112,14 +162,25 @@ impl StandInErp {
     pub async fn start_with(options: ErpOptions) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
+        let habits = Habits {
+            forgetful: options.forgetful,
+            keeps_bodies: options.keeps_bodies,
+            honours_keys: options.honours_keys,
+            key_window: options.key_window,
+            unique: options.unique.is_some(),
+        };
         let shared = Arc::new(Shared {
-            book: Mutex::new(Book::new(options.forgetful, options.honours_keys)),
+            book: Mutex::new(Book::new(habits)),
             script: Mutex::default(),
             finds: Mutex::default(),
+            connects: Mutex::default(),
+            watch: OnceLock::new(),
             applied: Notify::new(),
             bodies: RandomState::new(),
             token: options.token,
             latency: options.latency,
+            unique: options.unique,
+            can_be_asked: options.can_be_asked,
             reads_documents: options.reads_documents,
         });
         let (open, receiver) = watch::channel(true);
@@ -162,6 +223,17 @@ impl StandInErp {
         self.shared.finds().queue(faults.into_iter().map(Some));
     }
 
+    /// Asks `plan` which finds go wrong; the argument counts finds from 1.
+    pub fn plan_finds(&self, plan: Option<Plan>) {
+        self.shared.finds().plan(plan);
+    }
+
+    /// Asks `plan` which new connections are reset before anything is read, whatever the fault; the argument counts
+    /// connections from 1.
+    pub fn plan_connects(&self, plan: Option<Plan>) {
+        self.shared.connects.lock().unwrap_or_else(PoisonError::into_inner).plan(plan);
+    }
+
     /// Closes the port and every connection: connects are refused until [`StandInErp::come_back`].
     pub fn go_down(&self) {
         self.open.send_replace(false);
@@ -182,6 +254,24 @@ impl StandInErp {
     /// Everything applied, in order; empty when forgetful.
     pub fn effects(&self) -> Vec<Effect> {
         self.shared.book().effects().to_vec()
+    }
+
+    /// Tells `watch` every document as it is applied; the first watch stays.
+    pub fn watch(&self, watch: Watch) {
+        let _ = self.shared.watch.set(watch);
+    }
+
+    /// What was applied after the first `known` effects.
+    pub fn effects_after(&self, known: usize) -> Vec<Effect> {
+        self.shared.book().effects().iter().skip(known).cloned().collect()
+    }
+
+    /// Its memory as JSON lines, oldest first.
+    pub fn write_memory(&self, to: &mut dyn io::Write) -> io::Result<()> {
+        for effect in self.effects() {
+            writeln!(to, "{}", serde_json::to_string(&effect).map_err(io::Error::other)?)?;
+        }
+        Ok(())
     }
 
     /// What exists for one order number.

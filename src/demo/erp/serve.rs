@@ -2,15 +2,13 @@
 //! without a single byte of answer, which a framework never lets a handler do.
 
 use std::hash::BuildHasher;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -21,14 +19,10 @@ use tokio::sync::watch;
 use super::Shared;
 use super::book::{self, Book, Call, Opening, Subject};
 use super::fault::Fault;
+use super::reply::{Hangup, Reply};
 
 /// A larger document is refused: our own limit for one body is 10 MiB.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// The connection ends without an answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection is closed on purpose")]
-struct Hangup;
 
 /// Accepts until `open` turns false or its sender is gone.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, mut open: watch::Receiver<bool>) {
@@ -38,6 +32,11 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, mut open:
             () = closed(&mut open) => return,
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
+                    if shared.resets_connection() {
+                        // Closing with no time to linger sends a reset instead of an end.
+                        let _ = stream.set_zero_linger();
+                        continue;
+                    }
                     tokio::spawn(connection(stream, Arc::clone(&shared), open.clone()));
                 }
             }
@@ -79,7 +78,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             // A task of its own: an ERP goes on working when its caller has hung up.
             tokio::spawn(create(shared, call, fault)).await.map_err(|_| Hangup)?
         }
-        (&Method::GET, "/sales-orders") => find(&shared, head.uri.query().unwrap_or_default()).await,
+        (&Method::GET, "/sales-orders") if shared.can_be_asked => {
+            find(&shared, head.uri.query().unwrap_or_default()).await
+        }
         (&Method::GET, "/log") => {
             let book = shared.book();
             Ok(reply(StatusCode::OK, &json!({ "items": book.log(), "counts": book.counts() })))
@@ -92,7 +93,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
 fn create_now(shared: &Shared, call: &Call) -> Response<Reply> {
     let mut book = shared.book();
     let opening = book.open(call);
-    let response = settle(&mut book, call, opening, None);
+    let response = settle(shared, &mut book, call, opening, None);
     drop(book);
     shared.applied.notify_waiters();
     response
@@ -107,16 +108,19 @@ async fn create(shared: Arc<Shared>, call: Call, fault: Option<Fault>) -> Result
     if opening == Opening::Go {
         tokio::time::sleep(shared.latency).await;
     }
-    let response = settle(&mut shared.book(), &call, opening, None);
+    let response = settle(&shared, &mut shared.book(), &call, opening, None);
     shared.applied.notify_waiters();
     Ok(response)
 }
 
 /// The honest answer to a call whose key was looked up; `label` replaces the outcome in the log when a fault applied it.
-fn settle(book: &mut Book, call: &Call, opening: Opening, label: Option<&str>) -> Response<Reply> {
+fn settle(shared: &Shared, book: &mut Book, call: &Call, opening: Opening, label: Option<&str>) -> Response<Reply> {
     let (outcome, number, response) = match opening {
         Opening::Go => {
             let number = book.apply(call);
+            if let Some(watch) = shared.watch.get() {
+                watch(&call.body);
+            }
             ("applied", Some(number), created(number, false))
         }
         Opening::Replay(number) => ("replayed", Some(number), created(number, true)),
@@ -127,6 +131,11 @@ fn settle(book: &mut Book, call: &Call, opening: Opening, label: Option<&str>) -
         Opening::InProgress => {
             let detail = "the first request with this idempotency key is still being worked on";
             ("in_progress", None, problem(StatusCode::CONFLICT, "request in progress", detail))
+        }
+        Opening::Failed(status) => ("failed_before", None, replayed(failed_for_good(status))),
+        Opening::Exists(number) => {
+            let refusal = shared.unique.clone().unwrap_or_default();
+            ("exists", Some(number), response(status_of(refusal.status), "application/json", refusal.body))
         }
     };
     book.note(call, label.unwrap_or(outcome), Some(response.status().as_u16()), number);
@@ -144,6 +153,17 @@ async fn misbehave(shared: &Arc<Shared>, call: Call, fault: Fault) -> Result<Res
         (Fault::StatusAfterApply(status), _) => Ok(problem(status_of(*status), "told to fail", "after applying")),
         (Fault::GarbageAfterApply, _) => Ok(garbage(StatusCode::CREATED)),
         (Fault::CutOffAfterApply, Some(honest)) => Ok(honest.map(Reply::cut_off)),
+        (Fault::DribbleAfterApply(time), Some(honest)) => Ok(honest.map(|reply| reply.dribbling(*time))),
+        (Fault::StatusThenApply { status, wait }, _) => {
+            let answer = problem(status_of(*status), "told to fail", "it goes on working");
+            tokio::spawn(late(Arc::clone(shared), call, *wait, fault));
+            Ok(answer)
+        }
+        (Fault::FailForGood(status), _) => {
+            shared.book().fail_for_good(&call, *status);
+            unapplied(Some(*status));
+            Ok(failed_for_good(*status))
+        }
         (Fault::Status(status), _) => {
             unapplied(Some(*status));
             Ok(problem(status_of(*status), "told to fail", "nothing was applied"))
@@ -177,27 +197,30 @@ async fn misbehave(shared: &Arc<Shared>, call: Call, fault: Fault) -> Result<Res
             Err(Hangup)
         }
         (Fault::ApplyLate(wait), _) => {
-            tokio::spawn(late(Arc::clone(shared), call, *wait));
+            tokio::spawn(late(Arc::clone(shared), call, *wait, fault));
             Err(Hangup)
         }
         (Fault::DropBeforeApply, _) => {
             unapplied(None);
             Err(Hangup)
         }
-        (Fault::DropAfterApply | Fault::HangAfterApply(_) | Fault::CutOffAfterApply, _) => Err(Hangup),
+        (
+            Fault::DropAfterApply | Fault::HangAfterApply(_) | Fault::CutOffAfterApply | Fault::DribbleAfterApply(_),
+            _,
+        ) => Err(Hangup),
     }
 }
 
-async fn late(shared: Arc<Shared>, call: Call, wait: Duration) {
+async fn late(shared: Arc<Shared>, call: Call, wait: Duration, fault: Fault) {
     tokio::time::sleep(wait).await;
-    apply_under(&shared, &call, &Fault::ApplyLate(wait));
+    apply_under(&shared, &call, &fault);
 }
 
 /// Applies as usual; the log names the fault that hid it from the caller.
 fn apply_under(shared: &Shared, call: &Call, fault: &Fault) -> Response<Reply> {
     let mut book = shared.book();
     let opening = book.open(call);
-    let response = settle(&mut book, call, opening, Some(fault.name()));
+    let response = settle(shared, &mut book, call, opening, Some(fault.name()));
     drop(book);
     shared.applied.notify_waiters();
     response
@@ -232,6 +255,7 @@ impl Shared {
             attempt: text("crossdock-attempt").and_then(|attempt| attempt.parse().ok()),
             subject: if self.reads_documents { Subject::read(&body) } else { None },
             body_hash: self.bodies.hash_one(&body),
+            arrived: tokio::time::Instant::now(),
             body,
         }
     }
@@ -247,11 +271,17 @@ fn status_of(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-fn created(number: u64, replayed: bool) -> Response<Reply> {
-    let mut response = reply(StatusCode::CREATED, &json!({ "id": book::id(number) }));
-    if replayed {
-        response.headers_mut().insert("idempotency-replayed", http::HeaderValue::from_static("true"));
-    }
+fn created(number: u64, again: bool) -> Response<Reply> {
+    let response = reply(StatusCode::CREATED, &json!({ "id": book::id(number) }));
+    if again { replayed(response) } else { response }
+}
+
+fn failed_for_good(status: u16) -> Response<Reply> {
+    problem(status_of(status), "failed", "nothing was applied, and this key is answered so from now on")
+}
+
+fn replayed(mut response: Response<Reply>) -> Response<Reply> {
+    response.headers_mut().insert("idempotency-replayed", http::HeaderValue::from_static("true"));
     response
 }
 
@@ -269,58 +299,8 @@ fn garbage(status: StatusCode) -> Response<Reply> {
 }
 
 fn response(status: StatusCode, content_type: &'static str, body: String) -> Response<Reply> {
-    let mut response = Response::new(Reply { data: Some(Bytes::from(body)), breaks_off: None });
+    let mut response = Response::new(Reply::whole(Bytes::from(body)));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
     response
-}
-
-/// An answer's body, whole or broken off half-way.
-struct Reply {
-    data: Option<Bytes>,
-    breaks_off: Option<BreakOff>,
-}
-
-/// How far a body that breaks off has come.
-#[derive(Clone, Copy)]
-enum BreakOff {
-    /// Nothing or half of it is handed over.
-    Ahead,
-    /// The half had its turn to be flushed; the next look ends the connection.
-    Now,
-}
-
-impl Reply {
-    fn cut_off(self) -> Self {
-        Reply { breaks_off: Some(BreakOff::Ahead), ..self }
-    }
-}
-
-impl Body for Reply {
-    type Data = Bytes;
-    type Error = Hangup;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Hangup>>> {
-        match (self.data.take(), self.breaks_off) {
-            (Some(data), None) => Poll::Ready(Some(Ok(Frame::data(data)))),
-            (None, None) => Poll::Ready(None),
-            (Some(data), Some(_)) => Poll::Ready(Some(Ok(Frame::data(data.slice(..data.len() / 2))))),
-            (None, Some(BreakOff::Ahead)) => {
-                // Waiting once makes hyper write what it has; an error at once would discard even the status.
-                self.breaks_off = Some(BreakOff::Now);
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            (None, Some(BreakOff::Now)) => Poll::Ready(Some(Err(Hangup))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.data.is_none() && self.breaks_off.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        // A body that breaks off announces its whole length, so that the reader knows something is missing.
-        SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
-    }
 }

@@ -103,7 +103,7 @@ async fn a_forgetful_erp_still_replays_finds_and_counts() {
 async fn every_fault_does_what_its_name_says() {
     let short = Duration::from_millis(10);
     // fault, status seen (none: no answer), applied
-    let table: [(Fault, Option<u16>, bool); 12] = [
+    let table: [(Fault, Option<u16>, bool); 14] = [
         (Fault::Status(503), Some(503), false),
         (Fault::StatusAfterApply(500), Some(500), true),
         (Fault::DropBeforeApply, None, false),
@@ -116,6 +116,8 @@ async fn every_fault_does_what_its_name_says() {
         (Fault::GarbageAfterApply, Some(201), true),
         (Fault::CutOffAfterApply, Some(201), true),
         (Fault::Redirect, Some(307), false),
+        (Fault::DribbleAfterApply(short), Some(201), true),
+        (Fault::FailForGood(422), Some(422), false),
     ];
     let erp = StandInErp::start().await.unwrap();
     for (place, (fault, status, applied)) in table.into_iter().enumerate() {
@@ -126,7 +128,7 @@ async fn every_fault_does_what_its_name_says() {
         assert_eq!(!erp.find(&number).is_empty(), applied, "{fault:?}");
         assert_eq!(erp.log()[place].outcome, fault.name());
     }
-    assert_eq!(erp.counts().faults, 12);
+    assert_eq!(erp.counts().faults, 14);
 }
 
 #[tokio::test]
@@ -213,4 +215,85 @@ async fn dropping_it_closes_the_port() {
     while client().post(&url).body(ORDER).send().await.is_ok() {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_failure_stored_for_a_key_is_answered_for_ever_and_another_key_is_free() {
+    let erp = StandInErp::start().await.unwrap();
+    erp.next([Fault::FailForGood(500)]);
+    for replayed in [false, true, true] {
+        let answer = post(&erp, "ek1-a", ORDER).await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers().contains_key("idempotency-replayed")), (500, replayed));
+    }
+    assert_eq!(post(&erp, "ek1-b", ORDER).await.unwrap().status(), 201);
+    assert_eq!(erp.counts().applied, 1);
+}
+
+#[tokio::test]
+async fn a_failure_that_was_none_is_applied_behind_the_callers_back() {
+    let erp = StandInErp::start().await.unwrap();
+    erp.next([Fault::StatusThenApply { status: 504, wait: Duration::from_millis(50) }]);
+    assert_eq!(post(&erp, "ek1-a", ORDER).await.unwrap().status(), 504);
+    assert!(erp.find("000000042").is_empty());
+    erp.applied(1).await;
+    assert_eq!(post(&erp, "ek1-a", ORDER).await.unwrap().status(), 201);
+    assert_eq!(erp.counts().applied, 1);
+}
+
+#[tokio::test]
+async fn where_references_are_unique_a_second_record_is_refused_in_the_words_of_the_house() {
+    let refusal = Refusal { status: 400, body: "ORA-00001: unique constraint violated".to_owned() };
+    let options = ErpOptions { honours_keys: false, unique: Some(refusal), ..ErpOptions::default() };
+    let erp = StandInErp::start_with(options).await.unwrap();
+    assert_eq!(post(&erp, "ek1-a", ORDER).await.unwrap().status(), 201);
+    let refused = post(&erp, "ek1-b", ORDER).await.unwrap();
+    assert_eq!(refused.status(), 400);
+    assert!(refused.text().await.unwrap().starts_with("ORA-00001"));
+    let counts = erp.counts();
+    assert_eq!((counts.applied, counts.refused_as_existing, counts.doubled), (1, 1, 0));
+    assert_eq!(post(&erp, "ek1-c", &ORDER.replace("order.create", "order.cancel")).await.unwrap().status(), 201);
+}
+
+#[tokio::test]
+async fn a_key_is_forgotten_when_its_window_is_over() {
+    let options = ErpOptions { key_window: Some(Duration::ZERO), ..ErpOptions::default() };
+    let erp = StandInErp::start_with(options).await.unwrap();
+    post(&erp, "ek1-a", ORDER).await.unwrap();
+    let again = post(&erp, "ek1-a", ORDER).await.unwrap();
+    assert!(!again.headers().contains_key("idempotency-replayed"));
+    assert_eq!(erp.counts().doubled, 1);
+}
+
+#[tokio::test]
+async fn an_erp_that_cannot_be_asked_has_no_such_door() {
+    let options = ErpOptions { can_be_asked: false, ..ErpOptions::default() };
+    let erp = StandInErp::start_with(options).await.unwrap();
+    let answer = client().get(format!("{}?ref=000000042", erp.url())).send().await.unwrap();
+    assert_eq!(answer.status(), 405);
+}
+
+#[tokio::test]
+async fn a_connection_can_be_reset_before_anything_is_read() {
+    let erp = StandInErp::start().await.unwrap();
+    erp.plan_connects(Some(Box::new(|number| (number == 1).then_some(Fault::DropBeforeApply))));
+    assert!(post(&erp, "ek1-a", ORDER).await.is_err());
+    assert_eq!(post(&erp, "ek1-a", ORDER).await.unwrap().status(), 201);
+    assert_eq!(erp.counts().requests, 1, "the first never got as far as being a request");
+}
+
+#[tokio::test]
+async fn its_memory_is_written_as_json_lines_in_the_order_of_application() {
+    let options = ErpOptions { keeps_bodies: false, ..ErpOptions::default() };
+    let erp = StandInErp::start_with(options).await.unwrap();
+    post(&erp, "ek1-a", ORDER).await.unwrap();
+    post(&erp, "ek1-b", &ORDER.replace("000000042", "000000043")).await.unwrap();
+    let mut memory = Vec::new();
+    erp.write_memory(&mut memory).unwrap();
+    let lines: Vec<serde_json::Value> =
+        String::from_utf8(memory).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!((&lines[1]["reference"], &lines[1]["key"]), (&"000000043".into(), &"ek1-b".into()));
+    assert_eq!(lines[0]["digest"], crate::envelope::keys::Digest::of(ORDER.as_bytes()).hex());
+    assert_eq!(erp.effects()[0].body.len(), 0);
+    assert_eq!(erp.effects_after(1).len(), 1);
 }

@@ -27,12 +27,20 @@ impl Folder {
     /// # Errors
     /// When it cannot be made.
     pub fn new(parent: Option<&Path>, kept: bool) -> anyhow::Result<Folder> {
+        Folder::of("demo", parent, kept)
+    }
+
+    /// Makes one for another verb, whose name becomes part of its own.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn of(verb: &str, parent: Option<&Path>, kept: bool) -> anyhow::Result<Folder> {
         let parent = parent.map_or_else(std::env::temp_dir, Path::to_path_buf);
         std::fs::create_dir_all(&parent).with_context(|| format!("{} cannot be made", parent.display()))?;
         let parent = parent.canonicalize().with_context(|| format!("{} cannot be found", parent.display()))?;
         let mut bytes = [0; 4];
         SystemEntropy.fill(&mut bytes);
-        let path = parent.join(format!("crossdock-demo-{}", data_encoding::HEXLOWER.encode(&bytes)));
+        let path = parent.join(format!("crossdock-{verb}-{}", data_encoding::HEXLOWER.encode(&bytes)));
         // Not `recursive`: a folder that is there already is somebody else's.
         let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
         made.with_context(|| format!("{} cannot be made", path.display()))?;
@@ -42,6 +50,11 @@ impl Folder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// It stays, whatever was planned.
+    pub fn keep(&mut self) {
+        self.kept = true;
     }
 
     /// Whether it stays when the tour ends.

@@ -126,11 +126,11 @@ pub struct SqliteStore {
     clock: SharedClock,
     entropy: SharedEntropy,
     inbox: writer::Inbox,
+    commits: Arc<AtomicU64>,
     readers: readers::Readers,
     health: Arc<Health>,
     keys: Arc<Keys>,
     restoration: Option<Restoration>,
-    commits: Arc<AtomicU64>,
     // Dropping it ends the checkpointer.
     stop: Mutex<Option<SyncSender<()>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -199,6 +199,7 @@ impl SqliteStore {
         Ok(SqliteStore {
             path: options.path,
             report: opened.report,
+            commits,
             clock,
             entropy: options.entropy,
             inbox,
@@ -206,7 +207,6 @@ impl SqliteStore {
             health,
             keys: options.keys,
             restoration,
-            commits,
             stop: Mutex::new(Some(stop)),
             threads: Mutex::new(threads),
             #[cfg(test)]

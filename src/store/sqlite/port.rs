@@ -1,5 +1,7 @@
 //! The port, method by method: what goes to the writer, what to the readers.
 
+use std::sync::atomic::Ordering;
+
 use super::fault::Gravity;
 use super::writer::Urgency;
 use super::{
@@ -314,8 +316,8 @@ impl Store for SqliteStore {
 
     fn figures(&self) -> Answer<'_, StoreFigures> {
         let (store_bytes, wal_bytes) = (file_bytes(&self.path), file_bytes(&checkpoint::log_path(&self.path)));
+        let commits = self.commits.load(Ordering::Relaxed);
         let figures = self.read(reads::figures);
-        let commits = self.commits.load(std::sync::atomic::Ordering::Acquire);
         Box::pin(async move { Ok(StoreFigures { wal_bytes, store_bytes, commits, ..figures.await? }) })
     }
 
