@@ -250,7 +250,16 @@ impl Play {
     async fn day(&mut self) -> Ended {
         let world = Arc::clone(&self.world);
         let struck = world.disk.struck().len();
-        let service = match Service::start(&world).await {
+        // A start waits on a full disk until what the last life left can be settled. Somebody makes room: no story hangs.
+        let waiting = Arc::clone(&world);
+        let room = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(120)).await;
+            waiting.note(|| "room is made".to_owned());
+            waiting.disk.set_full(false);
+        });
+        let started = Service::start(&world).await;
+        room.abort();
+        let service = match started {
             Ok(service) => service,
             Err(_) if world.disk.is_dead() => return Ended::Died,
             Err(error) => {

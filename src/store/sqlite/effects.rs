@@ -157,8 +157,7 @@ fn meet(
     at: Timestamp,
 ) -> Outcome<Intended> {
     let open = known.state == "waiting" || known.state == "parked";
-    let sealed = known.sealed && !planted!(SealedMeetsNewDocument);
-    if sealed || !open || known.envelope > target.seq {
+    if known.sealed || !open || known.envelope > target.seq {
         return Ok(if known.envelope == target.seq { Intended::Kept } else { Intended::Known(known.in_words()) });
     }
     retake(tx, target, new, documents, known, at)

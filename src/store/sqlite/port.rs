@@ -348,7 +348,11 @@ impl Store for SqliteStore {
 
     fn check(&self) -> Answer<'_, Vec<String>> {
         Box::pin(async move {
-            let problems = self.read(|conn| Ok(open::quick_check(conn))).await?;
+            let problems = match self.read(|conn| Ok(open::quick_check(conn))).await {
+                // Damage that keeps the look from beginning is what was looked for.
+                Err(StoreError::Corrupt(found)) => vec![found],
+                looked => looked?,
+            };
             if !problems.is_empty() {
                 self.health.failed(&problems.join("; "), Gravity::Damaged);
             }
