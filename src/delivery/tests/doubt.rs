@@ -359,7 +359,6 @@ async fn bak_3_what_was_open_in_a_copy_is_looked_for_before_anything_is_sent() {
         (Guard::Unique, true, &[look, look, send]),
         (KEY, true, &[look, look, send]),
         (KEY, false, &[send]),
-        (Guard::Unique, false, &[]),
         (Guard::None, false, &[]),
     ] {
         for under_way in [false, true] {

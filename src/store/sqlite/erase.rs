@@ -67,6 +67,7 @@ pub(super) fn subjects(tx: &Tx<'_>, erasure: &Erasure) -> Outcome<Vec<(i64, Subj
 fn erase_one(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut Erased) -> Outcome<()> {
     let until = erasure.until.as_microsecond();
     close_open(tx, subject, erasure, erased)?;
+    tx.tally.touch(subject);
     let envelopes =
         tx.rows("SELECT seq FROM envelopes WHERE subject = ?1 AND received_at <= ?2", (subject, until), |row| {
             row.get::<_, i64>(0)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::keeping::{all, erasure};
 use super::{folder, open};
 use crate::clock::SeededEntropy;
-use crate::store::contract::build::{Maker, act, at, delivered, key, ledger, settle, start, state};
+use crate::store::contract::build::{Maker, act, at, delivered, delivery_state, key, ledger, settle, start, state};
 use crate::store::write::{Conclusion, Erasure, Hint, NewDelivery, Replay, Resend};
 use crate::store::{SharedStore, Store as _};
 
@@ -105,5 +105,25 @@ async fn key_3_what_was_erased_or_expired_cannot_be_sent_a_second_time() {
     let told = crate::exceptions::resend::resend(store.as_ref(), &entropy, delivery, "42", act("delivery.resend"));
     let told = told.await.unwrap_err().to_string();
     assert!(told.contains("the document was erased"), "{told}");
+    assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn dat_1_applied_again_after_a_restore_erasure_keeps_the_ledger_in_events_and_in_money() {
+    let folder = folder();
+    let store = Arc::new(open(&folder.path().join("crossdock.db")));
+    let shared: SharedStore = store.clone();
+    let maker = Maker::default();
+    let unread = maker.arrive(&shared, "1", "e").await;
+    let (_, behind_a_create) = maker.waiting(&shared, "2").await;
+    let (_, parked) = maker.parked(&shared, "3").await;
+    for number in ["1", "2", "3"] {
+        store.erase(Erasure { even_if_open: true, act: None, ..erasure(number) }).await.unwrap();
+    }
+    assert_eq!(state(&shared, unread).await, "ignored");
+    for delivery in [behind_a_create, parked] {
+        assert_eq!(delivery_state(&shared, delivery).await, "abandoned");
+    }
+    ledger(&shared).await;
     assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
 }
