@@ -49,9 +49,6 @@ pub use build::{renderer, rules};
 /// POI-1: how long the express lane stays closed after an unclean end.
 const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_mins(1);
 
-/// How often a service whose store was restored looks for deliveries in doubt.
-const SWEEP_AFTER_RESTORE: Duration = Duration::from_secs(2);
-
 /// The doors to now and to chance; tests bring their own.
 #[derive(Clone)]
 pub struct Doors {
@@ -195,6 +192,9 @@ async fn open_all(
     let (fatal_sender, fatal) = mpsc::unbounded_channel();
     let (config, fatal_of_store, doors_of_store) = (Arc::new(config), fatal_sender.clone(), doors.clone());
     let opening = config.clone();
+    let path = store_path(&config);
+    let disk = machine.disk.unwrap_or_else(|| disk_of(path.clone()));
+    watch_disk::make_room(&disk, path.as_deref().and_then(|path| ballast(&config, path)).as_ref());
     // Checks may take their time, and the servers answer meanwhile.
     let open = move || open_store(&opening, &doors_of_store, fatal_of_store, true);
     let (store, unclean) = tokio::task::spawn_blocking(open).await??;
@@ -231,7 +231,6 @@ async fn open_all(
         .map(|(name, settings)| (name.clone(), settings.profile.as_str().to_owned()))
         .collect();
     let rooms = Arc::new(Rooms { desk, delivery: delivery.clone(), observer: observer.clone(), profiles });
-    let path = store_path(&config);
     let api = Api::new(api::Parts {
         store: store.clone(),
         clock: doors.clock.clone(),
@@ -262,7 +261,7 @@ async fn open_all(
         observer,
         health: health.clone(),
         ballast: path.as_deref().and_then(|path| ballast(&config, path)),
-        disk: machine.disk.unwrap_or_else(|| disk_of(path)),
+        disk,
         pausing: pausing(&config),
         opened: heard,
         incidents: incidents.await.context("incidents cannot be read")?,
@@ -417,12 +416,7 @@ fn start_delivery(
     observer: Arc<Observer>,
 ) -> anyhow::Result<Arc<Delivery>> {
     let destinations = destinations_of(config)?;
-    let mut settings =
-        delivery::Settings { config_version: version.as_str().to_owned(), ..delivery::Settings::default() };
-    if store.report().settings.iter().any(|(name, _)| name == "restored_at") {
-        // What may be known there from the time a restore lost is found by the sweep (BAK-3): soon, then.
-        settings.sweep = SWEEP_AFTER_RESTORE;
-    }
+    let settings = delivery::Settings { config_version: version.as_str().to_owned(), ..delivery::Settings::default() };
     Ok(Delivery::start(store.clone(), doors.clock.clone(), doors.entropy.clone(), destinations, settings, observer))
 }
 

@@ -311,10 +311,12 @@ pub fn step(delivery: &InFlight, event: DeliveryEvent, policy: &Policy, at: Mome
     }
 }
 
-/// UNC-2: until when the same key may go out again; `None` without a key guard.
-fn resend_limit(delivery: &InFlight, guard: Guard) -> Option<Timestamp> {
+/// UNC-2: until when the same key may go out again; `None` without a key guard. A first send that lies ahead of now says
+/// that the clock went back while nobody watched (RUN-5): how old the key is nobody knows, so no time is left.
+fn resend_limit(delivery: &InFlight, guard: Guard, now: Timestamp) -> Option<Timestamp> {
     match guard {
         Guard::Key { .. } if planted!(KeyWindowIgnored) => None,
+        Guard::Key { window } if delivery.first_attempt_at > later(now, window / 10) => Some(now),
         Guard::Key { window } => Some(later(delivery.first_attempt_at, window / 10 * 9)),
         Guard::Unique | Guard::Find | Guard::None => None,
     }
@@ -381,10 +383,15 @@ impl Case<'_> {
             return self.again(wait, false, Ladder::default(), detail);
         }
         match self.policy.guard(self.delivery) {
-            Guard::Key { .. } | Guard::Unique => self.again(wait, true, Ladder::at(Rung::Doubt), detail),
+            Guard::Key { .. } | Guard::Unique => self.again(wait, true, Ladder::at(self.doubt()), detail),
             Guard::Find => self.look_later(wait, detail),
             Guard::None => self.parked(Problem::OutcomeUncertain { detail }, true),
         }
+    }
+
+    /// What comes from a copy stays what is looked for first (BAK-3), though it was under way when the copy was made.
+    fn doubt(&self) -> Rung {
+        if self.delivery.ladder.rung == Rung::Restored { Rung::Restored } else { Rung::Doubt }
     }
 
     /// The schedule (RET-1), with `Retry-After` as a floor (RET-3), inside the age limit and, in doubt under a key
@@ -399,7 +406,7 @@ impl Case<'_> {
             // A person looked, or we did.
             Rung::Asked | Rung::Cleared => None,
             _ if !uncertain || self.policy.looks(self.delivery).is_some() => None,
-            _ => resend_limit(self.delivery, self.policy.guard),
+            _ => resend_limit(self.delivery, self.policy.guard, self.at.now),
         };
         if limit.is_some_and(|limit| self.at.now >= limit) {
             return self.parked(Problem::OutcomeUncertain { detail }, true);

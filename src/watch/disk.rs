@@ -148,6 +148,15 @@ impl Watcher {
     }
 }
 
+/// Before the store is opened: opening writes, so a disk that filled up while nobody served must give its ballast back
+/// first, or the service that would settle and make room could never start.
+pub fn make_room(probe: &Probe, ballast: Option<&Ballast>) {
+    let Some(ballast) = ballast.filter(|ballast| ballast.is_there()) else { return };
+    if probe().is_some_and(|space| level(space) == DiskLevel::Full) && ballast.release() {
+        tracing::warn!(bytes = ballast.bytes, "the disk is full: the ballast was released to open the store");
+    }
+}
+
 /// Until the service stops.
 pub(super) async fn run(
     probe: Probe,

@@ -96,7 +96,7 @@ fn asked(delivery: &InFlight, policy: &Policy, now: Timestamp, looks_first: bool
 /// UNC-2, counted from the first send; of a delivery that may have been sent before we can remember, from its making.
 fn is_window_over(delivery: &InFlight, policy: &Policy, now: Timestamp) -> bool {
     let since = if delivery.sent { delivery.first_attempt_at } else { delivery.created_at };
-    resend_limit(&InFlight { first_attempt_at: since, ..delivery.clone() }, policy.guard)
+    resend_limit(&InFlight { first_attempt_at: since, ..delivery.clone() }, policy.guard, now)
         .is_some_and(|limit| now >= limit)
 }
 

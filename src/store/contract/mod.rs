@@ -59,6 +59,7 @@ macro_rules! contract {
             an_incident_is_written_as_it_goes_and_the_last_fifty_are_kept,
             a_destination_stands_with_what_waits_and_what_is_under_way,
             run_5_due_times_move_with_the_clock,
+            unc_2_first_sends_go_back_with_the_clock_and_never_ahead_of_it,
         });
         $crate::store::contract::contract!($store, lanes {
             lane_3_a_create_that_was_not_sealed_takes_the_newer_report_and_never_an_older_one,

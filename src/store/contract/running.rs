@@ -1,6 +1,6 @@
 //! Running: incidents, what stands behind a destination, due times.
 
-use super::build::{Maker, at, settle, start};
+use super::build::{Maker, again, at, settle, start};
 use crate::clock::SeededEntropy;
 use crate::envelope::ids::IncidentId;
 use crate::store::running::{INCIDENTS_KEPT, Incident, Standing, Trouble};
@@ -86,4 +86,26 @@ pub async fn run_5_due_times_move_with_the_clock(store: &SharedStore) {
     assert_eq!(store.next_due_at().await.unwrap(), Some(at(10)));
     assert_eq!(due(2_999).await, ["1", "2"]);
     assert_eq!(due(3_000).await, ["1", "2", "3"]);
+}
+
+/// A destination forgets a key by its own clock; ours going back must not make the key look young.
+pub async fn unc_2_first_sends_go_back_with_the_clock_and_never_ahead_of_it(store: &SharedStore) {
+    let maker = Maker::default();
+    let (_, fresh) = maker.waiting(store, "1").await;
+    let (_, in_doubt) = maker.waiting(store, "2").await;
+    let started = start(store, in_doubt).await.unwrap();
+    settle(store, started, again()).await;
+    let (_, flying) = maker.waiting(store, "3").await;
+    start(store, flying).await.unwrap();
+    let (_, parked) = maker.parked(store, "4").await;
+    let since = async |delivery| store.delivery_origin(delivery).await.unwrap().unwrap().1.first_attempt_at;
+    store.shift_due(at(50), 3_600_000_000).await.unwrap();
+    for one in [in_doubt, flying, parked] {
+        assert_eq!(since(one).await, Some(at(2)), "the machine may have slept: that time passed there too");
+    }
+    store.shift_due(at(50), -1_000_000).await.unwrap();
+    for one in [in_doubt, flying, parked] {
+        assert_eq!(since(one).await, Some(at(1)));
+    }
+    assert_eq!(since(fresh).await, None);
 }

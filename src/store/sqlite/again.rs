@@ -71,11 +71,15 @@ fn is_new(tx: &Tx<'_>, row: &Row, new: &NewDelivery) -> Outcome<()> {
 fn same_document(tx: &Tx<'_>, row: &Row, new: &NewDelivery) -> Outcome<i64> {
     let known = tx
         .row(
-            "SELECT o.seq, o.id FROM deliveries AS d JOIN documents AS o ON o.seq = d.document WHERE d.seq = ?1",
+            "SELECT o.seq, o.id, length(o.body) > 1 FROM deliveries AS d JOIN documents AS o ON o.seq = d.document \
+             WHERE d.seq = ?1",
             [row.seq],
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?)),
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?, row.get::<_, bool>(2)?)),
         )?
         .ok_or_else(|| Fault::not_found("the delivery's document"))?;
+    if !known.2 {
+        return Err(Fault::not_allowed("its document was erased, or removed by retention: there is nothing to send"));
+    }
     if new.destination != row.destination || known.1 != *new.document.as_bytes() {
         return Err(Fault::not_allowed(format!("{} is for another destination or document", new.id)));
     }

@@ -5,7 +5,6 @@ use super::claim::Complaint;
 use super::effects::{self, Packs};
 use super::exceptions::{self, Behind, Ending};
 use super::fault::{Fault, Outcome};
-use super::restore;
 use super::state;
 use super::subjects;
 use super::tx::Tx;
@@ -255,7 +254,6 @@ fn succeed(tx: &mut Tx<'_>, subject: i64, destination: &str) -> Outcome<()> {
     })?;
     if let Some(next) = next(&behind) {
         tx.run("UPDATE deliveries SET head = 1 WHERE seq = ?1", [next])?;
-        restore::its_turn(tx, next)?;
     }
     Ok(())
 }

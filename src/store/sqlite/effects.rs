@@ -94,7 +94,7 @@ pub(super) struct Known {
 
 /// The delivery of an effect: found by what its key is a digest of. One that may have been sent before a restore keeps its
 /// document, as a sealed one does.
-pub(super) const EFFECT: &str = "SELECT seq, id, envelope, state, sealed OR uncertain OR restored FROM deliveries \
+pub(super) const EFFECT: &str = "SELECT seq, id, envelope, state, sealed OR uncertain FROM deliveries \
      INDEXED BY deliveries_effect WHERE subject = ?1 AND destination = ?2 AND purpose = ?3 AND revision = ?4 AND generation = ?5";
 
 fn known(tx: &Tx<'_>, subject: i64, new: &NewDelivery) -> Outcome<Option<Known>> {
@@ -136,10 +136,8 @@ fn make(
     let seq = insert_delivery(tx, place, new, start, at)?;
     let Some(start) = start else {
         tx.tally.waiting(&new.destination, 1);
-        if in_doubt && head {
-            restore::put_in_doubt(tx, seq, at)?;
-        } else if in_doubt {
-            tx.run("UPDATE deliveries SET restored = 1 WHERE seq = ?1", [seq])?;
+        if in_doubt {
+            restore::put_in_doubt(tx, seq, target.subject, at)?;
         }
         return Ok(Intended::Taken);
     };

@@ -8,7 +8,7 @@ use super::audit;
 use super::delivery;
 use super::exceptions::{self, Ending};
 use super::fault::{Fault, Outcome};
-use super::retention::{empty_made, empty_request, request};
+use super::retention::{self, empty_made, empty_request, request};
 use super::state;
 use super::tx::{Tx, count, int};
 use crate::clock::Timestamp;
@@ -67,6 +67,7 @@ pub(super) fn subjects(tx: &Tx<'_>, erasure: &Erasure) -> Outcome<Vec<(i64, Subj
 fn erase_one(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut Erased) -> Outcome<()> {
     let until = erasure.until.as_microsecond();
     close_open(tx, subject, erasure, erased)?;
+    tx.tally.touch(subject);
     let envelopes =
         tx.rows("SELECT seq FROM envelopes WHERE subject = ?1 AND received_at <= ?2", (subject, until), |row| {
             row.get::<_, i64>(0)
@@ -74,9 +75,18 @@ fn erase_one(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut Eras
     for envelope in envelopes {
         erased.bodies += empty_made(tx, envelope, &ERASED, until)?;
         if let Some(request) = request(tx, envelope)? {
-            still_processed(tx, &request.events, &erasure.id)?;
             // The other orders of a batch keep their documents; the request as it came held this one's data too.
-            erased.bodies += empty_request(tx, request.payload, &ERASED, until)?;
+            match needed_by(tx, &request.events)? {
+                None => erased.bodies += empty_request(tx, request.payload, &ERASED, until)?,
+                // Applied again nobody could settle the others first: retention takes the body when they are through.
+                Some(_) if erasure.act.is_none() => retention::erase_when_free(tx, envelope, erasure.now)?,
+                Some(why) => {
+                    return Err(Fault::not_allowed(format!(
+                        "{} came in one request with an event that {why}",
+                        erasure.id
+                    )));
+                }
+            }
         }
     }
     for sql in [
@@ -87,25 +97,34 @@ fn erase_one(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut Eras
     ] {
         erased.answers += count(int(tx.run(sql, (subject, WORDS, until))?));
     }
-    erased.bodies += complaints(tx, subject, until)?;
+    erased.bodies += complaints(tx, subject, erasure)?;
     tx.run("UPDATE subjects SET erased_at = MAX(COALESCE(erased_at, ?2), ?2) WHERE seq = ?1", (subject, until))?;
     Ok(())
 }
 
-/// The body of a request is what its other events are still made from.
-fn still_processed(tx: &Tx<'_>, events: &[i64], id: &str) -> Outcome<()> {
+/// The body of a request is what its other events are still made from: why one of them needs it, if any does.
+pub(super) fn needed_by(tx: &Tx<'_>, events: &[i64]) -> Outcome<Option<&'static str>> {
     for event in events {
-        if tx.row("SELECT 1 FROM envelopes WHERE seq = ?1 AND turn IS NOT NULL", [event], |_| Ok(()))?.is_some() {
-            return Err(Fault::not_allowed(format!(
-                "{id} came in one request with an event that is still being processed: try again"
-            )));
+        let needs = tx.row(
+            "SELECT turn IS NOT NULL, EXISTS (SELECT 1 FROM held WHERE envelope = ?1), \
+             EXISTS (SELECT 1 FROM exceptions INDEXED BY exceptions_open_by_envelope WHERE envelope = ?1 AND state = 'open') \
+             FROM envelopes WHERE seq = ?1",
+            [event],
+            |row| Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?, row.get::<_, bool>(2)?)),
+        )?;
+        match needs {
+            Some((true, _, _)) => return Ok(Some("is still being processed: try again")),
+            Some((_, true, _)) => return Ok(Some("waits for its order: try again in a quarter of an hour")),
+            Some((_, _, true)) => return Ok(Some("waits for a person: resolve that one first")),
+            _ => {}
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Complaints quote values of the payload, and some hold a body of their own.
-fn complaints(tx: &Tx<'_>, subject: i64, until: i64) -> Outcome<u64> {
+fn complaints(tx: &Tx<'_>, subject: i64, erasure: &Erasure) -> Outcome<u64> {
+    let until = erasure.until.as_microsecond();
     let bodies = tx.rows(
         "SELECT payload FROM exceptions WHERE subject = ?1 AND payload IS NOT NULL AND opened_at <= ?2",
         (subject, until),
@@ -113,7 +132,19 @@ fn complaints(tx: &Tx<'_>, subject: i64, until: i64) -> Outcome<u64> {
     )?;
     let mut emptied = 0;
     for payload in bodies {
-        emptied += empty_request(tx, payload, &ERASED, until)?;
+        // The conflict may have come in one request with events that are still made from its body.
+        let events = tx.rows(
+            "SELECT seq FROM envelopes INDEXED BY envelopes_open WHERE state IN ('received', 'exception') AND payload = ?1",
+            [payload],
+            |row| row.get::<_, i64>(0),
+        )?;
+        match (needed_by(tx, &events)?, events.first()) {
+            (None, _) | (_, None) => emptied += empty_request(tx, payload, &ERASED, until)?,
+            (Some(_), Some(event)) if erasure.act.is_none() => retention::erase_when_free(tx, *event, erasure.now)?,
+            (Some(why), _) => {
+                return Err(Fault::not_allowed(format!("{} came in one request with an event that {why}", erasure.id)));
+            }
+        }
     }
     tx.run(
         "UPDATE exceptions SET value = NULL, message = ?2 WHERE subject = ?1 AND opened_at <= ?3",
@@ -138,6 +169,7 @@ fn close_open(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut Era
     } else if processing.is_some() {
         return Err(Fault::not_allowed(format!("an event of {} is still being processed: try again", erasure.id)));
     }
+    give_up_held(tx, subject, erasure, erased)?;
     let open = tx.rows(
         "SELECT id, state FROM deliveries WHERE subject = ?1 AND state IN ('waiting', 'in_flight', 'parked') \
          AND created_at <= ?2 ORDER BY seq",
@@ -175,6 +207,30 @@ fn close_open(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut Era
         if let Some(envelope) = envelope {
             state::settle_state(tx, envelope)?;
         }
+    }
+    Ok(())
+}
+
+/// LANE-4: changes that wait for their order would be read again when it comes.
+fn give_up_held(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut Erased) -> Outcome<()> {
+    let held = tx.rows(
+        "SELECT h.envelope FROM held AS h INDEXED BY held_by_subject JOIN envelopes AS e ON e.seq = h.envelope \
+         WHERE h.subject = ?1 AND e.received_at <= ?2 ORDER BY h.envelope",
+        (subject, erasure.until.as_microsecond()),
+        |row| row.get::<_, i64>(0),
+    )?;
+    if !held.is_empty() && !erasure.even_if_open {
+        return Err(Fault::not_allowed(format!(
+            "a change of {} waits for its order: try again in a quarter of an hour, or erase --even-if-open, which gives \
+             it up",
+            erasure.id
+        )));
+    }
+    for envelope in held {
+        tx.run("DELETE FROM held WHERE envelope = ?1", [envelope])?;
+        tx.run("UPDATE envelopes SET verdict = 'ignored', explanation = ?2 WHERE seq = ?1", (envelope, WORDS))?;
+        state::settle_state(tx, envelope)?;
+        erased.given_up += 1;
     }
     Ok(())
 }

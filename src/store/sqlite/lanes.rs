@@ -57,9 +57,9 @@ struct Link {
 }
 
 impl Link {
-    /// Waiting or parked, with nothing sealed: as good as never made.
+    /// Waiting or parked, with nothing sealed: as good as never made. One that may have been sent before a restore is not.
     fn is_unsealed(&self) -> bool {
-        self.is_open() && !self.open.sealed
+        self.was_never_applied() && !self.open.sealed
     }
 
     /// Not applied for certain, and not on its way.
@@ -252,7 +252,7 @@ impl Case<'_> {
             return self.withdraw(tx, made, applied);
         }
         match (made.open.state.as_str(), self.create) {
-            ("waiting" | "parked", Some(create)) if !made.open.sealed => {
+            ("waiting" | "parked", Some(create)) if made.is_unsealed() => {
                 self.clear_changes(tx)?;
                 self.retake(tx, made, create, applied)?;
                 self.cancellation(tx, applied)

@@ -2,8 +2,8 @@
 //!
 //! Two halves. [`put_in_place`] moves files while no service runs. [`take_over`] runs in the first transaction of whoever
 //! serves a file that says it is a copy, however it came there: every delivery that is open in it may have been sent
-//! since. The head of each lane becomes an attempt without an outcome, as after the death of the process, so that the
-//! ladder of its guard decides: the same key again, a find, or a person. Those behind it follow when their turn comes.
+//! since. It stands on the rung `restored`, in its lane as before, and when its turn comes the ladder of its guard decides:
+//! a look wherever one is possible, else the same key again or a person.
 //!
 //! Orders that were accepted after the copy are not in it at all. When their senders send them again they are new here
 //! and may be known there. So an order that Commerce placed before the restore and that this file meets for the first time
@@ -26,6 +26,8 @@ use crate::store::view::Restoration;
 
 /// In `meta`: when the file that is served now was put in place of one that went on longer.
 const RESTORED_AT: &str = "restored_at";
+/// In `meta`: since when effects may be known at destinations and not here, by any restore.
+const RESTORED_FROM: &str = "restored_from";
 /// In `meta` until a start has seen to everything a restore asks for.
 const RESTORING: &str = "restoring";
 /// How long an order without a date counts as one that may be known at its destination.
@@ -104,59 +106,44 @@ pub(super) fn take_over(tx: &mut Tx<'_>, now: Timestamp) -> Outcome<()> {
     let Some(copied_at) = moment(tx.conn, COPIED_AT)? else { return Ok(()) };
     // Nobody died: what was begun when the copy was made is simply worked on again.
     tx.run("UPDATE envelopes INDEXED BY envelopes_begun SET turn = 'ready' WHERE turn = 'begun'", [])?;
-    tx.run("UPDATE deliveries SET uncertain = 1 WHERE state = 'parked'", [])?;
-    tx.run("UPDATE deliveries SET restored = 1 WHERE state = 'waiting' AND head = 0", [])?;
-    let heads = tx.rows("SELECT seq FROM deliveries WHERE state = 'waiting' AND head = 1", [], |row| row.get(0))?;
-    for seq in heads {
-        put_in_doubt(tx, seq, copied_at)?;
-    }
+    // What was not sent in the copy was first sent after it, if ever: from then on its key may be known (UNC-2).
+    tx.run(
+        "UPDATE deliveries SET uncertain = 1, rung = 'restored', absent = 0, look_failures = 0, \
+         first_attempt_at = COALESCE(first_attempt_at, ?1) WHERE state IN ('waiting', 'in_flight', 'parked')",
+        [copied_at.as_microsecond()],
+    )?;
+    // A copy of a copy may meet orders again that the earlier restore lost.
+    let since = moment(tx.conn, RESTORED_FROM)?.map_or(copied_at, |earlier| earlier.min(copied_at));
     tx.run("DELETE FROM meta WHERE name IN (?1, 'running')", [COPIED_AT])?;
-    for (name, value) in [(RESTORED_AT, now.as_microsecond()), (RESTORING, copied_at.as_microsecond())] {
+    for (name, value) in [(RESTORED_AT, now), (RESTORED_FROM, since), (RESTORING, copied_at)] {
         tx.run(
             "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (name, value.to_string()),
+            (name, value.as_microsecond().to_string()),
         )?;
     }
     Ok(())
 }
 
-/// The head of a lane becomes an attempt that may have taken effect, and whose outcome nobody knows.
-pub(super) fn put_in_doubt(tx: &mut Tx<'_>, delivery: i64, at: Timestamp) -> Outcome<()> {
-    let at = at.as_microsecond();
-    let destination: Option<String> = tx.row(
-        "UPDATE deliveries SET state = 'in_flight', interrupted = 1, restored = 0, epoch = epoch + 1, \
-         attempts = attempts + 1, first_attempt_at = COALESCE(first_attempt_at, ?2) \
-         WHERE seq = ?1 AND state = 'waiting' AND head = 1 RETURNING destination",
-        (delivery, at),
-        |row| row.get(0),
-    )?;
-    let Some(destination) = destination else { return Ok(()) };
-    tx.tally.waiting(&destination, -1);
+/// A delivery that waits may have taken effect already, in a time that nobody remembers: since then its key may be known.
+pub(super) fn put_in_doubt(tx: &Tx<'_>, delivery: i64, subject: i64, at: Timestamp) -> Outcome<()> {
+    let lost_from = moment(tx.conn, RESTORED_FROM)?.map_or(i64::MIN, Timestamp::as_microsecond);
+    let since = placed_at(tx, subject)?.unwrap_or(lost_from).max(lost_from).min(at.as_microsecond());
     tx.run(
-        "INSERT INTO attempts (delivery, number, epoch, started_at, deadline, config_version) \
-         SELECT seq, attempts, epoch, ?2, ?2, 'restored' FROM deliveries WHERE seq = ?1",
-        (delivery, at),
+        "UPDATE deliveries SET uncertain = 1, rung = 'restored', absent = 0, look_failures = 0, \
+         first_attempt_at = COALESCE(first_attempt_at, ?2) WHERE seq = ?1 AND state = 'waiting'",
+        (delivery, since),
     )?;
     Ok(())
 }
 
-/// The next of a lane got its turn: if it comes from a copy, it is in doubt before it is sent.
-pub(super) fn its_turn(tx: &mut Tx<'_>, delivery: i64) -> Outcome<()> {
-    let made_at = tx.row("SELECT created_at FROM deliveries WHERE seq = ?1 AND restored = 1", [delivery], |row| {
-        row.get::<_, i64>(0)
-    })?;
-    match made_at {
-        Some(at) => put_in_doubt(tx, delivery, from_micros(at)),
-        None => Ok(()),
-    }
+fn placed_at(tx: &Tx<'_>, subject: i64) -> Outcome<Option<i64>> {
+    Ok(tx.row("SELECT placed_at FROM subjects WHERE seq = ?1", [subject], |row| row.get(0))?.flatten())
 }
 
 /// Whether a subject that this file meets for the first time may be known at destinations from the time that a restore
 /// lost.
 pub(super) fn may_be_known_there(tx: &Tx<'_>, subject: i64, restored_at: i64, now: Timestamp) -> Outcome<bool> {
-    let placed_at: Option<i64> =
-        tx.row("SELECT placed_at FROM subjects WHERE seq = ?1", [subject], |row| row.get(0))?.flatten();
-    Ok(match placed_at {
+    Ok(match placed_at(tx, subject)? {
         Some(placed_at) => placed_at < restored_at,
         None => now.as_microsecond() < restored_at + UNDATED_DOUBT_MICROS,
     })
@@ -174,7 +161,7 @@ pub(super) fn pending(conn: &Connection) -> Outcome<Option<Restoration>> {
     };
     let in_doubt = tx::row(
         conn,
-        "SELECT COUNT(*) FROM deliveries WHERE state IN ('in_flight', 'parked') OR (state = 'waiting' AND restored = 1)",
+        "SELECT COUNT(*) FROM deliveries WHERE state IN ('waiting', 'in_flight', 'parked') AND uncertain = 1",
         [],
         |row| row.get(0),
     )?;

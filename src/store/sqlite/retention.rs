@@ -7,14 +7,16 @@
 //! Rows of events, deliveries, keys and the audit trail stay: they are what duplicates and doubled keys are recognised by
 //! (DED-4), and hold no bodies.
 
+use super::erase;
 use super::fault::Outcome;
 use super::tx::{self, Tx, count};
 use crate::clock::Timestamp;
-use crate::store::seal::EXPIRED;
+use crate::store::seal::{ERASED, EXPIRED};
 use crate::store::view::Retired;
 use crate::store::write::Retire;
 
 const DAY_MICROS: i64 = 86_400_000_000;
+const MINUTE_MICROS: i64 = 60_000_000;
 /// Complaints with a body of their own, a command.
 const COMPLAINTS: i64 = 16;
 
@@ -35,6 +37,7 @@ pub(super) fn retire(tx: &mut Tx<'_>, retire: &Retire) -> Outcome<Retired> {
         }
     }
     complaints(tx, retire, &mut retired)?;
+    retired.bodies += erase_free(tx, retire.now)?;
     retired.more = events.len().max(deliveries.len()) >= retire.rows as usize;
     Ok(retired)
 }
@@ -82,6 +85,37 @@ fn position(tx: &Tx<'_>, what: &str) -> Outcome<i64> {
     let name = format!("retired:{what}");
     let text = tx.row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get::<_, String>(0))?;
     Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// The request of this event is to be erased when no other event needs its body any more.
+pub(super) fn erase_when_free(tx: &Tx<'_>, envelope: i64, now: Timestamp) -> Outcome<()> {
+    let at = now.as_microsecond();
+    tx.run("INSERT OR IGNORE INTO kept_longer (what, look_at, seq) VALUES ('erase', ?1, ?2)", (at, envelope))?;
+    Ok(())
+}
+
+/// Erases what waited for others to be through (DAT-1); how many bodies.
+fn erase_free(tx: &Tx<'_>, now: Timestamp) -> Outcome<u64> {
+    let waiting = tx.rows(
+        "SELECT look_at, seq FROM kept_longer WHERE what = 'erase' AND look_at <= ?1 ORDER BY look_at, seq LIMIT ?2",
+        (now.as_microsecond(), COMPLAINTS),
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+    )?;
+    let mut emptied = 0;
+    for (look_at, envelope) in waiting {
+        tx.run("DELETE FROM kept_longer WHERE what = 'erase' AND look_at = ?1 AND seq = ?2", (look_at, envelope))?;
+        let Some(request) = request(tx, envelope)? else { continue };
+        if erase::needed_by(tx, &request.events)?.is_some() {
+            let again = now.as_microsecond() + MINUTE_MICROS;
+            tx.run(
+                "INSERT OR IGNORE INTO kept_longer (what, look_at, seq) VALUES ('erase', ?1, ?2)",
+                (again, envelope),
+            )?;
+            continue;
+        }
+        emptied += empty_request(tx, request.payload, &ERASED, i64::MAX)?;
+    }
+    Ok(emptied)
 }
 
 fn later(tx: &Tx<'_>, what: &str, seq: i64, now: Timestamp) -> Outcome<()> {

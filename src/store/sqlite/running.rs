@@ -100,14 +100,23 @@ const SHIFT_MAX: usize = 500;
 
 /// RUN-5: moves the due times after `later_than` of waiting deliveries behind `after`, a batch; the last row moved, or
 /// nothing when there are no more.
+///
+/// When the clock went back, the first sends of all that is open move with it, so that a destination's memory of a key is
+/// never taken for younger than it is (UNC-2). When it went ahead they stay: the machine may have slept meanwhile, and
+/// that time passed at the destination too.
 pub(super) fn shift_due(tx: &Tx<'_>, after: i64, later_than: Timestamp, by: i64) -> Outcome<Option<i64>> {
     let batch = tx.rows(
-        "SELECT seq FROM deliveries WHERE state = 'waiting' AND seq > ?1 AND due_at > ?2 ORDER BY seq LIMIT ?3",
-        (after, later_than.as_microsecond(), int(SHIFT_MAX)),
+        "SELECT seq FROM deliveries WHERE state IN ('waiting', 'in_flight', 'parked') AND seq > ?1 \
+         AND ((state = 'waiting' AND due_at > ?2) OR (?4 < 0 AND first_attempt_at IS NOT NULL)) ORDER BY seq LIMIT ?3",
+        (after, later_than.as_microsecond(), int(SHIFT_MAX), by),
         |row| row.get::<_, i64>(0),
     )?;
     for seq in &batch {
-        tx.run("UPDATE deliveries SET due_at = due_at + ?2 WHERE seq = ?1", (seq, by))?;
+        tx.run(
+            "UPDATE deliveries SET due_at = CASE WHEN state = 'waiting' AND due_at > ?3 THEN due_at + ?2 ELSE due_at END, \
+             first_attempt_at = first_attempt_at + MIN(?2, 0) WHERE seq = ?1",
+            (seq, by, later_than.as_microsecond()),
+        )?;
     }
     Ok(batch.last().copied())
 }

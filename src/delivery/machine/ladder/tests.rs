@@ -308,3 +308,25 @@ fn ret_2_a_look_past_the_age_limit_is_not_looked_again() {
     assert_eq!(turn(&old, &asks(Guard::Find, false), at(8 * 24 * 3_600)), Turn::Withhold(Withheld::TooOld));
     assert_eq!(turn(&on(Rung::Asked), &asks(Guard::Find, false), at(8 * 24 * 3_600)), Turn::Look, "a person's word");
 }
+
+#[test]
+fn unc_2_a_key_that_seems_to_be_from_the_future_is_taken_for_forgotten() {
+    let window = Duration::from_hours(10);
+    let guard = Guard::Key { window };
+    let sent_at = |seconds: u64| InFlight { first_attempt_at: at(seconds), ..on(Rung::Doubt) };
+    let slightly = sent_at(3_600);
+    assert_eq!(turn(&slightly, &deaf(guard), at(0)), Turn::Send, "within the tenth that is left alone");
+    let far = sent_at(3_700);
+    assert_eq!(turn(&far, &deaf(guard), at(0)), Turn::Withhold(Withheld::WindowClosed));
+    assert_eq!(turn(&far, &asks(guard, false), at(0)), Turn::Look);
+}
+
+#[test]
+fn bak_3_what_was_under_way_in_a_copy_is_looked_for_and_not_only_repeated() {
+    for guard in [KEY, Guard::Unique] {
+        let died = DeliveryEvent::ProcessDied(AttemptPurpose::Send);
+        let step = step(&on(Rung::Restored), died, &asks(guard, false), Moment { now: at(5), jitter: 0.5 });
+        let Next::Waiting { uncertain: true, ladder, .. } = step.next else { panic!("{guard:?}") };
+        assert_eq!(ladder.rung, Rung::Restored, "{guard:?}");
+    }
+}

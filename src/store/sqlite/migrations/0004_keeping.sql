@@ -1,7 +1,3 @@
--- BAK-3: waits behind the head of its lane in a file that was put in place of a later one; it is in doubt when its turn
--- comes.
-ALTER TABLE deliveries ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;
-
 -- DAT-1: since when nothing personal of it is left.
 ALTER TABLE subjects ADD COLUMN erased_at INTEGER;
 

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{clock, folder, open, options};
-use crate::clock::{ManualClock, SeededEntropy, Timestamp, from_micros, later};
+use crate::clock::{ManualClock, SeededEntropy, Timestamp, from_micros};
 use crate::store::contract::build::{
-    Maker, act, again, at, delivered, delivery_state, due, ledger, order, settle, start, state,
+    Maker, act, at, delivered, delivery_state, due, ledger, order, settle, start, state,
 };
 use crate::store::seal::Keys;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::view::Retired;
-use crate::store::write::{AttemptSeen, Erasure, NextState, Receipt, Replay, Retire, Settlement, SubjectFacts};
+use crate::store::view::{DueDelivery, Retired};
+use crate::store::write::{AttemptSeen, Erasure, NextState, Receipt, Replay, Retire, Rung, Settlement, SubjectFacts};
 use crate::store::{SharedStore, Store as _, StoreError, copies};
 
 fn copy(store: &Path, to: &Path, seconds: u64) -> copies::Copied {
@@ -129,13 +129,14 @@ async fn bak_3_what_is_open_in_a_copy_is_in_doubt_once_it_is_served() {
     assert_eq!((restoration.copied_at, restoration.restored_at, restoration.in_doubt), (at(60), at(3_600), 4));
     assert_eq!(restored.verify().await.unwrap(), Vec::<String>::new());
     assert_eq!(ledger(&again_shared).await, ledger(&shared).await);
-    assert!(due(&again_shared).await.is_empty(), "nothing is sent as if nothing had happened");
+    let heads = due(&again_shared).await;
+    assert_eq!(heads.iter().map(|one| one.id).collect::<Vec<_>>(), [waiting], "nothing overtakes its lane");
+    let since = (Rung::Restored, true, Some(at(60)));
+    let of = |one: &DueDelivery| (one.ladder.rung, one.uncertain, one.first_attempt_at);
+    assert_eq!(of(&heads[0]), since, "nothing is sent as if nothing had happened; its key may be known since the copy");
     let interrupted = restored.interrupted_attempts().await.unwrap();
-    let mut ids: Vec<_> = interrupted.iter().map(|one| one.delivery.id).collect();
-    ids.sort();
-    let mut wanted = [waiting, flying];
-    wanted.sort();
-    assert_eq!(ids, wanted);
+    assert_eq!(interrupted.iter().map(|one| one.delivery.id).collect::<Vec<_>>(), [flying]);
+    assert_eq!(of(&interrupted[0].delivery), (Rung::Restored, true, Some(at(2))));
     assert_eq!(delivery_state(&again_shared, done).await, "delivered", "att_2: a copy carries its proof");
     let (_, row) = restored.delivery_origin(parked).await.unwrap().unwrap();
     assert!(row.uncertain);
@@ -143,20 +144,10 @@ async fn bak_3_what_is_open_in_a_copy_is_in_doubt_once_it_is_served() {
     assert_eq!(restored.claim_envelopes(9).await.unwrap().iter().map(|one| one.id).collect::<Vec<_>>(), [begun]);
 
     // The one behind is in doubt when its turn comes.
-    let head = interrupted.into_iter().find(|one| one.delivery.id == waiting).unwrap();
-    let settlement = Settlement {
-        delivery: waiting,
-        number: head.number,
-        epoch: head.epoch,
-        seen: AttemptSeen { outcome: "uncertain".into(), ..AttemptSeen::default() },
-        next: again(),
-        at: at(3_601),
-    };
-    assert!(restored.settle(settlement).await.unwrap());
     let sent = start(&again_shared, waiting).await.unwrap();
     assert!(settle(&again_shared, sent, delivered()).await);
-    let overdue = restored.overdue_attempts(at(3_602)).await.unwrap();
-    assert!(overdue.iter().any(|one| one.delivery.id == behind), "{overdue:?}");
+    let heads = due(&again_shared).await;
+    assert_eq!(heads.iter().map(|one| (one.id, of(one))).collect::<Vec<_>>(), [(behind, since)]);
     assert_eq!(restored.verify().await.unwrap(), Vec::<String>::new());
 
     // Once taken over, it is a store like any other.
@@ -184,16 +175,19 @@ async fn bak_3_an_order_of_before_the_restore_that_is_met_for_the_first_time_is_
         let mut arrival = maker.arrival(vec![record]);
         arrival.received_at = received_at;
         let receipts = store.append(arrival).await.unwrap();
-        let overdue = restored.overdue_attempts(later(received_at, Duration::from_secs(1))).await.unwrap();
         let in_doubt = matches!(&receipts[..], [Receipt::First { started, .. }] if started.is_empty());
-        assert!(!in_doubt || overdue.iter().any(|one| one.delivery.id == delivery));
-        in_doubt
+        let (_, row) = store.delivery_origin(delivery).await.unwrap().unwrap();
+        assert_eq!((row.ladder.rung == Rung::Restored, row.uncertain), (in_doubt, in_doubt));
+        in_doubt.then(|| row.first_attempt_at.unwrap())
     };
-    assert!(receive("1", Some(at(600)), at(3_700)).await, "placed while what is lost was served");
-    assert!(receive("2", Some(at(3_599)), at(3_700)).await);
-    assert!(!receive("3", Some(at(3_601)), at(3_700)).await, "placed after the restore");
-    assert!(receive("4", None, at(3_700)).await, "no date");
-    assert!(!receive("5", None, at(3_600 + 8 * 86_400)).await, "no date, and long after");
+    // UNC-2: since when its key may be known, at the earliest.
+    let placed = receive("1", Some(at(600)), at(3_700)).await;
+    assert_eq!(placed, Some(at(600)), "placed while what is lost was served");
+    assert_eq!(receive("2", Some(at(3_599)), at(3_700)).await, Some(at(3_599)));
+    assert_eq!(receive("3", Some(at(3_601)), at(3_700)).await, None, "placed after the restore");
+    assert_eq!(receive("4", None, at(3_700)).await, Some(at(60)), "no date");
+    assert_eq!(receive("5", None, at(3_600 + 8 * 86_400)).await, None, "no date, and long after");
+    assert_eq!(receive("6", Some(at(5)), at(3_700)).await, Some(at(60)), "before the copy, and not in it");
     assert_eq!(restored.verify().await.unwrap(), Vec::<String>::new());
 }
 
@@ -262,7 +256,7 @@ fn retire(now: u64) -> Retire {
     Retire { now: at(now), bodies_before: before(30), attempts_before: before(90), rows: 8 }
 }
 
-async fn all(store: &SqliteStore, now: u64) -> Retired {
+pub(super) async fn all(store: &SqliteStore, now: u64) -> Retired {
     let mut sum = Retired::default();
     loop {
         let slice = store.retire(retire(now)).await.unwrap();
@@ -336,7 +330,7 @@ async fn dat_2_bodies_and_attempts_leave_when_everything_about_them_is_old_enoug
     );
 }
 
-fn erasure(number: &str) -> Erasure {
+pub(super) fn erasure(number: &str) -> Erasure {
     Erasure {
         kind: "order".into(),
         id: number.into(),
