@@ -12,6 +12,7 @@ pub mod health;
 pub mod log;
 pub mod metrics;
 mod opened;
+mod told;
 
 pub use events::{Event, Observer, Refusal};
 pub use health::{Health, Reason};
