@@ -1,16 +1,18 @@
 //! Named events: each is logged and counted at one place.
 
+mod told;
+
 use std::time::Duration;
 
 use super::metrics::{
     Metrics, OfAction, OfAlarm, OfAttempt, OfCode, OfDestination, OfDestinationState, OfIncident, OfOrigin, OfRefusal,
 };
 use super::opened::Opened;
-use super::told;
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::store::write::NewException;
 use tokio::sync::mpsc;
+use told::log;
 
 /// Why a request was refused at the door; the caller is told less (ANS-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -348,7 +350,7 @@ impl Observer {
             // Never waits; when it is full there is a storm already.
             drop(storms.try_send(opened));
         }
-        told::log(event);
+        log(event);
     }
 
     fn count(&self, event: &Event<'_>) {

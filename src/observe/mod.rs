@@ -12,7 +12,6 @@ pub mod health;
 pub mod log;
 pub mod metrics;
 mod opened;
-mod told;
 
 pub use events::{Event, Observer, Refusal};
 pub use health::{Health, Reason};

@@ -8,7 +8,6 @@
 //! Deliberately absent: rules. The store does not know when to retry, what a defect is or where a document goes.
 
 pub mod books;
-mod leaving;
 pub mod view;
 pub mod write;
 pub mod running;

@@ -1,6 +1,6 @@
-//! What the log says of each named event.
+//! What each event says in the log.
 
-use super::events::Event;
+use super::Event;
 use crate::envelope::ids::DeliveryId;
 
 /// Info is what an operator should know; a healthy order passes at debug.
