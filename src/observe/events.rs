@@ -390,7 +390,7 @@ impl Observer {
                 let label = OfIncident { destination: (*destination).to_owned(), kind: (*kind).to_owned() };
                 count(&counters.incidents, &label);
             }
-            Event::IncidentEnded { .. } => {}
+            Event::IncidentEnded { .. } | Event::Restored { .. } => {}
             Event::ExceptionStorm { code, .. } => {
                 count(&counters.exception_storms, &OfCode { code: (*code).to_owned() });
             }
@@ -418,7 +418,6 @@ impl Observer {
             Event::CheckFailed { .. } => {
                 counters.check_failures.inc();
             }
-            Event::Restored { .. } => {}
             Event::Retired { bodies, attempts } => {
                 counters.retired_bodies.inc_by(*bodies);
                 counters.retired_attempts.inc_by(*attempts);

@@ -340,7 +340,7 @@ impl Case<'_> {
     /// The last that was sent, or will be because it is sealed.
     fn sent(&self) -> Option<&Link> {
         let gone = |link: &Link| link.open.state == "superseded" || link.open.state == "abandoned";
-        self.links.iter().rfind(|link| !gone(link) && !(link.is_unsealed() && link.purpose == CHANGE))
+        self.links.iter().rfind(|link| !(gone(link) || link.is_unsealed() && link.purpose == CHANGE))
     }
 
     /// LANE-5: a create that was never applied is never sent, and nothing that waits behind it either.
