@@ -1,16 +1,18 @@
 //! A full disk, a store that does not commit, a sender that is too fast, a storm of exceptions.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::delivery::{SOON, app_with};
-use crate::support::{API_KEY, Answer, TestApp, orders, until};
-use crossdock::app::Machine;
-use crossdock::demo::erp::Fault;
+use crate::support::{API_KEY, Answer, Site, TestApp, orders, until};
+use crossdock::app::{self, Doors, Machine};
+use crossdock::config::Config;
+use crossdock::demo::erp::{Fault, StandInErp};
 use crossdock::observe::disk::DiskSpace;
+use crossdock::shutdown::Timing;
 
 const GIB: u64 = 1 << 30;
 
@@ -63,6 +65,27 @@ async fn run_4_a_filling_disk_refuses_stock_then_everything_keeps_settling_and_o
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     until("the ballast is back", async || ballast.exists().then_some(())).await;
     app.order_is("000000004", "delivered").await;
+}
+
+/// Opening the store writes; on a disk that filled up while nothing ran, only the ballast makes room for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn run_4_on_a_disk_that_is_full_at_the_start_the_ballast_goes_before_the_store_is_opened() {
+    let erp = StandInErp::start().await.expect("a loopback port");
+    let site = Site::new(&erp.url(), |text| text);
+    let (store, ballast) = (site.dir.path().join("crossdock.db"), site.dir.path().join("crossdock.db.ballast"));
+    let loaded = Config::load(&site.config_path(), &|_| None).unwrap();
+    std::fs::File::create(&ballast).unwrap().set_len(loaded.config.store.ballast_bytes).unwrap();
+    let looks = Arc::new(Mutex::new(Vec::new()));
+    let (seen, watched) = (looks.clone(), (store.clone(), ballast.clone()));
+    let disk = move || {
+        seen.lock().unwrap().push((watched.0.exists(), watched.1.exists()));
+        Some(DiskSpace { free_bytes: GIB, total_bytes: 100 * GIB })
+    };
+    let machine = Machine { disk: Some(Arc::new(disk)) };
+    let running = app::start_on(loaded, Doors::default(), machine).await.expect("it starts on a full disk");
+    until("the disk is watched", async || (looks.lock().unwrap().len() > 1).then_some(())).await;
+    assert_eq!(looks.lock().unwrap()[..2], [(false, true), (true, false)], "(store, ballast) at the first looks");
+    running.stop(Timing::at_once()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use super::build::{Maker, again, at, delivered, delivery_state, due, key, ledger, settle, start, state};
+use super::build::{Maker, again, at, delivered, delivery_state, due, key, ledger, settle, start, start_of, state};
 use super::guards::{look, on};
 use crate::envelope::ids::{DeliveryId, EnvelopeId};
 use crate::envelope::revision::{Revision, Standing, short};
 use crate::store::pack::pack;
 use crate::store::view::Ledger;
 use crate::store::write::{
-    Conclusion, Decision, Hint, NextState, OrderReport, Reported, Rung, StartedAttempt, SubjectFacts, Verdict,
+    AttemptPurpose, AttemptStart, Conclusion, Decision, Hint, Ladder, NextState, OrderReport, Reported, Rung,
+    StartedAttempt, SubjectFacts, Verdict,
 };
 use crate::store::{SharedStore, StoreError};
 
@@ -389,4 +390,51 @@ async fn carried(store: &SharedStore, id: DeliveryId) -> Revision {
     let body = document.body.unwrap();
     let (seconds, content) = (body["seconds"].as_u64().unwrap(), body["content"].as_str().unwrap().to_owned());
     revision(seconds, &content)
+}
+
+/// Nothing of it is sealed here, and yet its first document may be what the destination has.
+pub async fn bak_3_a_create_that_may_have_been_sent_before_a_restore_keeps_its_document(store: &SharedStore) {
+    let maker = Maker::default();
+    maker.reports(store, 10, "a").await;
+    let create = due(store).await[0].clone();
+    let look = AttemptStart { seal: None, purpose: AttemptPurpose::Find, ..start_of(&create) };
+    let marked = store.start_attempts(vec![look]).await.unwrap().remove(0);
+    let ladder = Ladder::at(Rung::Restored);
+    settle(store, marked, NextState::Waiting { due_at: at(5), uncertain: true, counts: false, ladder }).await;
+    maker.reports(store, 20, "b").await;
+    is(&lane(store).await, &[("order.create", "waiting"), ("order.change", "waiting")]);
+    assert_eq!(due(store).await[0].document_id, create.document_id);
+    maker.reports(store, 30, "cancelled all").await;
+    let states = [("order.create", "waiting"), ("order.change", "superseded"), ("order.cancel", "waiting")];
+    is(&lane(store).await, &states);
+    applies(store).await;
+    applies(store).await;
+    assert_eq!(ledger(store).await, Ledger { accepted: 3, done: 2, superseded: 1, ..Ledger::default() });
+}
+
+/// At a destination that makes what it does not find, a change would make the order that was given up.
+pub async fn lane_5_what_waits_behind_a_create_that_is_given_up_is_never_sent(store: &SharedStore) {
+    let maker = Maker::default();
+    maker.reports(store, 10, "a").await;
+    let create = due(store).await[0].id;
+    let started = start(store, create).await.unwrap();
+    let changed = maker.reports(store, 20, "b").await;
+    let exception = Box::new(maker.exception("42", Some("erp"), "refused"));
+    settle(store, started, NextState::Parked { exception, uncertain: false }).await;
+    let verdict = Verdict::Abandon { reason: "a test order".into() };
+    let decision = Decision { delivery: create, verdict, act: super::build::act("delivery.decide") };
+    store.decide(decision).await.unwrap();
+    is(&lane(store).await, &[("order.create", "abandoned"), ("order.change", "superseded")]);
+    assert_eq!(state(store, changed).await, "superseded");
+    assert!(due(store).await.is_empty());
+    ledger(store).await;
+    assert!(store.silent_envelopes(0, 9).await.unwrap().silent.is_empty());
+}
+
+/// It has a time of its own, so nobody is alarmed about it.
+pub async fn p6_a_held_change_is_not_silent(store: &SharedStore) {
+    let maker = Maker::default();
+    maker.hints(store, 5, 900).await;
+    let looked = store.silent_envelopes(0, 9).await.unwrap();
+    assert_eq!((looked.looked_at, looked.silent), (1, Vec::new()));
 }

@@ -74,6 +74,9 @@ macro_rules! contract {
             lane_2_what_overtakes_keeps_lane_1_and_gives_the_place_back,
             lane_2_a_replacement_takes_its_place_before_what_overtook_it,
             unc_1_nothing_overtakes_a_head_in_doubt,
+            bak_3_a_create_that_may_have_been_sent_before_a_restore_keeps_its_document,
+            lane_5_what_waits_behind_a_create_that_is_given_up_is_never_sent,
+            p6_a_held_change_is_not_silent,
         });
         $crate::store::contract::contract!($store, guards {
             att_2_a_look_is_an_attempt_that_seals_nothing_and_is_no_send,

@@ -9,6 +9,7 @@ use super::delivery::{self, Row};
 use super::effects::{self, Packs, Place};
 use super::exceptions::{self, Ending};
 use super::fault::{Fault, Outcome};
+use super::lanes;
 use super::reads;
 use super::state::{self, Verdict};
 use super::tx::{Tx, int};
@@ -74,6 +75,7 @@ pub(super) fn decide(tx: &mut Tx<'_>, decision: &Decision) -> Outcome<()> {
         Decided::Applied { receipt } => delivery::delivered(tx, &row, receipt.as_deref(), at)?,
         Decided::Abandon { .. } => {
             delivery::end(tx, &row, "abandoned", at)?;
+            lanes::nothing_follows(tx, &row, at)?;
             delivery::next_in_lane(tx, &row)?;
         }
     }

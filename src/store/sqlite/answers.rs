@@ -1,6 +1,7 @@
 //! Answers kept for repeats of calls that act (API-2).
 
 use rusqlite::Connection;
+use serde_json::Value;
 
 use super::fault::{Fault, Outcome};
 use super::tx::{self, Tx};
@@ -65,6 +66,55 @@ pub(super) fn find(conn: &Connection, scope: Digest, now: Timestamp) -> Outcome<
     let headers = serde_json::from_str(&headers)
         .map_err(|reason| Fault::Answer(StoreError::Corrupt(format!("headers of a kept answer: {reason}"))))?;
     Ok(Some((Digest(fingerprint), KeptAnswer { status, headers, body: body.into() })))
+}
+
+/// What a person's words, or a buyer's, may stand under in an answer.
+const WORDY: [&str; 6] = ["message", "detail", "value", "explanation", "response", "resolution"];
+
+/// Takes the words out of every kept answer that names one of these ids; how many answers.
+pub(super) fn erase(tx: &Tx<'_>, names: &dyn Fn(&str) -> bool, instead: &str) -> Outcome<u64> {
+    let kept = tx.rows("SELECT scope, body FROM kept_answers", [], |row| {
+        Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, Vec<u8>>(1)?))
+    })?;
+    let mut erased = 0;
+    for (scope, body) in kept {
+        let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else { continue };
+        if names_one(&answer, names) && take_words(&mut answer, instead) {
+            let body = answer.to_string().into_bytes();
+            tx.run("UPDATE kept_answers SET body = ?2 WHERE scope = ?1", (scope, body))?;
+            erased += 1;
+        }
+    }
+    Ok(erased)
+}
+
+fn names_one(value: &Value, names: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => names(text),
+        Value::Array(items) => items.iter().any(|item| names_one(item, names)),
+        Value::Object(members) => members.values().any(|member| names_one(member, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Whether there were any.
+fn take_words(value: &mut Value, instead: &str) -> bool {
+    let mut taken = false;
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| taken |= take_words(item, instead)),
+        Value::Object(members) => {
+            for (name, member) in members {
+                if member.is_string() && WORDY.contains(&name.as_str()) {
+                    *member = Value::from(instead);
+                    taken = true;
+                } else {
+                    taken |= take_words(member, instead);
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    taken
 }
 
 fn kept_since(now: Timestamp) -> i64 {

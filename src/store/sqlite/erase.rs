@@ -2,8 +2,11 @@
 //!
 //! What stays is what the ledger and the guards against doubles need: rows, states, digests, keys, order numbers.
 
+use std::collections::HashSet;
+
 use rusqlite::Connection;
 
+use super::answers;
 use super::audit;
 use super::delivery;
 use super::exceptions::{self, Ending};
@@ -12,7 +15,7 @@ use super::retention::{self, empty_made, empty_request, request};
 use super::state;
 use super::tx::{Tx, count, int};
 use crate::clock::Timestamp;
-use crate::envelope::ids::DeliveryId;
+use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::store::seal::ERASED;
 use crate::store::view::Erased;
 use crate::store::write::{Erasure, Subject};
@@ -98,6 +101,7 @@ fn erase_one(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut Eras
         erased.answers += count(int(tx.run(sql, (subject, WORDS, until))?));
     }
     erased.bodies += complaints(tx, subject, erasure)?;
+    erased.answers += kept_answers(tx, subject)?;
     tx.run("UPDATE subjects SET erased_at = MAX(COALESCE(erased_at, ?2), ?2) WHERE seq = ?1", (subject, until))?;
     Ok(())
 }
@@ -120,6 +124,25 @@ pub(super) fn needed_by(tx: &Tx<'_>, events: &[i64]) -> Outcome<Option<&'static 
         }
     }
     Ok(None)
+}
+
+/// What calls about the subject were answered, kept for repeats (API-2), quotes what was complained about. The answer
+/// stays, so that a repeat still acts once; its words go.
+fn kept_answers(tx: &Tx<'_>, subject: i64) -> Outcome<u64> {
+    let mut ids = HashSet::new();
+    for sql in ["SELECT id FROM exceptions WHERE subject = ?1", "SELECT id FROM envelopes WHERE subject = ?1"] {
+        ids.extend(tx.rows(sql, [subject], |row| row.get::<_, [u8; 16]>(0))?);
+    }
+    let of_subject = "SELECT id FROM deliveries INDEXED BY deliveries_effect WHERE subject = ?1";
+    ids.extend(tx.rows(of_subject, [subject], |row| row.get::<_, [u8; 16]>(0))?);
+    answers::erase(tx, &|text| told_id(text).is_some_and(|id| ids.contains(&id)), WORDS)
+}
+
+/// The bytes behind an id as answers tell it.
+fn told_id(text: &str) -> Option<[u8; 16]> {
+    let id = text.parse::<ExceptionId>().map(|id| *id.as_bytes());
+    let id = id.or_else(|_| text.parse::<EnvelopeId>().map(|id| *id.as_bytes()));
+    id.or_else(|_| text.parse::<DeliveryId>().map(|id| *id.as_bytes())).ok()
 }
 
 /// Complaints quote values of the payload, and some hold a body of their own.

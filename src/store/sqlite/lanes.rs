@@ -59,7 +59,7 @@ struct Link {
 impl Link {
     /// Waiting or parked, with nothing sealed: as good as never made. One that may have been sent before a restore is not.
     fn is_unsealed(&self) -> bool {
-        self.was_never_applied() && !self.open.sealed
+        self.is_open() && !self.open.sealed && !self.open.uncertain
     }
 
     /// Not applied for certain, and not on its way.
@@ -400,4 +400,24 @@ pub(super) fn end(tx: &mut Tx<'_>, open: &Open, words: &str, at: Timestamp) -> O
     exceptions::close(tx, &stopped_by, Ending { state: "superseded", resolution: words, at })?;
     delivery::end(tx, open, "superseded", at)?;
     delivery::next_in_lane(tx, open)
+}
+
+/// A create that was not applied is given up: what waits behind it and says something of the order would change, or worse
+/// make, an order that is not there. One whose create may be there goes its way, for a cancellation may be needed.
+pub(super) fn nothing_follows(tx: &mut Tx<'_>, given_up: &Open, at: Timestamp) -> Outcome<()> {
+    let links = links(tx, given_up.subject, &given_up.destination)?;
+    let Some(create) = links.iter().find(|link| link.open.seq == given_up.seq && link.purpose == CREATE) else {
+        return Ok(());
+    };
+    if given_up.uncertain {
+        return Ok(());
+    }
+    let words = format!("{} was given up, so nothing follows it", create.id);
+    for link in links.iter().filter(|link| link.purpose != CREATE && link.reported.is_some() && link.is_unsealed()) {
+        end(tx, &link.open, &words, at)?;
+        if link.open.envelope != given_up.envelope {
+            state::overtake(tx, link.open.envelope, &words)?;
+        }
+    }
+    Ok(())
 }

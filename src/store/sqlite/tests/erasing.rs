@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::keeping::{all, erasure};
 use super::{folder, open};
 use crate::clock::SeededEntropy;
+use crate::envelope::keys::Digest;
+use crate::store::books::{CallName, Keep, KeptAnswer};
 use crate::store::contract::build::{Maker, act, at, delivered, delivery_state, key, ledger, settle, start, state};
-use crate::store::write::{Conclusion, Erasure, Hint, NewDelivery, Replay, Resend};
+use crate::store::write::{Act, Conclusion, Erasure, Hint, NewDelivery, Replay, Resend};
 use crate::store::{SharedStore, Store as _};
 
 /// A change that came before its order.
@@ -126,4 +128,32 @@ async fn dat_1_applied_again_after_a_restore_erasure_keeps_the_ledger_in_events_
     }
     ledger(&shared).await;
     assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn dat_1_the_answer_of_a_call_about_an_erased_order_stays_without_its_words() {
+    let folder = folder();
+    let store = Arc::new(open(&folder.path().join("crossdock.db")));
+    let shared: SharedStore = store.clone();
+    let maker = Maker::default();
+    let calls = ["42", "43"].map(|number| (number, Digest::of(number.as_bytes())));
+    for (number, scope) in calls {
+        let event = maker.arrive(&shared, number, number).await;
+        store.conclude(event, maker.complain(number, None, "Anna Weiß"), at(1)).await.unwrap();
+        let told = format!(
+            "{{\"envelope_id\":\"{event}\",\"problems\":[{{\"message\":\"\\\"Anna Weiß\\\" has no number\"}}]}}"
+        );
+        let answer = KeptAnswer { status: 200, headers: Vec::new(), body: told.into() };
+        let call = CallName { scope, fingerprint: Digest::of(b"call") };
+        let keep = Keep::new(call, Arc::new(move |_| answer.clone()));
+        let conclusion = maker.complain(number, None, "Anna Weiß");
+        let act = Act { keep: Some(keep), ..act("exception.replay") };
+        store.replay(Replay { envelope: event, conclusion, act }).await.unwrap();
+    }
+    store.erase(Erasure { even_if_open: true, ..erasure("42") }).await.unwrap();
+    let [erased, other] = calls.map(|(_, scope)| store.kept_answer(scope, at(100)));
+    let told = |answer: KeptAnswer| String::from_utf8(answer.body.to_vec()).unwrap();
+    let erased = told(erased.await.unwrap().expect("API-2: a repeat still acts once").1);
+    assert!(!erased.contains("Anna") && erased.contains("erased") && erased.contains("env_"), "{erased}");
+    assert!(told(other.await.unwrap().unwrap().1).contains("Anna Weiß"), "another order's");
 }
