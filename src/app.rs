@@ -202,7 +202,7 @@ async fn open_all(
     let (heard_sender, heard) = mpsc::channel(watch::storms::HEARD_MAX);
     let observer = Arc::new(Observer::new(Metrics::new()).heard_by(heard_sender));
 
-    keeping::after_restore(&store, &config.store.erased_lists, doors.clock.now(), &health).await?;
+    keeping::after_restore(&store, &config.store.erased_lists, doors.clock.now(), health).await?;
 
     let rules = rules(&config, &version);
     let processor = Processor::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), rules);
@@ -210,7 +210,7 @@ async fn open_all(
     processor.reload_mappings().await.context("the mapping tables cannot be read")?;
     let delivery = start_delivery(&config, &version, &store, &doors, observer.clone())?;
     delivery.recovered().await;
-    keeping::restored(&store, &health, &observer).await?;
+    keeping::restored(&store, health, &observer).await?;
 
     let intake = Arc::new(intake_of(&config, &version, &store, &doors, &processor, &delivery, &observer)?);
     if unclean {

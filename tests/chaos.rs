@@ -11,9 +11,10 @@ use crossdock::trial::chaos::{self as trial, Guard, Length, Settings};
 use crossdock::trial::history::Fault;
 use serde_json::Value;
 
-/// Rounds of the suite; `tests/run quick` sets fewer.
-fn rounds() -> u64 {
-    std::env::var("CROSSDOCK_CRASH_ROUNDS").map_or(200, |text| text.parse().expect("a number of rounds"))
+/// A guard's share of the suite's rounds, in hundredths, the four of them 100; `tests/run quick` sets fewer rounds.
+fn share(hundredths: u64) -> u64 {
+    let all = std::env::var("CROSSDOCK_CRASH_ROUNDS").map_or(200, |text| text.parse().expect("a number of rounds"));
+    (all * hundredths).div_ceil(100)
 }
 
 /// Runs the verb; its report. The folder of a run that failed is kept and named.
@@ -41,9 +42,10 @@ fn nothing_wrong(report: &Value) {
 
 #[test]
 fn p1_p3_p4_p6_kill_nine_at_any_moment_loses_doubles_disorders_and_forgets_nothing() {
-    let report = chaos(rounds(), "key");
+    let rounds = share(55);
+    let report = chaos(rounds, "key");
     nothing_wrong(&report);
-    if rounds() >= 50 {
+    if rounds >= 100 {
         for phase in ["under_load", "while_starting", "while_delivering", "while_stopping"] {
             assert_ne!(report["kills"][phase], 0, "{report}");
         }
@@ -53,7 +55,17 @@ fn p1_p3_p4_p6_kill_nine_at_any_moment_loses_doubles_disorders_and_forgets_nothi
 
 #[test]
 fn unc_5_without_a_guard_a_kill_parks_what_is_in_doubt_and_doubles_nothing() {
-    nothing_wrong(&chaos(rounds().div_ceil(10), "none"));
+    nothing_wrong(&chaos(share(10), "none"));
+}
+
+#[test]
+fn unc_3_an_erp_that_refuses_a_reference_it_has_is_doubled_by_no_kill() {
+    nothing_wrong(&chaos(share(20), "unique"));
+}
+
+#[test]
+fn unc_4_an_erp_that_can_only_be_asked_is_doubled_by_no_kill() {
+    nothing_wrong(&chaos(share(15), "find"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

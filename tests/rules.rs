@@ -29,8 +29,8 @@ const RULES: [(&str, u32); 18] = [
     ("DAT", 5),
 ];
 
-/// Rules whose proof is not written yet. Only ever gets shorter: a rule that has a proof must not stand here.
-const UNPROVED: &[&str] = &["LANE-3", "LANE-5", "POI-4", "PRS-2", "PRS-3", "RUN-4", "BAK-1", "DAT-1", "DAT-2", "DAT-3"];
+/// Rules whose proof is not written yet. Empty, and stays so unless a new rule comes before its proof.
+const UNPROVED: &[&str] = &[];
 
 /// Tests listed of one rule.
 const LISTED_MAX: usize = 4;

@@ -330,7 +330,7 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn seen(&self, outcome: AttemptOutcome, health: Health, credential: CredentialUse) -> Step {
-        let mut effects = vec![Effect::Health(health)];
+        let mut effects = vec![Effect::Health(said_of_itself(&outcome, health))];
         let next = match outcome {
             AttemptOutcome::Accepted(receipt) | AttemptOutcome::AlreadyApplied(receipt) => {
                 effects.push(Effect::Answered);
@@ -485,6 +485,15 @@ impl Case<'_> {
 
     fn is_too_old(&self) -> bool {
         self.at.now >= later(self.delivery.created_at, self.policy.age_limit)
+    }
+}
+
+/// RET-5: a refusal is an answer, whatever its status. A failure that is stored for one key is told from memory and says
+/// nothing about how the destination is now; its repetitions must not shut the others out.
+fn said_of_itself(outcome: &AttemptOutcome, health: Health) -> Health {
+    match (outcome, health) {
+        (AttemptOutcome::Rejected(_), Health::Failed) => Health::Answered,
+        _ => health,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Named events: each is logged and counted at one place.
 
+mod told;
+
 use std::time::Duration;
 
 use super::metrics::{
@@ -10,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::store::write::NewException;
 use tokio::sync::mpsc;
+use told::log;
 
 /// Why a request was refused at the door; the caller is told less (ANS-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -387,7 +390,7 @@ impl Observer {
                 let label = OfIncident { destination: (*destination).to_owned(), kind: (*kind).to_owned() };
                 count(&counters.incidents, &label);
             }
-            Event::IncidentEnded { .. } => {}
+            Event::IncidentEnded { .. } | Event::Restored { .. } => {}
             Event::ExceptionStorm { code, .. } => {
                 count(&counters.exception_storms, &OfCode { code: (*code).to_owned() });
             }
@@ -415,7 +418,6 @@ impl Observer {
             Event::CheckFailed { .. } => {
                 counters.check_failures.inc();
             }
-            Event::Restored { .. } => {}
             Event::Retired { bodies, attempts } => {
                 counters.retired_bodies.inc_by(*bodies);
                 counters.retired_attempts.inc_by(*attempts);
@@ -444,117 +446,6 @@ fn count<L>(
     L: Clone + std::hash::Hash + Eq,
 {
     family.get_or_create(label).inc();
-}
-
-/// Info is what an operator should know; a healthy order passes at debug.
-fn log(event: &Event<'_>) {
-    match event {
-        Event::RequestReceived { .. } | Event::Committed { .. } => {}
-        Event::RequestStored { origin, .. } => tracing::debug!(origin.name = origin, "a request was stored"),
-        Event::RequestRefused { origin, reason, detail } => {
-            tracing::warn!(origin.name = origin, reason = reason.as_str(), detail, "a request was refused");
-        }
-        Event::EnvelopeAccepted { origin, envelope } => {
-            tracing::debug!(origin.name = origin, envelope.id = %envelope, "an event was accepted");
-        }
-        Event::DuplicateSeen { origin, first } => {
-            tracing::debug!(origin.name = origin, envelope.id = %first, "an event came again");
-        }
-        Event::ConflictSeen { origin, first } => {
-            tracing::warn!(origin.name = origin, envelope.id = %first, "an event id came again with other content");
-        }
-        Event::RecordRejected { origin, path } => {
-            tracing::warn!(origin.name = origin, path, "a record could not be taken");
-        }
-        Event::AttemptStarted { destination, delivery, number } => {
-            tracing::debug!(destination.name = destination, delivery.id = %delivery, attempt = number, "an attempt starts");
-        }
-        Event::AttemptFinished { destination, delivery, number, outcome, detail, .. } => {
-            log_attempt(destination, *delivery, *number, outcome, detail);
-        }
-        Event::DeliverySettled { destination, delivery, .. } => {
-            tracing::debug!(destination.name = destination, delivery.id = %delivery, "a delivery is confirmed");
-        }
-        Event::ExceptionOpened { exception, code, increment_id, message, .. } => {
-            tracing::error!(
-                exception.id = %exception, code, order.increment_id = increment_id, detail = message,
-                "a record needs a person"
-            );
-        }
-        Event::DestinationStateChanged { destination, state, reason } => match *state {
-            "open" | "half_open" => {
-                tracing::info!(destination.name = destination, state, reason, "a destination changed");
-            }
-            "held" => tracing::error!(destination.name = destination, state, reason, "a destination is held"),
-            _ => tracing::warn!(destination.name = destination, state, reason, "a destination changed"),
-        },
-        Event::ExceptionStorm { code, fingerprint, destination, paused } => tracing::error!(
-            code,
-            group = fingerprint,
-            destination.name = destination,
-            paused,
-            "many records were parked by one cause: repair it once and release the group"
-        ),
-        Event::CommitsTooSlow { refusing: true } => {
-            tracing::error!("commits take more than a second: nothing is taken in until the disk is quicker");
-        }
-        Event::CommitsTooSlow { refusing: false } => tracing::info!("commits are quick enough: intake is open"),
-        Event::DiskChanged { level, free, .. } => match *level {
-            "full" => tracing::error!(level, free, "the disk is nearly full: nothing is taken in; make room"),
-            "scarce" => tracing::error!(level, free, "the disk is filling: stock is refused; make room"),
-            "low" => tracing::warn!(level, free, "the disk is filling: make room"),
-            _ => tracing::info!(level, free, "there is room on the disk"),
-        },
-        Event::IncidentOpened { destination, kind, why, waiting } => tracing::error!(
-            destination.name = destination,
-            kind,
-            why,
-            waiting,
-            "a destination is in trouble; what is meant for it is safe and waits"
-        ),
-        Event::IncidentEnded { destination, kind, lasted } => tracing::info!(
-            destination.name = destination,
-            kind,
-            lasted_s = lasted.as_secs(),
-            "a destination is well again and its backlog has gone"
-        ),
-        Event::MappingsReloaded { version } => tracing::info!(version, "the mapping tables were read anew"),
-        Event::OperatorActed { actor, action, target } => {
-            tracing::info!(actor, action, target, "an operator acted");
-        }
-        Event::LedgerDiffers { by } => {
-            tracing::error!(by = %by, "the ledger does not add up: keep the file and run doctor --recount");
-        }
-        Event::EnvelopesSilent { count, example } => {
-            tracing::error!(count, envelope.id = %example, "unfinished events have neither a due time nor an exception");
-        }
-        Event::BackupMade { path, bytes, took, .. } => {
-            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            tracing::info!(path, bytes, took_ms, "the store was copied and the copy proved");
-        }
-        Event::BackupFailed { reason } => tracing::error!(reason, "the store could not be copied"),
-        Event::CheckFailed { findings, first } => {
-            tracing::error!(findings, first, "the store is not what it should be");
-        }
-        Event::Restored { copied_at, in_doubt } => {
-            tracing::warn!(%copied_at, in_doubt, "the restored store is taken over");
-        }
-        Event::Retired { bodies, attempts } => tracing::info!(bodies, attempts, "what is no longer needed was removed"),
-        Event::ClockJumped { by } => {
-            tracing::warn!(by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX), "the wall clock jumped");
-        }
-    }
-}
-
-fn log_attempt(destination: &str, delivery: DeliveryId, number: u32, outcome: &str, detail: &str) {
-    if matches!(outcome, "accepted" | "already_applied") {
-        tracing::debug!(destination.name = destination, delivery.id = %delivery, attempt = number, outcome, "an attempt ended");
-    } else {
-        tracing::warn!(
-            destination.name = destination, delivery.id = %delivery, attempt = number, outcome, detail,
-            "an attempt ended"
-        );
-    }
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ pub(super) fn report(
     destination: &str,
     rules: &Rules,
     later: bool,
-) -> Result<Report, Parked> {
+) -> Result<Report, Box<Parked>> {
     let separate = takes(rules, DocumentKind::Cancellation, destination);
     let cancellation = if separate { cancelled(order, document, destination, rules)? } else { None };
     let cancels = cancellation::cancels_all(order, document);
@@ -97,14 +97,14 @@ fn cancelled(
     document: &SalesOrder,
     destination: &str,
     rules: &Rules,
-) -> Result<Option<Cancelled>, Parked> {
+) -> Result<Option<Cancelled>, Box<Parked>> {
     let anything = order.state.as_deref() == Some("canceled")
         || order.items.iter().any(|item| !item.quantities.canceled.is_zero());
     let Some(cancellation) = anything.then(|| cancellation::cancellation(order, document)).flatten() else {
         return Ok(None);
     };
     if let Some(broken) = cancellation::check(document, &cancellation).first() {
-        return Err(Parked { defect: broken.defect(), destination: Some(destination.to_owned()) });
+        return Err(Box::new(Parked { defect: broken.defect(), destination: Some(destination.to_owned()) }));
     }
     let whither = Whither { kind: DocumentKind::Cancellation, destination, rules };
     let made =
@@ -149,10 +149,10 @@ impl Whither<'_> {
         purpose: &'static str,
         seen: &minijinja::Value,
         body: impl FnOnce() -> Vec<u8>,
-    ) -> Result<Option<Made>, Parked> {
+    ) -> Result<Option<Made>, Box<Parked>> {
         let decision = routing::decide(&self.rules.routes, self.kind, seen);
         if let Some(reason) = undecided(&decision, self.destination) {
-            return Err(condition_failed(self.destination, reason));
+            return Err(Box::new(condition_failed(self.destination, reason)));
         }
         let accepted = decision.destinations.iter().any(|(name, _)| name == self.destination);
         Ok(accepted.then(|| Made {

@@ -276,7 +276,7 @@ fn route(order: &Order, rules: &Rules, later: bool) -> Outcome {
                 Ok(report) => outcome.reports.push(report),
                 Err(parked) => {
                     wanted = true;
-                    outcome.parked.push(parked);
+                    outcome.parked.push(*parked);
                     continue;
                 }
             }

@@ -44,17 +44,32 @@ pub struct Sent {
 /// An order as the store tells it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stored {
-    /// Digest of each event's body, hex, and its state.
-    pub events: Vec<(String, String)>,
-    /// Each delivery.
+    /// Each event.
+    pub events: Vec<StoredEvent>,
+    /// Each delivery, oldest first.
     pub deliveries: Vec<StoredDelivery>,
     /// Codes of open exceptions.
     pub open: Vec<String>,
 }
 
+/// An event as the store tells it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct StoredEvent {
+    /// Its id.
+    pub id: String,
+    /// Digest of its body, hex.
+    pub body: String,
+    /// `received`, `done`, `ignored`, `superseded`, `exception`.
+    pub state: String,
+}
+
 /// A delivery as the store tells it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct StoredDelivery {
+    /// The event it was made from.
+    pub event: String,
+    /// For whom: one lane of the order each.
+    pub destination: String,
     /// Its key.
     pub key: String,
     /// `order.create`, …
@@ -198,7 +213,7 @@ impl Order<'_> {
         let Some(stored) = self.stored else {
             return say(Fault::Lost, format!("{} acknowledged, and the store does not know the order", promised.len()));
         };
-        let held: BTreeSet<&str> = stored.events.iter().map(|(digest, _)| digest.as_str()).collect();
+        let held: BTreeSet<&str> = stored.events.iter().map(|event| event.body.as_str()).collect();
         for sent in promised.iter().filter(|sent| !held.contains(sent.body.as_str())) {
             say(
                 Fault::Lost,
@@ -235,12 +250,12 @@ impl Order<'_> {
 
     fn stuck(&self, say: &mut impl FnMut(Fault, String)) {
         let Some(stored) = self.stored else { return };
-        for (_, state) in stored.events.iter().filter(|(_, state)| state == "received") {
-            say(Fault::Stuck, format!("an event is still {state}"));
+        for event in stored.events.iter().filter(|event| event.state == "received" && !stored.event_rests(event)) {
+            say(Fault::Stuck, format!("an event is still {}", event.state));
         }
-        for delivery in &stored.deliveries {
+        for (place, delivery) in stored.deliveries.iter().enumerate() {
             match delivery.state.as_str() {
-                "waiting" | "in_flight" => {
+                "waiting" | "in_flight" if !stored.is_behind_a_person(place) => {
                     say(Fault::Stuck, format!("{} is still {}", delivery.purpose, delivery.state));
                 }
                 "parked" if !delivery.excused => {
@@ -249,7 +264,7 @@ impl Order<'_> {
                 _ => {}
             }
         }
-        if stored.open.is_empty() && stored.events.iter().any(|(_, state)| state == "exception") {
+        if stored.open.is_empty() && stored.events.iter().any(|event| event.state == "exception") {
             say(Fault::Stuck, "an event waits for a person and no exception is open".to_owned());
         }
     }
@@ -279,13 +294,37 @@ impl Order<'_> {
 }
 
 impl Stored {
+    /// Whether nothing of the order moves until a person acts, or ever again.
+    pub fn rests(&self) -> bool {
+        self.events.iter().all(|event| event.state != "received" || self.event_rests(event))
+    }
+
+    /// Whether all that is open of an event waits behind what a person is asked about (LANE-2).
+    fn event_rests(&self, event: &StoredEvent) -> bool {
+        let mut open = (0..self.deliveries.len()).filter(|place| {
+            let delivery = &self.deliveries[*place];
+            delivery.event == event.id && ["waiting", "in_flight"].contains(&delivery.state.as_str())
+        });
+        let first = open.next();
+        first.is_some_and(|place| self.is_behind_a_person(place)) && open.all(|place| self.is_behind_a_person(place))
+    }
+
+    /// Whether a delivery waits while an older one of its lane is parked and an exception says why.
+    fn is_behind_a_person(&self, place: usize) -> bool {
+        let delivery = &self.deliveries[place];
+        let asked = |earlier: &StoredDelivery| {
+            earlier.destination == delivery.destination && earlier.state == "parked" && earlier.excused
+        };
+        delivery.state == "waiting" && self.deliveries[..place].iter().any(asked)
+    }
+
     fn is_due(&self) -> bool {
-        self.events.iter().any(|(_, state)| state == "received")
+        self.events.iter().any(|event| event.state == "received")
             || self.deliveries.iter().any(|delivery| ["waiting", "in_flight"].contains(&delivery.state.as_str()))
     }
 
     fn words(&self) -> String {
-        let events: Vec<&str> = self.events.iter().map(|(_, state)| state.as_str()).collect();
+        let events: Vec<&str> = self.events.iter().map(|event| event.state.as_str()).collect();
         let deliveries: Vec<&str> = self.deliveries.iter().map(|delivery| delivery.state.as_str()).collect();
         format!("events {events:?}, deliveries {deliveries:?}")
     }

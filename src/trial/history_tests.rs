@@ -14,8 +14,14 @@ fn sent(version: u32) -> Sent {
     }
 }
 
+fn event(id: &str, body: &str, state: &str) -> StoredEvent {
+    StoredEvent { id: id.to_owned(), body: body.to_owned(), state: state.to_owned() }
+}
+
 fn delivery(state: &str) -> StoredDelivery {
     StoredDelivery {
+        event: "env_1".to_owned(),
+        destination: "erp".to_owned(),
         key: "ek1-a".to_owned(),
         purpose: "order.create".to_owned(),
         state: state.to_owned(),
@@ -36,7 +42,7 @@ fn applied(purpose: &str, revision: &str, key: &str) -> Applied {
 /// An order that was sent, stored and delivered.
 fn good() -> History {
     let stored = Stored {
-        events: vec![("body-1".to_owned(), "done".to_owned())],
+        events: vec![event("env_1", "body-1", "done")],
         deliveries: vec![delivery("delivered")],
         open: Vec::new(),
     };
@@ -112,8 +118,38 @@ fn p6_what_is_open_although_there_was_time_is_stuck() {
     for state in ["waiting", "in_flight", "parked"] {
         check(|history| order(history).deliveries[0] = delivery(state), &[Fault::Stuck]);
     }
-    check(|history| order(history).events[0].1 = "received".to_owned(), &[Fault::Stuck]);
-    check(|history| order(history).events[0].1 = "exception".to_owned(), &[Fault::Stuck]);
+    check(|history| order(history).events[0].state = "received".to_owned(), &[Fault::Stuck]);
+    check(|history| order(history).events[0].state = "exception".to_owned(), &[Fault::Stuck]);
+}
+
+#[test]
+fn lane_2_what_waits_behind_a_record_a_person_is_asked_about_is_not_stuck() {
+    let behind = |history: &mut History, head: StoredDelivery| {
+        history.sent.push(sent(2));
+        history.applied.clear();
+        let stored = order(history);
+        stored.open.push("rejected_by_destination".to_owned());
+        stored.events[0].state = "exception".to_owned();
+        stored.events.push(event("env_2", "body-2", "received"));
+        let change =
+            StoredDelivery { event: "env_2".to_owned(), purpose: "order.change".to_owned(), ..delivery("waiting") };
+        stored.deliveries = vec![head, change];
+        stored.rests()
+    };
+    let parked = StoredDelivery { excused: true, ..delivery("parked") };
+    check(|history| assert!(behind(history, parked.clone())), &[]);
+    // Behind a head that moves, that nobody is asked about, or in another lane.
+    check(|history| assert!(!behind(history, delivery("waiting"))), &[Fault::Stuck]);
+    check(|history| assert!(!behind(history, delivery("parked"))), &[Fault::Stuck]);
+    let elsewhere = StoredDelivery { destination: "shop".to_owned(), ..parked.clone() };
+    check(|history| assert!(!behind(history, elsewhere)), &[Fault::Stuck]);
+    // Not concluded: no delivery of it waits behind anything.
+    let unread = |history: &mut History| {
+        behind(history, parked.clone());
+        order(history).deliveries.truncate(1);
+        assert!(!order(history).rests());
+    };
+    check(unread, &[Fault::Stuck]);
 }
 
 #[test]
@@ -141,8 +177,8 @@ fn what_nobody_signed_is_forged_wherever_it_shows() {
     check(|history| history.sent.push(forged(Told::Yes)), &[Fault::Forged]);
     let stored = |history: &mut History| {
         history.sent.push(forged(Told::No(401)));
-        let event = ("body-1".to_owned(), "done".to_owned());
-        history.stored.insert("66".to_owned(), Stored { events: vec![event], ..Stored::default() });
+        let events = vec![event("env_1", "body-1", "done")];
+        history.stored.insert("66".to_owned(), Stored { events, ..Stored::default() });
     };
     check(stored, &[Fault::Forged]);
     let invented = |history: &mut History| {

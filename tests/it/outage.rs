@@ -24,7 +24,7 @@ async fn incident(app: &TestApp, what: &str, is: impl Fn(&Value) -> bool) -> Val
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ret_5_an_outage_is_one_incident_and_intake_goes_on_meanwhile() {
+async fn prs_3_ret_5_an_outage_is_one_incident_and_intake_goes_on_meanwhile() {
     let mut app = app_with(SOON).await;
     sends(&app, 1).await;
     app.order_is("000000001", "delivered").await;

@@ -253,7 +253,7 @@ impl Play {
         // A start waits on a full disk until what the last life left can be settled. Somebody makes room: no story hangs.
         let waiting = Arc::clone(&world);
         let room = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(120)).await;
+            tokio::time::sleep(Duration::from_mins(2)).await;
             waiting.note(|| "room is made".to_owned());
             waiting.disk.set_full(false);
         });

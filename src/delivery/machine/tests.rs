@@ -331,3 +331,19 @@ fn ret_5_the_breaker_hears_of_every_attempt_that_was_tried() {
         assert_eq!(step.effects[0], Effect::Health(health));
     }
 }
+
+#[test]
+fn ret_5_a_refusal_never_counts_against_the_destination_whatever_its_status() {
+    let told = |outcome| {
+        let event = DeliveryEvent::Seen { outcome, health: Health::Failed, credential: CredentialUse::First };
+        let moment = Moment { now: at(5), jitter: 0.5 };
+        step(&first(), event, &policy(KEY), moment).effects.remove(0)
+    };
+    for (mark, status) in
+        [(Mark::StaleKey, 500), (Mark::StaleKey, 503), (Mark::Configuration, 501), (Mark::Exists, 500)]
+    {
+        assert_eq!(told(rejected(mark, Some(status))), Effect::Health(Health::Answered), "{mark:?} {status}");
+    }
+    assert_eq!(told(uncertain()), Effect::Health(Health::Failed));
+    assert_eq!(told(unavailable()), Effect::Health(Health::Failed));
+}

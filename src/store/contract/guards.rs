@@ -14,13 +14,15 @@ async fn row(store: &SharedStore, delivery: DeliveryId) -> DueDelivery {
     store.delivery_origin(delivery).await.unwrap().expect("the delivery exists").1
 }
 
-async fn look(store: &SharedStore, delivery: DeliveryId) -> StartedAttempt {
+/// Starts a look in place of a send.
+pub(super) async fn look(store: &SharedStore, delivery: DeliveryId) -> StartedAttempt {
     let row = row(store, delivery).await;
     let look = AttemptStart { seal: None, purpose: AttemptPurpose::Find, ..start_of(&row) };
     store.start_attempts(vec![look]).await.unwrap().pop().expect("it is its turn")
 }
 
-fn on(rung: Rung, absent: u32, look_failures: u32) -> NextState {
+/// Waiting on a rung.
+pub(super) fn on(rung: Rung, absent: u32, look_failures: u32) -> NextState {
     let ladder = Ladder { rung, absent, look_failures };
     NextState::Waiting { due_at: at(10), uncertain: rung == Rung::Doubt, counts: false, ladder }
 }

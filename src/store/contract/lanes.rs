@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::build::{Maker, again, at, delivered, delivery_state, due, key, ledger, settle, start, start_of, state};
+use super::guards::{look, on};
 use crate::envelope::ids::{DeliveryId, EnvelopeId};
 use crate::envelope::revision::{Revision, Standing, short};
 use crate::store::pack::pack;
 use crate::store::view::Ledger;
 use crate::store::write::{
     AttemptPurpose, AttemptStart, Conclusion, Decision, Hint, Ladder, NextState, OrderReport, Reported, Rung,
-    SubjectFacts, Verdict,
+    StartedAttempt, SubjectFacts, Verdict,
 };
 use crate::store::{SharedStore, StoreError};
 
@@ -152,6 +153,24 @@ pub async fn lane_3_a_sealed_change_is_sent_before_the_newer_one(store: &SharedS
         &[("order.create", "delivered"), ("order.change", "delivered"), ("order.change", "delivered")],
     );
     ledger(store).await;
+}
+
+pub async fn lane_3_a_change_from_while_its_create_was_looked_for_gives_way_to_what_the_create_takes(
+    store: &SharedStore,
+) {
+    let maker = Maker::default();
+    maker.reports(store, 10, "a").await;
+    let looking = look(store, due(store).await[0].id).await;
+    let between = maker.reports(store, 20, "b").await;
+    is(&lane(store).await, &[("order.create", "in_flight"), ("order.change", "waiting")]);
+    settle(store, looking, on(Rung::Cleared, 0, 0)).await;
+    let newest = maker.reports(store, 30, "c").await;
+    is(&lane(store).await, &[("order.create", "waiting"), ("order.change", "superseded")]);
+    let create = applies(store).await;
+    assert_eq!(carried(store, create).await, revision(30, "c"));
+    assert!(due(store).await.is_empty(), "nothing older follows");
+    assert_eq!((state(store, between).await.as_str(), state(store, newest).await.as_str()), ("superseded", "done"));
+    assert_eq!(ledger(store).await, Ledger { accepted: 3, done: 1, superseded: 2, ..Ledger::default() });
 }
 
 pub async fn lane_5_a_cancelled_create_is_never_sent_and_older_reports_do_not_bring_it_back(store: &SharedStore) {
@@ -305,6 +324,8 @@ pub enum Step {
     Report(u64, u8),
     /// The head is sent, and applied or not.
     Send(bool),
+    /// The same as a report while a head that was never sent is looked for, and not there.
+    Look(u64, u8),
 }
 
 /// Whatever the order of reports and attempts: what is applied gets strictly newer, and ends with the newest content.
@@ -312,9 +333,13 @@ pub async fn lane_3_holds(store: &SharedStore, steps: &[Step]) {
     let maker = Maker::default();
     let (mut said, mut newest, mut applied) = (Vec::new(), None::<Revision>, Vec::new());
     for (index, step) in steps.iter().enumerate() {
+        let looking = match step {
+            Step::Look(..) => look_for_unsealed(store).await,
+            Step::Report(..) | Step::Send(_) => None,
+        };
         match *step {
             // The very same report is a duplicate, which the dedup keys keep from coming here.
-            Step::Report(seconds, content) if !said.contains(&(seconds, content)) => {
+            Step::Report(seconds, content) | Step::Look(seconds, content) if !said.contains(&(seconds, content)) => {
                 said.push((seconds, content));
                 let report = revision(seconds, &content.to_string());
                 let envelope = maker.arrive(store, "42", &index.to_string()).await;
@@ -327,8 +352,11 @@ pub async fn lane_3_holds(store: &SharedStore, steps: &[Step]) {
                     _ => report,
                 });
             }
-            Step::Report(..) => {}
+            Step::Report(..) | Step::Look(..) => {}
             Step::Send(works) => send(store, works, &mut applied).await,
+        }
+        if let Some(looking) = looking {
+            settle(store, looking, on(Rung::Cleared, 0, 0)).await;
         }
         ledger(store).await;
     }
@@ -339,6 +367,11 @@ pub async fn lane_3_holds(store: &SharedStore, steps: &[Step]) {
         assert_eq!(pair[1].standing(&pair[0]), Standing::Newer, "{steps:?}: {applied:?}");
     }
     assert_eq!(applied.last().map(|last| last.content), newest.map(|newest| newest.content), "{steps:?}");
+}
+
+async fn look_for_unsealed(store: &SharedStore) -> Option<StartedAttempt> {
+    let head = due(store).await.into_iter().next().filter(|head| head.sealed.is_none())?;
+    Some(look(store, head.id).await)
 }
 
 async fn send(store: &SharedStore, works: bool, applied: &mut Vec<Revision>) {

@@ -217,6 +217,7 @@ impl Case<'_> {
     fn same(&self, tx: &mut Tx<'_>, made: &Link, newest: &Revision, applied: &mut Applied) -> Outcome<()> {
         match self.create {
             Some(create) if made.is_unsealed() && made.open.state == "parked" => {
+                self.clear_changes(tx)?;
                 return self.retake(tx, made, create, applied);
             }
             _ => {}
@@ -252,6 +253,7 @@ impl Case<'_> {
         }
         match (made.open.state.as_str(), self.create) {
             ("waiting" | "parked", Some(create)) if made.is_unsealed() => {
+                self.clear_changes(tx)?;
                 self.retake(tx, made, create, applied)?;
                 self.cancellation(tx, applied)
             }
@@ -265,6 +267,16 @@ impl Case<'_> {
             }
             _ => self.follow(tx, made, applied),
         }
+    }
+
+    /// A create that takes this report says all that was to follow it: a change from while the create was looked for, and
+    /// may have been there, would come after it and say something older.
+    fn clear_changes(&self, tx: &mut Tx<'_>) -> Outcome<()> {
+        let words = format!("overtaken by {}", self.target.id);
+        for link in self.links.iter().filter(|link| link.purpose == CHANGE && link.is_unsealed()) {
+            self.end(tx, link, &words)?;
+        }
+        Ok(())
     }
 
     /// The create was sent, or may have been.
@@ -328,7 +340,7 @@ impl Case<'_> {
     /// The last that was sent, or will be because it is sealed.
     fn sent(&self) -> Option<&Link> {
         let gone = |link: &Link| link.open.state == "superseded" || link.open.state == "abandoned";
-        self.links.iter().rfind(|link| !gone(link) && !(link.is_unsealed() && link.purpose == CHANGE))
+        self.links.iter().rfind(|link| !(gone(link) || link.is_unsealed() && link.purpose == CHANGE))
     }
 
     /// LANE-5: a create that was never applied is never sent, and nothing that waits behind it either.

@@ -190,7 +190,7 @@ impl Writer {
     /// Commits what is there now without waiting for more; `false` once there is nothing more to come. For the simulation.
     #[cfg(test)]
     pub(super) fn step(&self, orders: &Orders) -> bool {
-        let shelf = Shelf::new(&self.conn);
+        let statements = Shelf::new(&self.conn);
         loop {
             let mut group: Vec<Box<dyn Work>> = Vec::new();
             let (mut close, mut ended) = (None, false);
@@ -210,7 +210,7 @@ impl Writer {
             }
             let idle = group.is_empty();
             if !idle {
-                self.commit(group, &shelf);
+                self.commit(group, &statements);
             }
             if let Some(reply) = close {
                 let closed = self.close();

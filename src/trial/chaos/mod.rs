@@ -13,6 +13,7 @@ mod load;
 mod report;
 mod site;
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,9 +28,9 @@ use crate::clock::{Entropy as _, SeededEntropy, SystemEntropy};
 use crate::config::{Config, Loaded};
 use crate::demo::erp::{Effect, ErpOptions, Fault, Lies, StandInErp};
 use crate::demo::sender::Sender;
-use crate::store::SharedStore;
-use crate::store::view::OrderDetail;
-use crate::trial::history::{Applied, Finding, History, Stored, StoredDelivery, judge};
+use crate::store::view::{OrderDetail, Paging};
+use crate::store::{EventFilter, SharedStore};
+use crate::trial::history::{Applied, Finding, History, Stored, StoredDelivery, StoredEvent, judge};
 use crate::trial::service::{Log, Service};
 
 pub use report::{Kills, Report};
@@ -283,7 +284,7 @@ impl Run {
         service.ready().await?;
         let store = self.open_store()?;
         let begun = Instant::now();
-        while store.ledger().await?.due > 0 && begun.elapsed() < DRAIN_PATIENCE {
+        while !is_at_rest(&store).await? && begun.elapsed() < DRAIN_PATIENCE {
             anyhow::ensure!(!service.has_ended(), "the service ended by itself while it delivered");
             sleep(Duration::from_millis(10)).await;
         }
@@ -302,8 +303,7 @@ impl Run {
     /// Every order ever sent, once more: what was right once must still be.
     async fn judge_everything(&mut self) -> anyhow::Result<()> {
         let store = self.open_store()?;
-        let mut numbers: std::collections::BTreeSet<String> =
-            self.load.journal().sent.iter().map(|sent| sent.number.clone()).collect();
+        let mut numbers: BTreeSet<String> = self.load.journal().sent.iter().map(|sent| sent.number.clone()).collect();
         numbers.extend(self.erp.effects().into_iter().filter_map(|effect| effect.reference));
         self.report.orders = numbers.len() as u64;
         self.judge(&store, numbers).await?;
@@ -311,7 +311,7 @@ impl Run {
         Ok(())
     }
 
-    async fn judge(&mut self, store: &SharedStore, numbers: std::collections::BTreeSet<String>) -> anyhow::Result<()> {
+    async fn judge(&mut self, store: &SharedStore, numbers: BTreeSet<String>) -> anyhow::Result<()> {
         let ledger = store.ledger().await?;
         let mut history = History {
             sent: self.load.journal().sent.iter().filter(|sent| numbers.contains(&sent.number)).cloned().collect(),
@@ -369,12 +369,43 @@ fn applied(effect: &Effect) -> Applied {
     }
 }
 
+/// Whether nothing is left that moves by itself: what is due waits behind records that a person is asked about. Each order
+/// is read at one moment, so that nothing slips through between two looks.
+async fn is_at_rest(store: &SharedStore) -> anyhow::Result<bool> {
+    if store.ledger().await?.due == 0 {
+        return Ok(true);
+    }
+    let filter = EventFilter { state: Some("received".to_owned()), ..EventFilter::default() };
+    let mut paging = Paging { limit: 200, cursor: None };
+    loop {
+        let page = store.events(filter.clone(), paging.clone()).await?;
+        let numbers: BTreeSet<String> = page.items.into_iter().map(|event| event.subject_id).collect();
+        for number in numbers {
+            if !stored(&store.order(number).await?).rests() {
+                return Ok(false);
+            }
+        }
+        match page.next_cursor {
+            Some(next) => paging.cursor = Some(next),
+            None => return Ok(true),
+        }
+    }
+}
+
 fn stored(details: &[OrderDetail]) -> Stored {
     let mut stored = Stored::default();
     for detail in details {
+        let made_from: HashMap<_, _> =
+            detail.documents.iter().map(|document| (document.id, document.envelope_id)).collect();
         let open: Vec<_> = detail.exceptions.iter().filter(|exception| exception.state == "open").collect();
-        stored.events.extend(detail.events.iter().map(|event| (event.body_digest.clone(), event.state.clone())));
+        stored.events.extend(detail.events.iter().map(|event| StoredEvent {
+            id: event.id.to_string(),
+            body: event.body_digest.clone(),
+            state: event.state.clone(),
+        }));
         stored.deliveries.extend(detail.deliveries.iter().map(|delivery| StoredDelivery {
+            event: made_from.get(&delivery.delivery.document_id).map(ToString::to_string).unwrap_or_default(),
+            destination: delivery.delivery.destination.clone(),
             key: delivery.delivery.key.clone(),
             purpose: delivery.delivery.purpose.clone(),
             state: delivery.delivery.state.clone(),

@@ -13,10 +13,9 @@ async fn app(erp: &Scripted, routes: &str, settings: &str) -> TestApp {
     let url = erp.url();
     TestApp::with(move |text| {
         let text = text.replace("[destinations.erp]", &format!("[destinations.erp]\n{settings}"));
-        let lines = text.lines().map(|line| match line.starts_with("url = \"http://") {
-            true => format!("url = \"{url}\""),
-            false => line.to_owned(),
-        });
+        let lines = text
+            .lines()
+            .map(|line| if line.starts_with("url = \"http://") { format!("url = \"{url}\"") } else { line.to_owned() });
         lines.collect::<Vec<_>>().join("\n") + "\n" + routes
     })
     .await
@@ -270,10 +269,9 @@ async fn lane_4_a_change_that_waited_in_vain_asks_a_person_until_the_order_comes
     let url = erp.url();
     let app = TestApp::with(move |text| {
         let text = text.replace("sweep = \"off\"", "sweep = \"off\"\nwait_for_order = \"200ms\"");
-        let lines = text.lines().map(|line| match line.starts_with("url = \"http://") {
-            true => format!("url = \"{url}\""),
-            false => line.to_owned(),
-        });
+        let lines = text
+            .lines()
+            .map(|line| if line.starts_with("url = \"http://") { format!("url = \"{url}\"") } else { line.to_owned() });
         lines.collect::<Vec<_>>().join("\n") + "\n" + BOTH
     })
     .await;

@@ -68,6 +68,7 @@ fn lane_step() -> impl Strategy<Value = lanes::Step> {
     prop_oneof![
         3 => (0_u64..6, 0_u8..4).prop_map(|(seconds, content)| lanes::Step::Report(seconds, content)),
         1 => any::<bool>().prop_map(lanes::Step::Send),
+        1 => (0_u64..6, 0_u8..4).prop_map(|(seconds, content)| lanes::Step::Look(seconds, content)),
     ]
 }
 

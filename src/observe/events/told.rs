@@ -1,0 +1,115 @@
+//! What each event says in the log.
+
+use super::Event;
+use crate::envelope::ids::DeliveryId;
+
+/// Info is what an operator should know; a healthy order passes at debug.
+pub(super) fn log(event: &Event<'_>) {
+    match event {
+        Event::RequestReceived { .. } | Event::Committed { .. } => {}
+        Event::RequestStored { origin, .. } => tracing::debug!(origin.name = origin, "a request was stored"),
+        Event::RequestRefused { origin, reason, detail } => {
+            tracing::warn!(origin.name = origin, reason = reason.as_str(), detail, "a request was refused");
+        }
+        Event::EnvelopeAccepted { origin, envelope } => {
+            tracing::debug!(origin.name = origin, envelope.id = %envelope, "an event was accepted");
+        }
+        Event::DuplicateSeen { origin, first } => {
+            tracing::debug!(origin.name = origin, envelope.id = %first, "an event came again");
+        }
+        Event::ConflictSeen { origin, first } => {
+            tracing::warn!(origin.name = origin, envelope.id = %first, "an event id came again with other content");
+        }
+        Event::RecordRejected { origin, path } => {
+            tracing::warn!(origin.name = origin, path, "a record could not be taken");
+        }
+        Event::AttemptStarted { destination, delivery, number } => {
+            tracing::debug!(destination.name = destination, delivery.id = %delivery, attempt = number, "an attempt starts");
+        }
+        Event::AttemptFinished { destination, delivery, number, outcome, detail, .. } => {
+            log_attempt(destination, *delivery, *number, outcome, detail);
+        }
+        Event::DeliverySettled { destination, delivery, .. } => {
+            tracing::debug!(destination.name = destination, delivery.id = %delivery, "a delivery is confirmed");
+        }
+        Event::ExceptionOpened { exception, code, increment_id, message, .. } => {
+            tracing::error!(
+                exception.id = %exception, code, order.increment_id = increment_id, detail = message,
+                "a record needs a person"
+            );
+        }
+        Event::DestinationStateChanged { destination, state, reason } => match *state {
+            "open" | "half_open" => {
+                tracing::info!(destination.name = destination, state, reason, "a destination changed");
+            }
+            "held" => tracing::error!(destination.name = destination, state, reason, "a destination is held"),
+            _ => tracing::warn!(destination.name = destination, state, reason, "a destination changed"),
+        },
+        Event::ExceptionStorm { code, fingerprint, destination, paused } => tracing::error!(
+            code,
+            group = fingerprint,
+            destination.name = destination,
+            paused,
+            "many records were parked by one cause: repair it once and release the group"
+        ),
+        Event::CommitsTooSlow { refusing: true } => {
+            tracing::error!("commits take more than a second: nothing is taken in until the disk is quicker");
+        }
+        Event::CommitsTooSlow { refusing: false } => tracing::info!("commits are quick enough: intake is open"),
+        Event::DiskChanged { level, free, .. } => match *level {
+            "full" => tracing::error!(level, free, "the disk is nearly full: nothing is taken in; make room"),
+            "scarce" => tracing::error!(level, free, "the disk is filling: stock is refused; make room"),
+            "low" => tracing::warn!(level, free, "the disk is filling: make room"),
+            _ => tracing::info!(level, free, "there is room on the disk"),
+        },
+        Event::IncidentOpened { destination, kind, why, waiting } => tracing::error!(
+            destination.name = destination,
+            kind,
+            why,
+            waiting,
+            "a destination is in trouble; what is meant for it is safe and waits"
+        ),
+        Event::IncidentEnded { destination, kind, lasted } => tracing::info!(
+            destination.name = destination,
+            kind,
+            lasted_s = lasted.as_secs(),
+            "a destination is well again and its backlog has gone"
+        ),
+        Event::MappingsReloaded { version } => tracing::info!(version, "the mapping tables were read anew"),
+        Event::OperatorActed { actor, action, target } => {
+            tracing::info!(actor, action, target, "an operator acted");
+        }
+        Event::LedgerDiffers { by } => {
+            tracing::error!(by = %by, "the ledger does not add up: keep the file and run doctor --recount");
+        }
+        Event::EnvelopesSilent { count, example } => {
+            tracing::error!(count, envelope.id = %example, "unfinished events have neither a due time nor an exception");
+        }
+        Event::BackupMade { path, bytes, took, .. } => {
+            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(path, bytes, took_ms, "the store was copied and the copy proved");
+        }
+        Event::BackupFailed { reason } => tracing::error!(reason, "the store could not be copied"),
+        Event::CheckFailed { findings, first } => {
+            tracing::error!(findings, first, "the store is not what it should be");
+        }
+        Event::Restored { copied_at, in_doubt } => {
+            tracing::warn!(%copied_at, in_doubt, "the restored store is taken over");
+        }
+        Event::Retired { bodies, attempts } => tracing::info!(bodies, attempts, "what is no longer needed was removed"),
+        Event::ClockJumped { by } => {
+            tracing::warn!(by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX), "the wall clock jumped");
+        }
+    }
+}
+
+fn log_attempt(destination: &str, delivery: DeliveryId, number: u32, outcome: &str, detail: &str) {
+    if matches!(outcome, "accepted" | "already_applied") {
+        tracing::debug!(destination.name = destination, delivery.id = %delivery, attempt = number, outcome, "an attempt ended");
+    } else {
+        tracing::warn!(
+            destination.name = destination, delivery.id = %delivery, attempt = number, outcome, detail,
+            "an attempt ended"
+        );
+    }
+}
