@@ -193,8 +193,8 @@ async fn open_all(
     let (config, fatal_of_store, doors_of_store) = (Arc::new(config), fatal_sender.clone(), doors.clone());
     let opening = config.clone();
     let path = store_path(&config);
-    let disk = machine.disk.unwrap_or_else(|| disk_of(path.clone()));
-    watch_disk::make_room(&disk, path.as_deref().and_then(|path| ballast(&config, path)).as_ref());
+    let probe = machine.disk.unwrap_or_else(|| disk_of(path.clone()));
+    watch_disk::make_room(&probe, path.as_deref().and_then(|path| ballast(&config, path)).as_ref());
     // Checks may take their time, and the servers answer meanwhile.
     let open = move || open_store(&opening, &doors_of_store, fatal_of_store, true);
     let (store, unclean) = tokio::task::spawn_blocking(open).await??;
@@ -261,7 +261,7 @@ async fn open_all(
         observer,
         health: health.clone(),
         ballast: path.as_deref().and_then(|path| ballast(&config, path)),
-        disk,
+        disk: probe,
         pausing: pausing(&config),
         opened: heard,
         incidents: incidents.await.context("incidents cannot be read")?,

@@ -263,7 +263,8 @@ impl Play {
             Ok(service) => service,
             Err(_) if world.disk.is_dead() => return Ended::Died,
             Err(error) => {
-                world.note(|| format!("it does not start: {error}"));
+                // The folder's number counts every story of this process and is no part of this one.
+                world.note(|| format!("it does not start: {}", error.to_string().replace(&world.disk.path(""), "")));
                 if world.disk.struck().len() == struck && self.peace {
                     world.blame(format!("it does not start although nothing is wrong: {error}"));
                     return Ended::Rested;
