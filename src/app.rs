@@ -218,7 +218,7 @@ async fn open_all(
         intake.close_express_lane_for(EXPRESS_CLOSED_AFTER_DEATH);
     }
     let wake = waker(&delivery);
-    let desk = Desk {
+    let repairs = Desk {
         store: store.clone(),
         processor: processor.clone(),
         clock: doors.clock.clone(),
@@ -230,7 +230,7 @@ async fn open_all(
         .iter()
         .map(|(name, settings)| (name.clone(), settings.profile.as_str().to_owned()))
         .collect();
-    let rooms = Arc::new(Rooms { desk, delivery: delivery.clone(), observer: observer.clone(), profiles });
+    let rooms = Arc::new(Rooms { repairs, delivery: delivery.clone(), observer: observer.clone(), profiles });
     let api = Api::new(api::Parts {
         store: store.clone(),
         clock: doors.clock.clone(),
