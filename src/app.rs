@@ -230,7 +230,7 @@ async fn open_all(
         .iter()
         .map(|(name, settings)| (name.clone(), settings.profile.as_str().to_owned()))
         .collect();
-    let rooms = Arc::new(Rooms { repairs, delivery: delivery.clone(), observer: observer.clone(), profiles });
+    let rooms = Arc::new(Rooms { desk: repairs, delivery: delivery.clone(), observer: observer.clone(), profiles });
     let api = Api::new(api::Parts {
         store: store.clone(),
         clock: doors.clock.clone(),
