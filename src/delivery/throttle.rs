@@ -15,8 +15,10 @@ const PAUSE_MAX: Duration = Duration::from_mins(5);
 const FLOOR_MAX: Duration = Duration::from_hours(24);
 /// Section 8: 3xx, 501, 505 in a row that hold a destination.
 const CONFIGURATION_REFUSALS_MAX: u32 = 3;
-/// RET-4: a retry a second is always free, over the window of 60 s.
+/// RET-4: over the window of 60 s a retry a second is free …
 const RETRIES_FREE: u32 = 60;
+/// … and when they were spent at once, still one when the last is this long ago: a burst must not buy a minute of silence.
+const RETRY_SPACING: Duration = Duration::from_secs(1);
 
 /// Plain value; time is handed in.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +28,7 @@ pub struct Throttle {
     held: Option<String>,
     configuration_refusals: u32,
     starts: Recent<60>,
+    last_retry: Option<Uptime>,
 }
 
 impl Throttle {
@@ -89,11 +92,15 @@ impl Throttle {
     pub fn may_retry(&mut self, now: Uptime) -> bool {
         let (firsts, retries) = self.starts.sums(now);
         retries < (firsts / 5).max(RETRIES_FREE)
+            || self.last_retry.is_none_or(|last| now.saturating_sub(last) >= RETRY_SPACING)
     }
 
     /// An attempt starts.
     pub fn started(&mut self, now: Uptime, is_retry: bool) {
         self.starts.add(now, u32::from(!is_retry), u32::from(is_retry));
+        if is_retry {
+            self.last_retry = Some(now);
+        }
     }
 }
 
@@ -167,5 +174,18 @@ mod tests {
         }
         assert!(!throttle.may_retry(at(2)));
         assert!(throttle.may_retry(at(62)));
+    }
+
+    #[test]
+    fn ret_4_a_burst_of_retries_does_not_silence_a_destination_for_a_minute() {
+        let mut throttle = Throttle::default();
+        for _ in 0..60 {
+            throttle.started(at(1), true);
+        }
+        for second in 2..62 {
+            assert!(throttle.may_retry(at(second)), "second {second}");
+            throttle.started(at(second), true);
+            assert!(!throttle.may_retry(at(second)), "one is all that is free");
+        }
     }
 }

@@ -60,7 +60,7 @@ fn configuration(erp_url: &str, guard: Guard) -> String {
         Guard::None => "guard = \"none\"".to_owned(),
     };
     let timeout = TIMEOUT.as_millis();
-    let schedule = vec!["\"50ms\""; 4].into_iter().chain(vec!["\"200ms\""; 36]).collect::<Vec<_>>().join(", ");
+    let schedule = vec!["\"50ms\""; 4].into_iter().chain(vec!["\"200ms\""; 12]).collect::<Vec<_>>().join(", ");
     format!(
         r#"# Written by `crossdock chaos`.
 [server]
