@@ -17,6 +17,7 @@ use crossdock::app::{self, Doors, Running};
 use crossdock::config::Config;
 use crossdock::demo::erp::{ErpOptions, StandInErp};
 use crossdock::shutdown::Timing;
+use crossdock::trial::bench::stage::{CONCURRENCY, configuration};
 use tokio::runtime::{Builder, Runtime};
 
 use support::load::{self, Course, Orders, Sent};
@@ -164,44 +165,13 @@ impl Machine {
     fn start(&self, routes: &str, erp: &str) -> (Running, tempfile::TempDir) {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder can be made");
         let path = folder.path().join("crossdock.toml");
-        std::fs::write(&path, configuration(routes, erp)).expect("the folder can be written");
+        let concurrency = std::env::var("CROSSDOCK_BENCH_CONCURRENCY");
+        let concurrency = concurrency.map_or(CONCURRENCY, |text| text.parse().expect("a number of requests"));
+        std::fs::write(&path, configuration(routes, erp, concurrency)).expect("the folder can be written");
         let loaded = Config::load(&path, &|_| None).unwrap_or_else(|problems| panic!("{problems:#?}"));
         let running = self.service.block_on(app::start(loaded, Doors::default())).expect("the service starts");
         (running, folder)
     }
-}
-
-fn configuration(routes: &str, erp: &str) -> String {
-    let secret = load::SECRET;
-    let concurrency = std::env::var("CROSSDOCK_BENCH_CONCURRENCY").unwrap_or_else(|_| "32".to_owned());
-    format!(
-        r#"
-routes = {routes}
-[server]
-listen = "127.0.0.1:0"
-drain_intake = "0s"
-[store]
-url = "sqlite:crossdock.db"
-[commerce.acme]
-edition = "paas"
-base_url = "http://127.0.0.1:1/rest"
-auth = {{ type = "none" }}
-read_back = "when-needed"
-sweep = "off"
-[origins.flows]
-type = "patchworks"
-commerce = "acme"
-auth = [{{ type = "hmac", header = "X-HMAC-HASH", secret = "{secret}" }}]
-[destinations.erp]
-profile = "http"
-url = "{erp}"
-guard = "key"
-key_window = "24h"
-concurrency = {concurrency}
-auth = {{ type = "none" }}
-allow_private = ["127.0.0.0/8"]
-"#
-    )
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts of a few seconds")]

@@ -138,6 +138,30 @@ pub struct SqliteStore {
     bell: Option<stepped::Bell>,
 }
 
+/// The writer of an opened store: the simulation steps the one that the service runs in a thread.
+fn writer_of(
+    conn: Connection,
+    options: &Options,
+    gate: &Arc<Mutex<()>>,
+    health: &Arc<Health>,
+    commits: &Arc<AtomicU64>,
+) -> Result<writer::Writer, StoreError> {
+    let restored_at = restore::restored_at(&conn)?;
+    Ok(writer::Writer {
+        conn,
+        gate: Arc::clone(gate),
+        health: Arc::clone(health),
+        commits: Arc::clone(commits),
+        grouping: Grouping {
+            group_max: options.group_max.max(1),
+            group_wait: options.group_wait,
+            settle_wait: options.settle_wait,
+        },
+        restored_at,
+        at_close: if options.exclusive { close_in_order } else { close_beside },
+    })
+}
+
 impl SqliteStore {
     /// Opens the file after every check (ACK-2, RUN-1) and starts the threads. Blocks for as long as the checks take.
     pub fn open(options: Options, clock: SharedClock) -> Result<Self, StoreError> {
@@ -176,24 +200,11 @@ impl SqliteStore {
             drop(spawn("store-check", &Arc::clone(&health), move || check_whole(&conn, &health))?);
         }
         let restoration = restore::pending(&opened.conn)?;
-        let restored_at = restore::restored_at(&opened.conn)?;
-        if let Some(at) = restored_at {
+        if let Some(at) = restore::restored_at(&opened.conn)? {
             opened.report.settings.push(("restored_at".to_owned(), crate::clock::from_micros(at).to_string()));
         }
         let (inbox, orders) = writer::inbox(options.queue);
-        let writer = writer::Writer {
-            conn: opened.conn,
-            gate,
-            health: Arc::clone(&health),
-            commits: Arc::clone(&commits),
-            grouping: Grouping {
-                group_max: options.group_max.max(1),
-                group_wait: options.group_wait,
-                settle_wait: options.settle_wait,
-            },
-            restored_at,
-            at_close: if *exclusive { close_in_order } else { close_beside },
-        };
+        let writer = writer_of(opened.conn, &options, &gate, &health, &commits)?;
         let lock = opened.lock;
         threads.push(spawn("store-writer", &health, move || writer.run(&orders, lock))?);
         Ok(SqliteStore {

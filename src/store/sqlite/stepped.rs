@@ -13,8 +13,8 @@ use super::health::Health;
 use super::open::{self, Opened};
 use super::readers::Readers;
 use super::restore;
-use super::writer::{self, Grouping};
-use super::{Options, SqliteStore, close_beside, close_in_order, page_bytes};
+use super::writer;
+use super::{Options, SqliteStore, page_bytes, writer_of};
 use crate::clock::SharedClock;
 use crate::store::StoreError;
 
@@ -30,7 +30,6 @@ pub(super) fn start(opened: Opened, options: Options, clock: SharedClock) -> Res
     let health = Arc::new(Health::new(options.on_fatal.clone()));
     let readers = Readers::inline(open::connect_reader(path)?, &health);
     let restoration = restore::pending(&opened.conn)?;
-    let restored_at = restore::restored_at(&opened.conn)?;
     let gate = Arc::default();
     let commits = Arc::new(AtomicU64::new(0));
     let (bell, committed) = (Bell::default(), Bell::default());
@@ -48,19 +47,7 @@ pub(super) fn start(opened: Opened, options: Options, clock: SharedClock) -> Res
         tokio::spawn(checkpoint(checkpointer, Arc::clone(&committed)));
     }
     let (inbox, orders) = writer::inbox(options.queue);
-    let writer = writer::Writer {
-        conn: opened.conn,
-        gate,
-        health: Arc::clone(&health),
-        commits: Arc::clone(&commits),
-        grouping: Grouping {
-            group_max: options.group_max.max(1),
-            group_wait: options.group_wait,
-            settle_wait: options.settle_wait,
-        },
-        restored_at,
-        at_close: if options.exclusive { close_in_order } else { close_beside },
-    };
+    let writer = writer_of(opened.conn, &options, &gate, &health, &commits)?;
     let woken = Arc::clone(&bell);
     tokio::spawn(async move {
         loop {

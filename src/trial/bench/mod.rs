@@ -7,7 +7,7 @@
 
 mod machine;
 mod report;
-mod stage;
+pub mod stage;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -97,7 +97,7 @@ impl Stage {
         let log = Log::default();
         let start = |name: &str, routes: &str| {
             let folder = settings.folder.join(name);
-            sender.block_on(start(&settings.binary, &folder, &configuration(routes, &erp.url()), &log))
+            sender.block_on(start(&settings.binary, &folder, &configuration(routes, &erp.url(), CONCURRENCY), &log))
         };
         let accept = start("accept", "[]")?;
         let whole = start("whole", r#"[{ name = "orders", accepts = ["order"], to = ["erp"] }]"#)?;
@@ -329,7 +329,11 @@ async fn metrics(address: SocketAddr) -> anyhow::Result<String> {
     Ok(client.get(format!("http://{address}/metrics")).send().await?.text().await?)
 }
 
-fn configuration(routes: &str, erp: &str) -> String {
+/// Requests at once at the destination.
+pub const CONCURRENCY: u32 = 32;
+
+/// The configuration of a service that is measured; `benches/accept.rs` measures the same one.
+pub fn configuration(routes: &str, erp: &str, concurrency: u32) -> String {
     let secret = load::SECRET;
     format!(
         r#"# Written by `crossdock bench`.
@@ -354,7 +358,7 @@ profile = "http"
 url = "{erp}"
 guard = "key"
 key_window = "24h"
-concurrency = 32
+concurrency = {concurrency}
 auth = {{ type = "none" }}
 allow_private = ["127.0.0.0/8"]
 "#
