@@ -46,6 +46,16 @@ impl Revision {
         let decided = [time, version].into_iter().flatten().find(|order| order.is_ne());
         if decided == Some(std::cmp::Ordering::Less) { Standing::Older } else { Standing::Newer }
     }
+
+    /// The newer of this report and one that was known before it. Of two that say the same, the one of the later time: an
+    /// older report that says it as well makes nothing older.
+    pub fn newer_of(self, known: Revision) -> Revision {
+        match self.standing(&known) {
+            Standing::Older => known,
+            Standing::Same if known.updated_at > self.updated_at => known,
+            Standing::Same | Standing::Newer => self,
+        }
+    }
 }
 
 /// A content's digest as it is kept.

@@ -317,6 +317,18 @@ pub async fn unc_1_nothing_overtakes_a_head_in_doubt(store: &SharedStore) {
     ledger(store).await;
 }
 
+/// The create takes what the change said before it gave way; that this was said earlier too makes it no older.
+pub async fn lane_3_a_change_that_gave_way_makes_the_create_that_says_the_same_no_older(store: &SharedStore) {
+    use Step::{Look, Report};
+    lane_3_holds(store, &[Look(0, 0), Look(0, 2), Report(1, 0), Report(5, 2), Report(0, 1)]).await;
+}
+
+/// What the create took is of the same second as the change that gave way, and newer; the change's content then returns.
+pub async fn lane_3_what_a_change_said_that_gave_way_is_news_when_it_returns(store: &SharedStore) {
+    use Step::{Look, Report};
+    lane_3_holds(store, &[Report(2, 3), Look(3, 2), Report(3, 3), Report(5, 2)]).await;
+}
+
 /// One step of a lane's history.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {

@@ -67,6 +67,11 @@ impl Link {
         self.is_open() && !self.open.uncertain && self.clear
     }
 
+    /// Something that follows the create, and that something newer was sent instead of.
+    fn gave_way(&self) -> bool {
+        self.purpose != CREATE && self.open.state == "superseded"
+    }
+
     fn is_open(&self) -> bool {
         self.open.state == "waiting" || self.open.state == "parked"
     }
@@ -175,10 +180,11 @@ pub(super) fn follow_first(
 }
 
 impl Case<'_> {
-    /// The newest that any delivery of the lane says.
+    /// The newest that any delivery of the lane says. What gave way counts no more: something newer took its place, which
+    /// may stand earlier in the lane (a create that was not sent yet), and of one second the later place is the newer.
     fn newest(&self) -> Option<Revision> {
-        let said = self.links.iter().filter_map(|link| link.reported);
-        said.reduce(|newest, next| if next.standing(&newest) == Standing::Older { newest } else { next })
+        let said = self.links.iter().filter(|link| !link.gave_way()).filter_map(|link| link.reported);
+        said.reduce(|newest, next| next.newer_of(newest))
     }
 
     fn first(&self, tx: &mut Tx<'_>, applied: &mut Applied) -> Outcome<()> {

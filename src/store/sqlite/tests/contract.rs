@@ -73,7 +73,7 @@ fn lane_step() -> impl Strategy<Value = lanes::Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn lane_3_any_history_of_a_lane_ends_with_the_newest_content(steps in prop::collection::vec(lane_step(), 1..24)) {
