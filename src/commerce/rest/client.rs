@@ -1,6 +1,7 @@
 //! Commerce over the wire: scope, credentials, limits, and a second try for reads.
 
 use std::error::Error as _;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -211,7 +212,7 @@ impl Client {
         text.push_str(&call.path);
         for (at, (name, value)) in call.query.iter().enumerate() {
             text.push(if at == 0 { '?' } else { '&' });
-            text.push_str(&format!("{}={}", encode(name), encode(value)));
+            let _ = write!(text, "{}={}", encode(name), encode(value));
         }
         Url::parse(&text).map_err(|_| RestError::Refused { status: 0, message: "the address is none".to_owned() })
     }
