@@ -25,7 +25,7 @@ const TRIES: u32 = 3;
 const WAIT_MAX: Duration = Duration::from_secs(20);
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// A token is renewed this long before its end.
-const RENEW_AHEAD: Duration = Duration::from_secs(300);
+const RENEW_AHEAD: Duration = Duration::from_mins(5);
 
 /// Where Adobe gives tokens.
 pub const IMS_TOKEN_URL: &str = "https://ims-na1.adobelogin.com/ims/token/v3";

@@ -93,12 +93,11 @@ fn filled(value: &Value) -> Option<String> {
     for part in parts {
         let end = part.find(|symbol: char| !(symbol.is_ascii_alphanumeric() || symbol == '_')).unwrap_or(part.len());
         let (name, behind) = part.split_at(end);
-        match parameters.and_then(|parameters| parameter(parameters, name)) {
-            Some(text) => out.push_str(&text),
-            None => {
-                out.push('%');
-                out.push_str(name);
-            }
+        if let Some(text) = parameters.and_then(|parameters| parameter(parameters, name)) {
+            out.push_str(&text);
+        } else {
+            out.push('%');
+            out.push_str(name);
         }
         out.push_str(behind);
     }

@@ -67,7 +67,9 @@ fn verified(file: &str, exchange: &Value, key: &str, bases: &[String]) -> Option
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
     let host = headers["Host"].as_str().unwrap_or("127.0.0.1:8080");
-    let scheme = headers["X-Forwarded-Proto"].as_str().unwrap_or("http");
+    // The one header that a recording names in its label only.
+    let offloaded = exchange["label"].as_str().is_some_and(|label| label.contains("plus X-Forwarded-Proto: https"));
+    let scheme = if offloaded { "https" } else { "http" };
     let path = exchange["request"]["path"].as_str()?;
     let url = Url::parse(&format!("{scheme}://{host}{path}")).unwrap();
     let base = base_string(exchange["request"]["method"].as_str()?, &url, &signed);
