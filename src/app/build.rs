@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use super::Doors;
-use crate::config::{self, Config, ConfigVersion, DestinationSettings, OriginSettings};
+use crate::config::{self, CommerceSettings, Config, ConfigVersion, DestinationSettings, OriginSettings};
 use crate::delivery::Delivery;
 use crate::destinations::{self, Destination};
 use crate::exceptions::replay::Render;
@@ -14,7 +14,7 @@ use crate::intake::answer::Dialect;
 use crate::intake::load::Load;
 use crate::intake::pressure::{Pace, Room};
 use crate::intake::signature::Verifier;
-use crate::intake::{Intake, Origin};
+use crate::intake::{self, Intake, Origin};
 use crate::observe::Observer;
 use crate::processor::Processor;
 use crate::processor::rules::{OriginRules, ReadBack, Rules};
@@ -22,7 +22,9 @@ use crate::store::SharedStore;
 
 /// The rules of a configuration, with no mappings yet.
 pub fn rules(config: &Config, version: &ConfigVersion) -> Rules {
-    let origins = config.origins.iter().map(|(name, origin)| (name.clone(), origin_rules(config, origin))).collect();
+    let origins = config.origins.iter().map(|(name, origin)| (name.clone(), origin_rules(config, origin)));
+    let read = config.commerce.values().map(|commerce| (intake::read::origin_of(&commerce.name), read_rules(commerce)));
+    let origins = origins.chain(read).collect();
     let policies =
         config.destinations.iter().map(|(name, destination)| (name.clone(), destination.policies.clone())).collect();
     Rules {
@@ -50,6 +52,17 @@ fn origin_rules(config: &Config, origin: &OriginSettings) -> OriginRules {
             .get(&origin.commerce)
             .map_or(Duration::ZERO, |commerce| commerce.wait_for_order),
         to_commerce: origin.direction == config::Direction::ToCommerce,
+    }
+}
+
+/// Orders that we read ourselves are taken as they stand.
+fn read_rules(commerce: &CommerceSettings) -> OriginRules {
+    OriginRules {
+        system: commerce.name.clone(),
+        default_store_id: None,
+        read_back: ReadBack::Never,
+        wait_for_order: commerce.wait_for_order,
+        to_commerce: false,
     }
 }
 

@@ -364,7 +364,7 @@ fn unverified(intake: &Intake, origin: &Origin, given: &Given<'_>, body: &Bytes)
     parked(intake, origin, given, "", &Digest::of(body), defect)
 }
 
-fn nobody(kind: RecordKind) -> Subject {
+pub(super) fn nobody(kind: RecordKind) -> Subject {
     Subject { kind: kind.as_str().to_owned(), system: String::new(), scope: String::new(), id: String::new() }
 }
 

@@ -19,6 +19,9 @@ pub enum ReadBack {
     Never,
 }
 
+/// What the name of a built-in origin of orders that we read begins with; the Commerce instance follows.
+pub const READ_ORIGIN: &str = "commerce.";
+
 /// What processing needs to know of an origin.
 #[derive(Clone, Debug)]
 pub struct OriginRules {
