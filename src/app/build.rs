@@ -44,6 +44,7 @@ fn origin_rules(config: &Config, origin: &OriginSettings) -> OriginRules {
         Some(config::ReadBack::Never) | None => ReadBack::Never,
     };
     OriginRules {
+        readable: false,
         system: origin.commerce.clone(),
         default_store_id: origin.default_store_id.map(|id| id.to_string()),
         read_back,
@@ -61,6 +62,7 @@ fn read_rules(commerce: &CommerceSettings) -> OriginRules {
         system: commerce.name.clone(),
         default_store_id: None,
         read_back: ReadBack::Never,
+        readable: false,
         wait_for_order: commerce.wait_for_order,
         to_commerce: false,
     }

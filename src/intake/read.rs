@@ -68,22 +68,32 @@ impl Intake {
     /// # Errors
     /// When the store could not write it: nothing is there then, and it can be read again.
     pub async fn take_read(&self, found: Found) -> Result<Receipt, StoreError> {
+        Ok(self.take_read_as(found).await?.1)
+    }
+
+    /// As [`Intake::take_read`], with the envelope that stands for this state of the order.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn take_read_as(&self, found: Found) -> Result<(EnvelopeId, Receipt), StoreError> {
         let arrival = self.arrival_of(&found);
         let (origin, id) = (arrival.origin.clone(), arrival.records[0].id);
         let opened = arrival.records[0].conclusion.as_ref().map(|parked| parked.exceptions.clone()).unwrap_or_default();
         let mut receipts = self.store.append(arrival).await?;
         let receipt = receipts.pop().ok_or(StoreError::Stopped)?;
-        match &receipt {
+        let stands = match &receipt {
             Receipt::First { .. } => {
                 self.observer.note(&Event::EnvelopeAccepted { origin: &origin, envelope: id });
                 opened.iter().for_each(|exception| self.observer.note(&Event::opened(exception)));
                 self.processor.wake();
+                id
             }
             Receipt::Duplicate { first } | Receipt::Conflict { first } => {
                 self.observer.note(&Event::DuplicateSeen { origin: &origin, first: *first });
+                *first
             }
-        }
-        Ok(receipt)
+        };
+        Ok((stands, receipt))
     }
 
     fn arrival_of(&self, found: &Found) -> Arrival {
@@ -128,13 +138,7 @@ impl Intake {
         }
     }
 
-    fn arrived(
-        &self,
-        kind: RecordKind,
-        event_key: EventKey,
-        content: Digest,
-        subject: Subject,
-    ) -> ArrivedRecord {
+    fn arrived(&self, kind: RecordKind, event_key: EventKey, content: Digest, subject: Subject) -> ArrivedRecord {
         ArrivedRecord {
             id: EnvelopeId::new(self.clock.now(), &*self.entropy),
             path: String::new(),

@@ -226,8 +226,10 @@ fn identify(
     };
     let conclusion = intake.express_open(given.received_at).then(|| {
         let enqueued = intake.processor.process(&input, &subject);
-        express(intake, given, enqueued, &subject, places)
+        (enqueued.conclusion.read.is_none()).then(|| express(intake, given, enqueued, &subject, places))
     });
+    // What is to be read first takes the long way: it is the processor that wakes the reading.
+    let conclusion = conclusion.flatten();
     let on_conflict = (event_id.is_some() && !origin.dialect.tells_problems())
         .then(|| conflict(intake, given, &subject, event_id.unwrap_or_default()));
     Prepared {
