@@ -59,7 +59,9 @@ async fn p6_ten_hints_wait_for_one_read_and_nothing_is_lost_while_commerce_is_aw
     until("Commerce was asked in vain", async || (commerce.asked() > 0).then_some(())).await;
     assert_eq!(app.running.store.ledger().await.unwrap().due, 10);
     assert_eq!(app.running.store.silent_envelopes(0, 100).await.unwrap().silent, [], "each has its time");
-    assert_eq!(app.order("000000004").await["state"], "due");
+    let told = app.order("000000004").await;
+    assert_eq!(told["state"], "due");
+    assert!(told["sentence"].as_str().unwrap().contains("is read from Commerce first"), "{told}");
     commerce.fails(None);
     let asked = commerce.asked();
     app.settled().await;

@@ -43,29 +43,25 @@ impl Commerce {
         Machine { commerce: BTreeMap::from([("acme".to_owned(), shared)]), ..Machine::default() }
     }
 
-    fn answer(&self, call: Call) -> Result<Answered, RestError> {
+    fn answer(&self, call: &Call) -> Result<Answered, RestError> {
         let mut held = self.0.lock().unwrap();
-        let query: BTreeMap<String, String> = call.query.iter().cloned().collect();
         held.asked.push(call.clone());
         if let Some(trouble) = &held.trouble {
             return Err(trouble.clone());
         }
-        let body = match call.path.strip_prefix("/V1/orders/") {
-            Some(id) => {
-                let found = held.orders.iter().find(|order| order["entity_id"].to_string() == id);
-                found.ok_or_else(|| RestError::NotFound("no such entity".to_owned()))?.to_string()
-            }
-            None => {
-                let value =
-                    |group: u32| query.get(&format!("searchCriteria[filter_groups][{group}][filters][0][value]"));
-                let number = value(0).expect("a number is asked for");
-                let fits = |order: &&Value| {
-                    order["increment_id"] == **number
-                        && value(1).is_none_or(|store| order["store_id"].to_string() == *store)
-                };
-                let found: Vec<&Value> = held.orders.iter().filter(fits).collect();
-                json!({ "items": found, "total_count": found.len() }).to_string()
-            }
+        let is = |order: &Value, name: &str, id: &str| order[name].as_u64() == id.parse().ok();
+        let body = if let Some(id) = call.path.strip_prefix("/V1/orders/") {
+            let found = held.orders.iter().find(|order| is(order, "entity_id", id));
+            found.ok_or_else(|| RestError::NotFound("no such entity".to_owned()))?.to_string()
+        } else {
+            let query: BTreeMap<String, String> = call.query.iter().cloned().collect();
+            let value = |group: u32| query.get(&format!("searchCriteria[filter_groups][{group}][filters][0][value]"));
+            let number = value(0).expect("a number is asked for");
+            let fits = |order: &&Value| {
+                order["increment_id"] == **number && value(1).is_none_or(|store| is(order, "store_id", store))
+            };
+            let found: Vec<&Value> = held.orders.iter().filter(fits).collect();
+            json!({ "items": found, "total_count": found.len() }).to_string()
         };
         Ok(Answered { status: 200, body: body.into() })
     }
@@ -77,6 +73,6 @@ impl Rest for Commerce {
     }
 
     fn call(&self, call: Call) -> Reply<'_> {
-        Box::pin(async move { self.answer(call) })
+        Box::pin(async move { self.answer(&call) })
     }
 }
