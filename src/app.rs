@@ -46,8 +46,8 @@ use crate::watch::{self, disk as watch_disk};
 
 mod build;
 
+pub use build::{commerce_of, renderer, rules};
 use build::{destinations_of, intake_of};
-pub use build::{renderer, rules};
 
 /// POI-1: how long the express lane stays closed after an unclean end.
 const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_mins(1);
@@ -210,7 +210,10 @@ async fn open_all(
 
     keeping::after_restore(&store, &config.store.erased_lists, doors.clock.now(), health).await?;
 
-    let instances = machine.commerce;
+    let instances = match machine.commerce {
+        none if none.is_empty() => commerce_of(&config, &doors.clock, &doors.entropy)?,
+        brought => brought,
+    };
     let rules = rules(&config, &version).reading_from(instances.keys());
     let processor = Processor::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), rules);
     let processor = Arc::new(processor.watched_by(observer.clone()));

@@ -33,8 +33,8 @@ pub mod store;
 pub mod access;
 
 // outside
-pub mod commerce;
 pub mod destinations;
+pub mod commerce;
 
 // engines
 pub mod processor;

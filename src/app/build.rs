@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use super::Doors;
+use crate::clock::{SharedClock, SharedEntropy};
+use crate::commerce::rest::{self, SharedRest};
 use crate::config::{self, CommerceSettings, Config, ConfigVersion, DestinationSettings, OriginSettings};
 use crate::delivery::Delivery;
 use crate::destinations::{self, Destination};
@@ -172,4 +174,68 @@ fn destination(settings: &DestinationSettings) -> Result<destinations::Settings,
         already_exists: settings.already_exists.clone(),
         ..destinations::Settings::new(&settings.name, url.as_str())
     })
+}
+
+/// The Commerce instances that can be asked: those with a `base_url`, by their names.
+///
+/// # Errors
+/// When one cannot be used as it is configured.
+pub fn commerce_of(
+    config: &Config,
+    clock: &SharedClock,
+    entropy: &SharedEntropy,
+) -> anyhow::Result<BTreeMap<String, SharedRest>> {
+    let mut made = BTreeMap::new();
+    for settings in config.commerce.values() {
+        let Some(base_url) = &settings.base_url else { continue };
+        let client = commerce(settings, base_url)
+            .and_then(|settings| rest::Client::new(settings, clock.clone(), entropy.clone()))
+            .map_err(|problem| anyhow::anyhow!("commerce {}: {problem}", settings.name))?;
+        made.insert(settings.name.clone(), Arc::new(client) as SharedRest);
+    }
+    Ok(made)
+}
+
+fn commerce(settings: &config::CommerceSettings, base_url: &reqwest::Url) -> Result<rest::Settings, String> {
+    let networks = settings.allow_private.iter().map(|network| network.to_string().parse());
+    let mut allow_private: Vec<destinations::Network> =
+        networks.collect::<Result<_, _>>().map_err(|invalid| format!("allow_private: {invalid}"))?;
+    if base_url.scheme() == "http" {
+        // The configuration lets plain http only to loopback, which needs no naming there.
+        for loopback in ["127.0.0.0/8", "::1/128"] {
+            allow_private.push(loopback.parse().expect("a constant network"));
+        }
+    }
+    Ok(rest::Settings {
+        system: settings.name.clone(),
+        saas: settings.edition == config::Edition::Saas,
+        base_url: base_url.clone(),
+        auth: commerce_auth(&settings.auth),
+        allow_private,
+        concurrency: settings.concurrency,
+        connect_timeout: settings.connect_timeout,
+        request_timeout: settings.request_timeout,
+    })
+}
+
+fn commerce_auth(auth: &config::CommerceAuth) -> rest::Auth {
+    match auth {
+        config::CommerceAuth::None => rest::Auth::None,
+        config::CommerceAuth::Bearer { token } => rest::Auth::Bearer(token.expose().clone()),
+        config::CommerceAuth::Oauth1 { consumer_key, consumer_secret, access_token, access_token_secret } => {
+            rest::Auth::OAuth1(rest::oauth::Credentials {
+                consumer_key: consumer_key.expose().clone(),
+                consumer_secret: consumer_secret.expose().clone(),
+                access_token: access_token.expose().clone(),
+                access_token_secret: access_token_secret.expose().clone(),
+            })
+        }
+        config::CommerceAuth::Ims { client_id, client_secret, scopes, org_id } => rest::Auth::Ims(rest::Ims {
+            client_id: client_id.clone(),
+            client_secret: client_secret.expose().clone(),
+            scopes: scopes.clone(),
+            org_id: org_id.clone(),
+            token_url: rest::client::IMS_TOKEN_URL.to_owned(),
+        }),
+    }
 }

@@ -1,6 +1,7 @@
 //! `crossdock check`: the whole configuration, every problem at once, and where orders would go under it.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::Args;
@@ -9,6 +10,7 @@ use serde::Serialize;
 use super::open::{self, DEFAULT_CONFIG};
 use super::{Outcome, Shared, print};
 use crate::app;
+use crate::clock::{SharedEntropy, SystemEntropy};
 use crate::config::Problem;
 use crate::demo::rehearsal::{Rehearsed, rehearse};
 
@@ -79,6 +81,12 @@ fn check(path: &std::path::Path) -> Found {
         Ok(loaded) => loaded,
         Err(problems) => return Found { problems, ..Found::default() },
     };
+    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    if let Err(error) = app::commerce_of(&loaded.config, &open::clock(), &entropy) {
+        let remedy = "name the address in allow_private if that is meant, or correct base_url".to_owned();
+        let problem = Problem { path: "commerce".to_owned(), line: None, message: format!("{error:#}"), remedy };
+        return Found { problems: vec![problem], warnings: loaded.warnings, ..Found::default() };
+    }
     let rehearsal = rehearse(&app::rules(&loaded.config, &loaded.version), &loaded);
     let version = rehearsal.problems.is_empty().then(|| loaded.version.as_str().to_owned());
     Found { version, problems: rehearsal.problems, warnings: loaded.warnings, samples: rehearsal.orders }

@@ -1,5 +1,6 @@
 //! `crossdock doctor`: is this installation sound? And, for container health checks, does a running one answer?
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -8,6 +9,8 @@ use serde::Serialize;
 
 use super::open::{self, DEFAULT_CONFIG};
 use super::{Outcome, Shared, print};
+use crate::clock::{SharedEntropy, SystemEntropy};
+use crate::commerce::rest::Call;
 use crate::config::Config;
 use crate::incidents::{self, IncidentView};
 use crate::intake::load::DiskLevel;
@@ -18,6 +21,9 @@ use crate::watch::disk::level;
 
 /// A probe that takes longer has failed; container health checks wait three seconds.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// For one instance of Commerce.
+const COMMERCE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Builds before this instant did not exist: a clock that shows less is wrong (signatures and `due_at` hang on it).
 const BUILT_AFTER: &str = "2026-01-01T00:00:00Z";
@@ -120,6 +126,7 @@ fn clock() -> Finding {
 }
 
 async fn look_at(config: &Config, recount: bool, findings: &mut Vec<Finding>) {
+    look_at_commerce(config, findings).await;
     let Ok(path) = open::store_path(config) else { return };
     findings.push(disk(&path));
     if !path.exists() {
@@ -134,6 +141,29 @@ async fn look_at(config: &Config, recount: bool, findings: &mut Vec<Finding>) {
             look_at_keeping(config, &store, findings).await;
         }
         Err(error) => findings.push(Finding::new(Verdict::Problem, "store", format!("{error:#}"))),
+    }
+}
+
+/// One cheap read of each instance. Trouble over there is no problem of this installation.
+async fn look_at_commerce(config: &Config, findings: &mut Vec<Finding>) {
+    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    let instances = match crate::app::commerce_of(config, &open::clock(), &entropy) {
+        Ok(instances) => instances,
+        Err(error) => return findings.push(Finding::new(Verdict::Problem, "commerce", format!("{error:#}"))),
+    };
+    for (name, rest) in instances {
+        let call = rest.call(Call::get("/V1/store/storeConfigs"));
+        findings.push(match tokio::time::timeout(COMMERCE_TIMEOUT, call).await {
+            Err(_) => {
+                let detail = format!("{name}: no answer within {} s", COMMERCE_TIMEOUT.as_secs());
+                Finding::new(Verdict::Warning, "commerce", detail)
+            }
+            Ok(Err(error)) => Finding::new(Verdict::Warning, "commerce", format!("{name}: {error}")),
+            Ok(Ok(answered)) => {
+                let stores: Vec<serde::de::IgnoredAny> = serde_json::from_slice(&answered.body).unwrap_or_default();
+                Finding::new(Verdict::Ok, "commerce", format!("{name} answers: {} store views", stores.len()))
+            }
+        });
     }
 }
 

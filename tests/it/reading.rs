@@ -258,3 +258,26 @@ async fn an_order_larger_than_is_read_is_parked_with_what_to_do() {
     app.order_is("000000023", "delivered").await;
     assert!(app.exceptions_of("000000023").await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_sockets_a_hint_by_number_is_read_from_the_address_in_the_configuration() {
+    use axum::extract::RawQuery;
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let seen = asked.clone();
+    let list = move |RawQuery(query): RawQuery| async move {
+        *seen.lock().unwrap() = query.unwrap_or_default();
+        let items = [orders::rest("000000031", "24-WG085", 1)];
+        axum::Json(json!({ "items": items, "total_count": 1 }))
+    };
+    let router = axum::Router::new().route("/rest/all/V1/orders", axum::routing::get(list));
+    let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let server =
+        crossdock::server::Server::start(anywhere, router, crossdock::server::Settings::default()).await.unwrap();
+    let url = format!("http://{}/rest", server.address());
+    let app = TestApp::with(|text| text.replace("http://127.0.0.1:1/rest", &url)).await;
+    let hint = json!({ "order": { "increment_id": "000000031", "store_id": 1 } });
+    app.commerce_sends(hint.to_string()).await;
+    app.settled().await;
+    assert_eq!(app.erp.find("000000031").len(), 1);
+    assert!(asked.lock().unwrap().contains("000000031"));
+}

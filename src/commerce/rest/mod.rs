@@ -3,12 +3,24 @@
 //! [`Rest`] is the port. What asks (orders read back, the sweep, the catalogue, registration) is written against it and
 //! tested with a scripted double; who answers over the wire knows credentials, limits and error shapes.
 
+pub mod client;
+#[cfg(test)]
+pub mod double;
+mod error;
+pub mod oauth;
+pub mod orders;
+pub mod search;
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+
+pub use client::{Auth, Client, Ims, Settings};
 
 /// A call's eventual answer.
 pub type Reply<'a> = Pin<Box<dyn Future<Output = Result<Answered, RestError>> + Send + 'a>>;
