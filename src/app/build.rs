@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Doors;
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::commerce::rest::{self, SharedRest};
-use crate::config::{self, Config, ConfigVersion, DestinationSettings, OriginSettings};
+use crate::config::{self, CommerceSettings, Config, ConfigVersion, DestinationSettings, OriginSettings};
 use crate::delivery::Delivery;
 use crate::destinations::{self, Destination};
 use crate::exceptions::replay::Render;
@@ -16,7 +16,7 @@ use crate::intake::answer::Dialect;
 use crate::intake::load::Load;
 use crate::intake::pressure::{Pace, Room};
 use crate::intake::signature::Verifier;
-use crate::intake::{Intake, Origin};
+use crate::intake::{self, Intake, Origin};
 use crate::observe::Observer;
 use crate::processor::Processor;
 use crate::processor::rules::{OriginRules, ReadBack, Rules};
@@ -24,7 +24,9 @@ use crate::store::SharedStore;
 
 /// The rules of a configuration, with no mappings yet.
 pub fn rules(config: &Config, version: &ConfigVersion) -> Rules {
-    let origins = config.origins.iter().map(|(name, origin)| (name.clone(), origin_rules(config, origin))).collect();
+    let origins = config.origins.iter().map(|(name, origin)| (name.clone(), origin_rules(config, origin)));
+    let read = config.commerce.values().map(|commerce| (intake::read::origin_of(&commerce.name), read_rules(commerce)));
+    let origins = origins.chain(read).collect();
     let policies =
         config.destinations.iter().map(|(name, destination)| (name.clone(), destination.policies.clone())).collect();
     Rules {
@@ -44,6 +46,7 @@ fn origin_rules(config: &Config, origin: &OriginSettings) -> OriginRules {
         Some(config::ReadBack::Never) | None => ReadBack::Never,
     };
     OriginRules {
+        readable: false,
         system: origin.commerce.clone(),
         default_store_id: origin.default_store_id.map(|id| id.to_string()),
         read_back,
@@ -52,6 +55,18 @@ fn origin_rules(config: &Config, origin: &OriginSettings) -> OriginRules {
             .get(&origin.commerce)
             .map_or(Duration::ZERO, |commerce| commerce.wait_for_order),
         to_commerce: origin.direction == config::Direction::ToCommerce,
+    }
+}
+
+/// Orders that we read ourselves are taken as they stand.
+fn read_rules(commerce: &CommerceSettings) -> OriginRules {
+    OriginRules {
+        system: commerce.name.clone(),
+        default_store_id: None,
+        read_back: ReadBack::Never,
+        readable: false,
+        wait_for_order: commerce.wait_for_order,
+        to_commerce: false,
     }
 }
 

@@ -226,8 +226,10 @@ fn identify(
     };
     let conclusion = intake.express_open(given.received_at).then(|| {
         let enqueued = intake.processor.process(&input, &subject);
-        express(intake, given, enqueued, &subject, places)
+        (enqueued.conclusion.read.is_none()).then(|| express(intake, given, enqueued, &subject, places))
     });
+    // What is to be read first takes the long way: it is the processor that wakes the reading.
+    let conclusion = conclusion.flatten();
     let on_conflict = (event_id.is_some() && !origin.dialect.tells_problems())
         .then(|| conflict(intake, given, &subject, event_id.unwrap_or_default()));
     Prepared {
@@ -364,7 +366,7 @@ fn unverified(intake: &Intake, origin: &Origin, given: &Given<'_>, body: &Bytes)
     parked(intake, origin, given, "", &Digest::of(body), defect)
 }
 
-fn nobody(kind: RecordKind) -> Subject {
+pub(super) fn nobody(kind: RecordKind) -> Subject {
     Subject { kind: kind.as_str().to_owned(), system: String::new(), scope: String::new(), id: String::new() }
 }
 

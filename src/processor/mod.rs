@@ -12,6 +12,7 @@ pub mod enqueue;
 pub mod reports;
 pub mod rules;
 pub mod step;
+pub mod wanting;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -155,9 +156,9 @@ impl Processor {
         let rules = self.rules.load_full();
         // The store queues a command when its method is called: all conclusions of one claim share a commit.
         let concluding: Vec<_> = claimed.iter().map(|envelope| self.conclude(envelope, &rules)).collect();
-        for (envelope, (opened, concluded)) in claimed.iter().zip(concluding) {
+        for (envelope, (opened, read, concluded)) in claimed.iter().zip(concluding) {
             match concluded.await {
-                Ok(_) => self.tell(&opened),
+                Ok(_) => self.tell(&opened, read.as_deref()),
                 Err(StoreError::NotAllowed(reason)) => {
                     tracing::warn!(envelope.id = %envelope.id, reason, "an envelope was concluded by somebody else");
                 }
@@ -188,24 +189,29 @@ impl Processor {
         }
     }
 
-    fn tell(&self, opened: &[NewException]) {
+    fn tell(&self, opened: &[NewException], read: Option<&str>) {
         if let Some(observer) = &self.observer {
+            if let Some(system) = read {
+                observer.note(&Event::ReadWanted { system });
+            }
             for exception in opened {
                 observer.note(&Event::opened(exception));
             }
         }
     }
 
-    /// The exceptions that will be open once the conclusion is durable, and the conclusion on its way to the store.
+    /// The exceptions that will be open once the conclusion is durable, the system to be read from, and the conclusion on its
+    /// way to the store.
     fn conclude<'s>(
         &'s self,
         envelope: &StoredEnvelope,
         rules: &Rules,
-    ) -> (Vec<NewException>, Answer<'s, Vec<StartedAttempt>>) {
+    ) -> (Vec<NewException>, Option<String>, Answer<'s, Vec<StartedAttempt>>) {
         let outcome = outcome_of(envelope, rules);
         let enqueued = enqueue(outcome, &envelope.subject, &self.stamp(rules));
         let opened = enqueued.conclusion.exceptions.clone();
-        (opened, self.store.conclude(envelope.id, enqueued.conclusion, self.clock.now()))
+        let read = enqueued.conclusion.read.as_ref().map(|read| read.system.clone());
+        (opened, read, self.store.conclude(envelope.id, enqueued.conclusion, self.clock.now()))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::store::write::{Subject, SubjectFacts};
 use super::bounds::{self, LINES_MAX};
 use super::reports::{self, Notice, Report};
 use super::rules::{OriginRules, ReadBack, Rules};
+use super::wanting::{self, Wanted};
 
 /// What is known of a record before it is read.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,8 @@ pub struct Outcome {
     pub reports: Vec<Report>,
     /// Of a change without its order.
     pub notice: Option<Notice>,
+    /// The order is to be read from Commerce, and nothing is made of this payload.
+    pub wanted: Option<Wanted>,
     /// What keeps it from going through.
     pub parked: Vec<Parked>,
     /// Why nothing is to be done.
@@ -119,6 +122,9 @@ pub fn step(input: &Input<'_>, rules: &Rules) -> Outcome {
 fn order(input: &Input<'_>, origin: &OriginRules, rules: &Rules) -> Outcome {
     let header = parse::header(input.json, &reading(origin, false));
     let facts = facts(&header);
+    if let Some(wanted) = wanting::of(input, origin, &header) {
+        return Outcome { facts, explanation: wanted.explanation(), wanted: Some(wanted), ..Outcome::default() };
+    }
     let outcome = match readable(input, origin, &header) {
         Err(defect) => Outcome::parked(*defect),
         Ok(not_yet_saved) => match parse::order(input.json, &reading(origin, not_yet_saved)) {
@@ -133,11 +139,12 @@ fn order(input: &Input<'_>, origin: &OriginRules, rules: &Rules) -> Outcome {
 fn change(input: &Input<'_>, origin: &OriginRules, rules: &Rules) -> Outcome {
     let header = parse::header(input.json, &reading(origin, false));
     let unsaved = input.event_name.is_some_and(announces_unsaved);
+    let at_once = origin.readable && origin.read_back == ReadBack::Always;
     let Completeness::Incomplete(missing) = parse::completeness(input.json) else {
         return order(input, origin, rules);
     };
     let number = header.increment_id.clone().or(header.entity_id.map(|id| id.to_string()));
-    if unsaved || number.is_none() || (header.store_id.is_none() && header.increment_id.is_some()) {
+    if unsaved || at_once || number.is_none() || (header.store_id.is_none() && header.increment_id.is_some()) {
         return order(input, origin, rules);
     }
     let number = number.unwrap_or_default();
@@ -148,6 +155,7 @@ fn change(input: &Input<'_>, origin: &OriginRules, rules: &Rules) -> Outcome {
         hold: origin.wait_for_order,
         unknown: wanted.then(|| order_not_here(&number, input.origin)),
         incomplete: wanted.then(|| incomplete_change(&number, input.origin, &missing)),
+        read: wanting::of(input, origin, &header),
     };
     let facts = facts(&header);
     Outcome { facts, notice: Some(notice), explanation: "It waits for its order.".to_owned(), ..Outcome::default() }
@@ -452,6 +460,7 @@ mod tests {
             system: "acme".into(),
             default_store_id: None,
             read_back: ReadBack::WhenNeeded,
+            readable: false,
             wait_for_order: std::time::Duration::from_mins(15),
             to_commerce: false,
         };

@@ -85,6 +85,21 @@ pub(super) fn log(event: &Event<'_>) {
         Event::EnvelopesSilent { count, example } => {
             tracing::error!(count, envelope.id = %example, "unfinished events have neither a due time nor an exception");
         }
+        Event::ReadWanted { system } => tracing::debug!(commerce.name = system, "an order is to be read back"),
+        Event::ReadEnded { system, outcome: "read" | "absent", .. } => {
+            tracing::debug!(commerce.name = system, "an order was looked up");
+        }
+        Event::ReadEnded { system, outcome, detail } => {
+            tracing::warn!(commerce.name = system, outcome, detail, "an order could not be read");
+        }
+        Event::ReadsHeld { system, held: true, why } => tracing::error!(
+            commerce.name = system,
+            why,
+            "orders cannot be read from Commerce: what needs them is safe and waits; correct the credentials"
+        ),
+        Event::ReadsHeld { system, held: false, .. } => {
+            tracing::info!(commerce.name = system, "orders can be read from Commerce again");
+        }
         Event::BackupMade { path, bytes, took, .. } => {
             let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             tracing::info!(path, bytes, took_ms, "the store was copied and the copy proved");
