@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use super::Doors;
+use crate::commerce::rest::SharedRest;
 use crate::config::{self, CommerceSettings, Config, ConfigVersion, DestinationSettings, OriginSettings};
 use crate::delivery::Delivery;
 use crate::destinations::{self, Destination};
@@ -66,6 +67,18 @@ fn read_rules(commerce: &CommerceSettings) -> OriginRules {
         wait_for_order: commerce.wait_for_order,
         to_commerce: false,
     }
+}
+
+/// The instances that are searched for orders that push lost.
+pub(super) fn swept(
+    config: &Config,
+    instances: &BTreeMap<String, SharedRest>,
+) -> BTreeMap<String, (SharedRest, config::Sweep)> {
+    let each = |(name, rest): (&String, &SharedRest)| {
+        let sweep = config.commerce.get(name)?.sweep?;
+        Some((name.clone(), (rest.clone(), sweep)))
+    };
+    instances.iter().filter_map(each).collect()
 }
 
 pub(super) fn intake_of(
