@@ -22,7 +22,6 @@ mod support;
 
 fn rules() -> Rules {
     let origin = OriginRules {
-        readable: false,
         system: "acme".into(),
         default_store_id: None,
         read_back: ReadBack::WhenNeeded,

@@ -17,7 +17,6 @@ use super::laws;
 
 static RULES: LazyLock<Rules> = LazyLock::new(|| {
     let origin = OriginRules {
-        readable: false,
         system: "acme".to_owned(),
         default_store_id: Some("1".to_owned()),
         read_back: ReadBack::Never,
