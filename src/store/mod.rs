@@ -224,6 +224,9 @@ pub trait Store: Send + Sync + 'static {
     /// How far a regular search of a system got; nothing before its first.
     fn position(&self, system: String, kind: String) -> Answer<'_, Option<Position>>;
 
+    /// How far every regular search got, by system and kind.
+    fn positions(&self) -> Answer<'_, Vec<Position>>;
+
     /// A search got this far: everything up to there is durable here.
     fn keep_position(&self, position: Position) -> Answer<'_, ()>;
 

@@ -19,6 +19,7 @@ pub async fn a_search_goes_on_where_it_was_and_each_has_its_own_place(store: &Sh
     }
     assert_eq!(kept("sweep").await, Some(place("sweep", "two", 3)));
     assert_eq!(kept("journal").await, Some(place("journal", "abc", 2)));
+    assert_eq!(store.positions().await.unwrap(), [place("journal", "abc", 2), place("sweep", "two", 3)]);
     assert_eq!(store.position("other".into(), "sweep".into()).await.unwrap(), None);
 }
 

@@ -169,6 +169,10 @@ impl Store for SqliteStore {
         Box::pin(self.read(move |conn| positions::find(conn, &system, &kind)))
     }
 
+    fn positions(&self) -> Answer<'_, Vec<Position>> {
+        Box::pin(self.read(positions::all))
+    }
+
     fn keep_position(&self, position: Position) -> Answer<'_, ()> {
         Box::pin(self.write(Now, move |tx| positions::keep(tx, &position)))
     }

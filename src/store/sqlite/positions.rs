@@ -1,6 +1,6 @@
 //! How far regular searches got, and what is known here of what they found.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use super::fault::Outcome;
 use super::tx::{self, Tx};
@@ -10,14 +10,17 @@ use crate::store::write::Subject;
 
 /// How far a search got.
 pub(super) fn find(conn: &Connection, system: &str, kind: &str) -> Outcome<Option<Position>> {
-    tx::row(conn, "SELECT position, at FROM positions WHERE system = ?1 AND kind = ?2", (system, kind), |row| {
-        Ok(Position {
-            system: system.to_owned(),
-            kind: kind.to_owned(),
-            position: row.get(0)?,
-            at: from_micros(row.get(1)?),
-        })
-    })
+    let sql = "SELECT system, kind, position, at FROM positions WHERE system = ?1 AND kind = ?2";
+    tx::row(conn, sql, (system, kind), position)
+}
+
+/// How far all of them got.
+pub(super) fn all(conn: &Connection) -> Outcome<Vec<Position>> {
+    tx::rows(conn, "SELECT system, kind, position, at FROM positions ORDER BY system, kind", [], position)
+}
+
+fn position(row: &Row<'_>) -> rusqlite::Result<Position> {
+    Ok(Position { system: row.get(0)?, kind: row.get(1)?, position: row.get(2)?, at: from_micros(row.get(3)?) })
 }
 
 /// It got this far.
