@@ -22,6 +22,7 @@ use crate::access::Tokens;
 use crate::api::idempotency::RunningCalls;
 use crate::api::rooms::Rooms;
 use crate::api::{self, Api};
+use crate::catchup::CatchUp;
 use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy};
 use crate::commerce::rest::SharedRest;
 use crate::config::{self, Config, ConfigVersion, Loaded, StoreUrl};
@@ -127,6 +128,8 @@ pub struct Machine {
     pub disk: Option<watch_disk::Probe>,
     /// Commerce instances by name, in place of those the configuration says how to reach.
     pub commerce: BTreeMap<String, SharedRest>,
+    /// Rung when pushes are known to be lost: Commerce is searched at once.
+    pub missed: Arc<Notify>,
 }
 
 /// Opens everything; returns when the service is ready.
@@ -229,6 +232,15 @@ async fn open_all(
     }
     let bell = Arc::new(Notify::new());
     let wake = waker(&delivery, &bell);
+    let catchup = CatchUp {
+        store: store.clone(),
+        clock: doors.clock.clone(),
+        entropy: doors.entropy.clone(),
+        intake: intake.clone(),
+        observer: observer.clone(),
+        missed: machine.missed,
+        instances: build::swept(&config, &instances),
+    };
     let reading = ReadBack {
         store: store.clone(),
         clock: doors.clock.clone(),
@@ -293,6 +305,10 @@ async fn open_all(
     tasks.extend((!reading.instances.is_empty()).then(|| {
         let reading = tokio::spawn(reading.run(supervisor.stopped.clone()));
         watch::supervised("reading", reading, &supervisor, health)
+    }));
+    tasks.extend((!catchup.instances.is_empty()).then(|| {
+        let catchup = tokio::spawn(catchup.run(supervisor.stopped.clone()));
+        watch::supervised("catchup", catchup, &supervisor, health)
     }));
     serve(servers, &intake, &api, &doors);
     health.clear("recovering");

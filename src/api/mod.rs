@@ -26,6 +26,7 @@ mod documents;
 mod events;
 mod exceptions;
 mod expand;
+mod catchup;
 mod incidents;
 mod mappings;
 mod orders;
@@ -99,6 +100,8 @@ pub fn routes() -> Vec<Route> {
 
         get("/destinations", CanRead, destinations::list),
         post("/destinations/{name}/release", CanReleaseDestinations, KeyRule::Taken, destinations::release),
+
+        get("/catchup", CanRead, catchup::list),
 
         get("/incidents", CanRead, incidents::list),
         get("/incidents/{id}", CanRead, incidents::show),

@@ -70,6 +70,18 @@ fn read_rules(commerce: &CommerceSettings) -> OriginRules {
     }
 }
 
+/// The instances that are searched for orders that push lost.
+pub(super) fn swept(
+    config: &Config,
+    instances: &BTreeMap<String, SharedRest>,
+) -> BTreeMap<String, (SharedRest, config::Sweep)> {
+    let each = |(name, rest): (&String, &SharedRest)| {
+        let sweep = config.commerce.get(name)?.sweep?;
+        Some((name.clone(), (rest.clone(), sweep)))
+    };
+    instances.iter().filter_map(each).collect()
+}
+
 pub(super) fn intake_of(
     config: &Config,
     version: &ConfigVersion,

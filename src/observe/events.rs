@@ -266,6 +266,21 @@ pub enum Event<'a> {
         /// What to look at.
         why: &'a str,
     },
+    /// Commerce was searched for orders that push lost.
+    SweepEnded {
+        /// The Commerce instance.
+        system: &'a str,
+        /// `done`, `partly`, or as of a read.
+        outcome: &'static str,
+        /// What it found missing or older here, and took in.
+        taken: u64,
+        /// The newest change there, if it was seen.
+        newest: Option<Timestamp>,
+        /// How long ago everything was here.
+        lag: Duration,
+        /// For the log only.
+        detail: &'a str,
+    },
     /// The store was copied, and the copy proved (BAK-1).
     BackupMade {
         /// Where it is.
@@ -441,6 +456,9 @@ impl Observer {
             Event::ReadsHeld { system, held, .. } => {
                 let label = OfSystem { system: (*system).to_owned() };
                 counters.reads_held.get_or_create(&label).set(i64::from(*held));
+            }
+            Event::SweepEnded { system, outcome, taken, newest, lag, .. } => {
+                counters.swept(system, outcome, *taken, *newest, *lag);
             }
             Event::BackupMade { made_at, .. } => {
                 counters.backups.inc();

@@ -150,6 +150,10 @@ pub(super) struct Counters {
     pub reads_wanted: Counts<OfSystem>,
     pub reads: Counts<OfRead>,
     pub reads_held: Whole<OfSystem>,
+    pub sweeps: Counts<OfRead>,
+    pub sweep_found: Counts<OfSystem>,
+    pub commerce_newest_order: Whole<OfSystem>,
+    pub catchup_lag: Whole<OfSystem>,
     pub attempts_started: Counts<OfDestination>,
     pub attempts: Counts<OfAttempt>,
     pub attempt_seconds: Times<OfDestination>,
@@ -303,6 +307,24 @@ impl fmt::Debug for Metrics {
 }
 
 impl Counters {
+    /// What a search of Commerce came to.
+    pub(super) fn swept(
+        &self,
+        system: &str,
+        outcome: &'static str,
+        taken: u64,
+        newest: Option<Timestamp>,
+        lag: Duration,
+    ) {
+        let label = OfSystem { system: system.to_owned() };
+        self.sweeps.get_or_create(&OfRead { system: system.to_owned(), outcome }).inc();
+        self.sweep_found.get_or_create(&label).inc_by(taken);
+        if let Some(newest) = newest {
+            self.commerce_newest_order.get_or_create(&label).set(newest.as_second());
+        }
+        self.catchup_lag.get_or_create(&label).set(whole(lag.as_secs()));
+    }
+
     fn registered(registry: &mut Registry) -> Self {
         let counters = Counters {
             requests_received: Family::default(),
@@ -318,6 +340,10 @@ impl Counters {
             reads_wanted: Family::default(),
             reads: Family::default(),
             reads_held: Family::default(),
+            sweeps: Family::default(),
+            sweep_found: Family::default(),
+            commerce_newest_order: Family::default(),
+            catchup_lag: Family::default(),
             attempts_started: Family::default(),
             attempts: Family::default(),
             attempt_seconds: times(short_times),
@@ -380,6 +406,14 @@ impl Counters {
         registry.register("reads", "Reads of orders from Commerce, with their outcome", self.reads.clone());
         let help = "1 while nothing is read because Commerce refuses our credentials";
         registry.register("reads_held", help, self.reads_held.clone());
+        registry.register("sweeps", "Searches of Commerce for orders that push lost", self.sweeps.clone());
+        let help = "Orders that such a search found missing or older here";
+        registry.register("sweep_found", help, self.sweep_found.clone());
+        let help = "When the newest change of an order in Commerce was made, by its clock";
+        registry.register("commerce_newest_order_seconds", help, self.commerce_newest_order.clone());
+        let help =
+            "How old the last search that had everything was when it was last looked at; 0 after each such search";
+        registry.register("catchup_lag_seconds", help, self.catchup_lag.clone());
         let help = "Attempts made durable before a byte left";
         registry.register("delivery_attempts_started", help, self.attempts_started.clone());
         registry.register("delivery_attempts", "Attempts by outcome", self.attempts.clone());

@@ -16,7 +16,7 @@ use crate::store::write::{Subject, SubjectFacts};
 
 use super::bounds::{self, LINES_MAX};
 use super::reports::{self, Notice, Report};
-use super::rules::{OriginRules, ReadBack, Rules};
+use super::rules::{OriginRules, READ_ORIGIN, ReadBack, Rules};
 use super::wanting::{self, Wanted};
 
 /// What is known of a record before it is read.
@@ -193,6 +193,21 @@ fn reading(origin: &OriginRules, not_yet_saved: bool) -> Reading<'_> {
     Reading { system: &origin.system, default_store_id: origin.default_store_id.as_deref(), not_yet_saved }
 }
 
+/// Commerce lists the order and does not hand it out.
+fn unread(number: &str, system: &str) -> Defect {
+    Defect {
+        code: ExceptionCode::UnreadablePayload,
+        path: String::new(),
+        value: Some(number.to_owned()),
+        message: format!("Commerce ({system}) lists order {number} and does not hand it out"),
+        remedy:
+            "Open the order in Commerce's admin; the log says what Commerce answered. Once it can be read, send it \
+                 again or save it there: the complete order closes this by itself."
+                .to_owned(),
+        cause: format!("unread {system}"),
+    }
+}
+
 /// Whether the payload may be compiled as it stands; `Ok(true)`: it may, but the order was not saved yet.
 fn readable(input: &Input<'_>, origin: &OriginRules, header: &Header) -> Result<bool, Box<Defect>> {
     let number = header.increment_id.as_deref().unwrap_or("without a number");
@@ -207,6 +222,9 @@ fn readable(input: &Input<'_>, origin: &OriginRules, header: &Header) -> Result<
             remedy: format!("Let the sender include store_id, or set default_store_id for origin {}.", input.origin),
             cause: format!("no store {}", input.origin),
         }));
+    }
+    if input.origin.starts_with(READ_ORIGIN) && input.json.present("items").is_none() {
+        return Err(Box::new(unread(number, &origin.system)));
     }
     let unsaved = input.event_name.is_some_and(announces_unsaved);
     if origin.read_back == ReadBack::Never {

@@ -26,7 +26,7 @@ use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
 use crate::envelope::keys::Digest;
 use books::{AuditBreak, AuditHead, AuditRow, CallName, KeptAnswer, MoneyRow, SilentSlice};
-use running::{Incident, Standing};
+use running::{Incident, Position, Standing};
 use view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, Erased, EventRow, ExceptionGroup, ExceptionRow, Interrupted,
     Ledger, MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, Restoration, Retired, StoreFigures,
@@ -34,7 +34,7 @@ use view::{
 };
 use write::{
     Act, Arrival, AttemptStart, Conclusion, Decision, Erasure, NewException, NewToken, ReadSettled, Receipt, Replay,
-    Resend, Retire, Settlement, StartedAttempt, WantedRead,
+    Resend, Retire, Settlement, StartedAttempt, Subject, WantedRead,
 };
 
 /// A store method's eventual answer.
@@ -220,6 +220,18 @@ pub trait Store: Send + Sync + 'static {
     /// RUN-5: after a jump of the wall clock by `by_micros`, moves every due time after `later_than` with it. A batch at
     /// a time; a failure in between leaves the rest where it was.
     fn shift_due(&self, later_than: Timestamp, by_micros: i64) -> Answer<'_, ()>;
+
+    /// How far a regular search of a system got; nothing before its first.
+    fn position(&self, system: String, kind: String) -> Answer<'_, Option<Position>>;
+
+    /// How far every regular search got, by system and kind.
+    fn positions(&self) -> Answer<'_, Vec<Position>>;
+
+    /// A search got this far: everything up to there is durable here.
+    fn keep_position(&self, position: Position) -> Answer<'_, ()>;
+
+    /// The newest `updated_at` known of each subject, in the order asked; nothing for one that is not known.
+    fn known_updates(&self, subjects: Vec<Subject>) -> Answer<'_, Vec<Option<Timestamp>>>;
 
     // ---- operators' acts ----------------------------------------------------------------------------------------
 

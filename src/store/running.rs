@@ -75,3 +75,16 @@ pub struct Standing {
     #[serde(skip)]
     pub oldest_due_at: Option<Timestamp>,
 }
+
+/// How far a regular search of another system got.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Position {
+    /// The system searched, by its configured name.
+    pub system: String,
+    /// Which search of it: `sweep`.
+    pub kind: String,
+    /// How far it got, in that system's own terms and by its own clock.
+    pub position: String,
+    /// When it got there, by ours.
+    pub at: Timestamp,
+}

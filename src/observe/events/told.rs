@@ -100,6 +100,21 @@ pub(super) fn log(event: &Event<'_>) {
         Event::ReadsHeld { system, held: false, .. } => {
             tracing::info!(commerce.name = system, "orders can be read from Commerce again");
         }
+        Event::SweepEnded { system, outcome: "done", taken: 0, .. } => {
+            tracing::debug!(commerce.name = system, "Commerce holds no order that is not here");
+        }
+        Event::SweepEnded { system, outcome: "done", taken, .. } => {
+            tracing::info!(commerce.name = system, taken, "orders that did not reach us were read from Commerce");
+        }
+        Event::SweepEnded { system, outcome: outcome @ ("unauthorized" | "refused"), detail, .. } => tracing::error!(
+            commerce.name = system,
+            outcome,
+            detail,
+            "Commerce refuses the search for lost orders: it starts again where it was; correct the credentials"
+        ),
+        Event::SweepEnded { system, outcome, taken, detail, .. } => {
+            tracing::warn!(commerce.name = system, outcome, taken, detail, "Commerce could not be searched to the end");
+        }
         Event::BackupMade { path, bytes, took, .. } => {
             let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             tracing::info!(path, bytes, took_ms, "the store was copied and the copy proved");

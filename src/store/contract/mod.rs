@@ -10,6 +10,7 @@ pub mod guards;
 pub mod intake;
 pub mod lanes;
 pub mod people;
+pub mod positions;
 pub mod processing;
 pub mod random;
 pub mod reading;
@@ -80,6 +81,10 @@ macro_rules! contract {
             bak_3_a_create_that_may_have_been_sent_before_a_restore_keeps_its_document,
             lane_5_what_waits_behind_a_create_that_is_given_up_is_never_sent,
             p6_a_held_change_is_not_silent,
+        });
+        $crate::store::contract::contract!($store, positions {
+            a_search_goes_on_where_it_was_and_each_has_its_own_place,
+            what_is_known_of_orders_is_told_in_the_order_they_are_asked_for,
         });
         $crate::store::contract::contract!($store, wanted {
             p6_hints_wait_for_one_read_count_as_due_and_end_with_it,

@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0005_running.sql"),
     BOOKS,
     READS,
+    include_str!("migrations/0008_positions.sql"),
 ];
 
 /// The step that opens the books: what is there already is booked with it.

@@ -33,6 +33,7 @@ mod migrations;
 mod money;
 mod open;
 mod orders;
+mod positions;
 mod port;
 mod readers;
 mod reads;

@@ -6,13 +6,14 @@ use super::fault::Gravity;
 use super::writer::Urgency;
 use super::{
     SqliteStore, acts, again, answers, append, audit, bodies, checkpoint, claim, conclude, delivery, due, erase,
-    file_bytes, held, lists, money, open, orders, reads, restore, retention, running, sealing, silent, tally, wanted,
+    file_bytes, held, lists, money, open, orders, positions, reads, restore, retention, running, sealing, silent,
+    tally, wanted,
 };
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
 use crate::envelope::keys::Digest;
 use crate::store::books::{AuditBreak, AuditHead, AuditRow, CallName, Done, KeptAnswer, MoneyRow, SilentSlice};
-use crate::store::running::{Incident, Standing};
+use crate::store::running::{Incident, Position, Standing};
 use crate::store::view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, Erased, EventRow, ExceptionGroup, ExceptionRow, Interrupted,
     Ledger, MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, Restoration, Retired, StoreFigures,
@@ -20,7 +21,7 @@ use crate::store::view::{
 };
 use crate::store::write::{
     Act, Arrival, AttemptStart, Conclusion, Decision, Erasure, NewException, NewToken, ReadSettled, Receipt, Replay,
-    Resend, Retire, Settlement, StartedAttempt, WantedRead,
+    Resend, Retire, Settlement, StartedAttempt, Subject, WantedRead,
 };
 use crate::store::{Answer, DeliveryFilter, EventFilter, ExceptionFilter, OrderFilter, Slots, Store, StoreError};
 use Urgency::{Now, Soon};
@@ -162,6 +163,22 @@ impl Store for SqliteStore {
                 }
             }
         })
+    }
+
+    fn position(&self, system: String, kind: String) -> Answer<'_, Option<Position>> {
+        Box::pin(self.read(move |conn| positions::find(conn, &system, &kind)))
+    }
+
+    fn positions(&self) -> Answer<'_, Vec<Position>> {
+        Box::pin(self.read(positions::all))
+    }
+
+    fn keep_position(&self, position: Position) -> Answer<'_, ()> {
+        Box::pin(self.write(Now, move |tx| positions::keep(tx, &position)))
+    }
+
+    fn known_updates(&self, subjects: Vec<Subject>) -> Answer<'_, Vec<Option<Timestamp>>> {
+        Box::pin(self.read(move |conn| positions::known(conn, &subjects)))
     }
 
     fn replay(&self, replay: Replay) -> Answer<'_, ()> {

@@ -104,7 +104,8 @@ async fn bak_4_a_damaged_file_is_not_served_and_doctor_sees_why() {
     let path = folder.path().join("crossdock.db");
     let store: SharedStore = Arc::new(open(&path));
     let maker = Maker::default();
-    for number in 0..200 {
+    // So many that the middle of the file holds orders: without its schema a file opens for nobody.
+    for number in 0..600 {
         maker.arrive(&store, &number.to_string(), &number.to_string()).await;
     }
     store.close().await.unwrap();

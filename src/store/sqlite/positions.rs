@@ -1,0 +1,47 @@
+//! How far regular searches got, and what is known here of what they found.
+
+use rusqlite::{Connection, Row};
+
+use super::fault::Outcome;
+use super::tx::{self, Tx};
+use crate::clock::{Timestamp, from_micros};
+use crate::store::running::Position;
+use crate::store::write::Subject;
+
+/// How far a search got.
+pub(super) fn find(conn: &Connection, system: &str, kind: &str) -> Outcome<Option<Position>> {
+    let sql = "SELECT system, kind, position, at FROM positions WHERE system = ?1 AND kind = ?2";
+    tx::row(conn, sql, (system, kind), position)
+}
+
+/// How far all of them got.
+pub(super) fn all(conn: &Connection) -> Outcome<Vec<Position>> {
+    tx::rows(conn, "SELECT system, kind, position, at FROM positions ORDER BY system, kind", [], position)
+}
+
+fn position(row: &Row<'_>) -> rusqlite::Result<Position> {
+    Ok(Position { system: row.get(0)?, kind: row.get(1)?, position: row.get(2)?, at: from_micros(row.get(3)?) })
+}
+
+/// It got this far.
+pub(super) fn keep(tx: &Tx<'_>, position: &Position) -> Outcome<()> {
+    tx.run(
+        "INSERT INTO positions (system, kind, position, at) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (system, kind) DO UPDATE SET position = excluded.position, at = excluded.at",
+        (&position.system, &position.kind, &position.position, position.at.as_microsecond()),
+    )?;
+    Ok(())
+}
+
+/// One step of the index a subject.
+const KNOWN: &str = "SELECT updated_at FROM subjects WHERE id = ?1 AND kind = ?2 AND system = ?3 AND scope = ?4";
+
+/// The newest `updated_at` known of each subject; nothing for one that is not known, or not by a time.
+pub(super) fn known(conn: &Connection, subjects: &[Subject]) -> Outcome<Vec<Option<Timestamp>>> {
+    let one = |subject: &Subject| {
+        let key = (&subject.id, &subject.kind, &subject.system, &subject.scope);
+        let found = tx::row(conn, KNOWN, key, |row| row.get::<_, Option<i64>>(0))?;
+        Ok(found.flatten().map(from_micros))
+    };
+    subjects.iter().map(one).collect()
+}
