@@ -37,6 +37,7 @@ pub mod commerce;
 pub mod destinations;
 
 // engines
+pub mod catalogue;
 pub mod processor;
 pub mod delivery;
 pub mod exceptions;

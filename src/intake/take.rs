@@ -224,10 +224,8 @@ fn identify(
         json: record.json,
         later: false,
     };
-    let conclusion = intake.express_open(given.received_at).then(|| {
-        let enqueued = intake.processor.process(&input, &subject);
-        express(intake, given, enqueued, &subject, places)
-    });
+    let enqueued = intake.express_open(given.received_at).then(|| intake.processor.process(&input, &subject)).flatten();
+    let conclusion = enqueued.map(|enqueued| express(intake, given, enqueued, &subject, places));
     let on_conflict = (event_id.is_some() && !origin.dialect.tells_problems())
         .then(|| conflict(intake, given, &subject, event_id.unwrap_or_default()));
     Prepared {

@@ -147,6 +147,10 @@ pub(super) struct Counters {
     pub mappings_reloads: Counter,
     pub operator_acts: Counts<OfAction>,
     pub clock_jumps: Counter,
+    pub catalogue_hits: Counter,
+    pub catalogue_misses: Counter,
+    pub catalogue_fetch_failures: Counter,
+    pub catalogue_products: Gauge<i64, AtomicI64>,
     pub books_alarms: Counts<OfAlarm>,
     pub backups: Counter,
     pub backup_failures: Counter,
@@ -312,6 +316,10 @@ impl Counters {
             mappings_reloads: Counter::default(),
             operator_acts: Family::default(),
             clock_jumps: Counter::default(),
+            catalogue_hits: Counter::default(),
+            catalogue_misses: Counter::default(),
+            catalogue_fetch_failures: Counter::default(),
+            catalogue_products: Gauge::default(),
             books_alarms: Family::default(),
             backups: Counter::default(),
             backup_failures: Counter::default(),
@@ -321,6 +329,7 @@ impl Counters {
             retired_attempts: Counter::default(),
         };
         counters.register_keeping(registry);
+        counters.register_catalogue(registry);
         counters.register_intake(registry);
         counters.register_delivery(registry);
         counters
@@ -353,6 +362,16 @@ impl Counters {
         registry.register("retention_bodies", help, self.retired_bodies.clone());
         let help = "Attempts removed at the end of their retention";
         registry.register("retention_attempts", help, self.retired_attempts.clone());
+    }
+
+    fn register_catalogue(&self, registry: &mut Registry) {
+        let help = "Orders for which everything needed of the catalogue was known";
+        registry.register("catalogue_hits", help, self.catalogue_hits.clone());
+        let help = "Orders for which something of the catalogue was to be fetched";
+        registry.register("catalogue_misses", help, self.catalogue_misses.clone());
+        let help = "Calls to Commerce's catalogue that failed";
+        registry.register("catalogue_fetch_failures", help, self.catalogue_fetch_failures.clone());
+        registry.register("catalogue_products", "Products known", self.catalogue_products.clone());
     }
 
     fn register_delivery(&self, registry: &mut Registry) {

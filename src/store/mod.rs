@@ -11,6 +11,7 @@ pub mod books;
 pub mod view;
 pub mod write;
 pub mod running;
+pub mod known;
 pub mod pack;
 pub mod seal;
 pub mod copies;
@@ -26,6 +27,7 @@ use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
 use crate::envelope::keys::Digest;
 use books::{AuditBreak, AuditHead, AuditRow, CallName, KeptAnswer, MoneyRow, SilentSlice};
+use known::{KnownKey, KnownRow};
 use running::{Incident, Standing};
 use view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, Erased, EventRow, ExceptionGroup, ExceptionRow, Interrupted,
@@ -214,6 +216,14 @@ pub trait Store: Send + Sync + 'static {
     /// RUN-5: after a jump of the wall clock by `by_micros`, moves every due time after `later_than` with it. A batch at
     /// a time; a failure in between leaves the rest where it was.
     fn shift_due(&self, later_than: Timestamp, by_micros: i64) -> Answer<'_, ()>;
+
+    // ---- catalogue ----------------------------------------------------------------------------------------------
+
+    /// Writes down what Commerce said of its catalogue, and forgets what is no longer kept.
+    fn keep_known(&self, known: Vec<KnownRow>, gone: Vec<KnownKey>) -> Answer<'_, ()>;
+
+    /// All that is written down of catalogues.
+    fn known(&self) -> Answer<'_, Vec<KnownRow>>;
 
     // ---- operators' acts ----------------------------------------------------------------------------------------
 

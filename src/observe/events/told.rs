@@ -75,6 +75,13 @@ pub(super) fn log(event: &Event<'_>) {
             lasted_s = lasted.as_secs(),
             "a destination is well again and its backlog has gone"
         ),
+        Event::CatalogueRead { .. } => {}
+        Event::CatalogueFetched { system, known, failed: None } => {
+            tracing::debug!(system, known, "products were read from Commerce");
+        }
+        Event::CatalogueFetched { system, failed: Some(reason), .. } => {
+            tracing::warn!(system, reason, "products could not be read from Commerce: orders go on without for a while");
+        }
         Event::MappingsReloaded { version } => tracing::info!(version, "the mapping tables were read anew"),
         Event::OperatorActed { actor, action, target } => {
             tracing::info!(actor, action, target, "an operator acted");

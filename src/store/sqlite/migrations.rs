@@ -16,6 +16,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0004_keeping.sql"),
     include_str!("migrations/0005_running.sql"),
     BOOKS,
+    include_str!("migrations/0009_known.sql"),
 ];
 
 /// The step that opens the books: what is there already is booked with it.
