@@ -4,6 +4,7 @@
 //! themselves. Opening: listening (not ready) → store → mappings → what an earlier run left open is settled → ready.
 //! Closing is the other way round (RUN-2).
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::access::Tokens;
@@ -22,6 +23,7 @@ use crate::api::idempotency::RunningCalls;
 use crate::api::rooms::Rooms;
 use crate::api::{self, Api};
 use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy};
+use crate::commerce::rest::SharedRest;
 use crate::config::{self, Config, ConfigVersion, Loaded, StoreUrl};
 use crate::delivery::{self, Delivery};
 use crate::exceptions::replay::Desk;
@@ -31,6 +33,7 @@ use crate::keeping::{self, backups, retention};
 use crate::observe::disk::DiskSpace;
 use crate::observe::{Health, Metrics, Observer};
 use crate::processor::{Processor, Wake};
+use crate::reading::ReadBack;
 use crate::routing::Route;
 use crate::server::{self, Server};
 use crate::shutdown::{self, Timing};
@@ -43,7 +46,7 @@ use crate::watch::{self, disk as watch_disk};
 
 mod build;
 
-use build::{destinations_of, intake_of};
+use build::{catalogues_of, destinations_of, intake_of};
 pub use build::{renderer, rules};
 
 /// POI-1: how long the express lane stays closed after an unclean end.
@@ -121,6 +124,8 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
 pub struct Machine {
     /// Asks the store's disk for its room; the machine itself where there is none.
     pub disk: Option<watch_disk::Probe>,
+    /// Commerce instances by name, in place of those the configuration says how to reach.
+    pub commerce: BTreeMap<String, SharedRest>,
 }
 
 /// Opens everything; returns when the service is ready.
@@ -204,9 +209,12 @@ async fn open_all(
 
     keeping::after_restore(&store, &config.store.erased_lists, doors.clock.now(), health).await?;
 
-    let rules = rules(&config, &version);
+    let instances = machine.commerce;
+    let rules = rules(&config, &version).reading_from(instances.keys());
     let processor = Processor::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), rules);
-    let processor = Arc::new(processor.watched_by(observer.clone()));
+    let catalogues = catalogues_of(&config, &instances, &store, &doors, &observer);
+    let processor = processor.watched_by(observer.clone()).knowing(catalogues.await?);
+    let processor = Arc::new(processor);
     processor.reload_mappings().await.context("the mapping tables cannot be read")?;
     let delivery = start_delivery(&config, &version, &store, &doors, observer.clone())?;
     delivery.recovered().await;
@@ -217,7 +225,17 @@ async fn open_all(
         tracing::warn!("the last run did not end in order: the express lane stays closed for a minute");
         intake.close_express_lane_for(EXPRESS_CLOSED_AFTER_DEATH);
     }
-    let wake = waker(&delivery);
+    let bell = Arc::new(Notify::new());
+    let wake = waker(&delivery, &bell);
+    let reading = ReadBack {
+        store: store.clone(),
+        clock: doors.clock.clone(),
+        entropy: doors.entropy.clone(),
+        intake: intake.clone(),
+        observer: observer.clone(),
+        bell,
+        instances,
+    };
     let repairs = Desk {
         store: store.clone(),
         processor: processor.clone(),
@@ -270,6 +288,10 @@ async fn open_all(
     let mut tasks = watch::start(watched, wake, &supervisor);
     let keepers = keepers(&config, &store, &doors, &keepers_observer, &supervisor.stopped);
     tasks.extend(keepers.map(|(name, keeper)| watch::supervised(name, tokio::spawn(keeper), &supervisor, health)));
+    tasks.extend((!reading.instances.is_empty()).then(|| {
+        let reading = tokio::spawn(reading.run(supervisor.stopped.clone()));
+        watch::supervised("reading", reading, &supervisor, health)
+    }));
     serve(servers, &intake, &api, &doors);
     health.clear("recovering");
     Ok(Opened { store, delivery, processor, intake, stopping, tasks, fatal })
@@ -420,9 +442,12 @@ fn start_delivery(
     Ok(Delivery::start(store.clone(), doors.clock.clone(), doors.entropy.clone(), destinations, settings, observer))
 }
 
-fn waker(delivery: &Arc<Delivery>) -> Wake {
-    let delivery = delivery.clone();
-    Arc::new(move || delivery.wake())
+fn waker(delivery: &Arc<Delivery>, bell: &Arc<Notify>) -> Wake {
+    let (delivery, bell) = (delivery.clone(), bell.clone());
+    Arc::new(move || {
+        delivery.wake();
+        bell.notify_waiters();
+    })
 }
 
 /// One server for everything, or two when `admin_listen` is set; all of them serve `router` for now.

@@ -47,6 +47,7 @@ pub mod keeping;
 
 // edges
 pub mod intake;
+pub mod reading;
 pub mod api;
 
 // composition

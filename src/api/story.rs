@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
+use crate::processor::rules::READ_ORIGIN;
 use crate::store::view::{DeliveryDetail, DeliveryRow, EventRow, ExceptionRow, OrderDetail};
 
 /// One step of an order's way.
@@ -62,6 +63,9 @@ fn received(event: &EventRow) -> String {
         state if event.explanation.is_empty() => format!("; {state}"),
         state => format!("; {state}: {}", event.explanation),
     };
+    if let Some(system) = event.origin.strip_prefix(READ_ORIGIN) {
+        return format!("Read back from Commerce ({system}){became}{again}");
+    }
     format!("Received from {}{name}, verified by {}{became}{again}", event.origin, event.verification)
 }
 

@@ -5,8 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use super::Doors;
-use crate::config::{self, Config, ConfigVersion, DestinationSettings, OriginSettings};
+use crate::catalogue::{self, Catalogues};
+use crate::commerce::rest::SharedRest;
+use crate::config::{self, CommerceSettings, Config, ConfigVersion, DestinationSettings, OriginSettings};
 use crate::delivery::Delivery;
 use crate::destinations::{self, Destination};
 use crate::exceptions::replay::Render;
@@ -14,7 +18,7 @@ use crate::intake::answer::Dialect;
 use crate::intake::load::Load;
 use crate::intake::pressure::{Pace, Room};
 use crate::intake::signature::Verifier;
-use crate::intake::{Intake, Origin};
+use crate::intake::{self, Intake, Origin};
 use crate::observe::Observer;
 use crate::processor::Processor;
 use crate::processor::rules::{OriginRules, ReadBack, Rules};
@@ -22,7 +26,9 @@ use crate::store::SharedStore;
 
 /// The rules of a configuration, with no mappings yet.
 pub fn rules(config: &Config, version: &ConfigVersion) -> Rules {
-    let origins = config.origins.iter().map(|(name, origin)| (name.clone(), origin_rules(config, origin))).collect();
+    let origins = config.origins.iter().map(|(name, origin)| (name.clone(), origin_rules(config, origin)));
+    let read = config.commerce.values().map(|commerce| (intake::read::origin_of(&commerce.name), read_rules(commerce)));
+    let origins = origins.chain(read).collect();
     let policies =
         config.destinations.iter().map(|(name, destination)| (name.clone(), destination.policies.clone())).collect();
     Rules {
@@ -42,6 +48,7 @@ fn origin_rules(config: &Config, origin: &OriginSettings) -> OriginRules {
         Some(config::ReadBack::Never) | None => ReadBack::Never,
     };
     OriginRules {
+        readable: false,
         system: origin.commerce.clone(),
         default_store_id: origin.default_store_id.map(|id| id.to_string()),
         read_back,
@@ -51,6 +58,38 @@ fn origin_rules(config: &Config, origin: &OriginSettings) -> OriginRules {
             .map_or(Duration::ZERO, |commerce| commerce.wait_for_order),
         to_commerce: origin.direction == config::Direction::ToCommerce,
     }
+}
+
+/// Orders that we read ourselves are taken as they stand.
+fn read_rules(commerce: &CommerceSettings) -> OriginRules {
+    OriginRules {
+        system: commerce.name.clone(),
+        default_store_id: None,
+        read_back: ReadBack::Never,
+        readable: false,
+        wait_for_order: commerce.wait_for_order,
+        to_commerce: false,
+    }
+}
+
+/// The catalogues of the instances that can be asked and whose cache is not switched off.
+pub(super) async fn catalogues_of(
+    config: &Config,
+    instances: &BTreeMap<String, SharedRest>,
+    store: &SharedStore,
+    doors: &Doors,
+    observer: &Arc<Observer>,
+) -> anyhow::Result<Arc<Catalogues>> {
+    let of = |(name, rest): (&String, &SharedRest)| {
+        let cache = config.commerce.get(name)?.catalogue?;
+        let products_max = usize::try_from(cache.products_max).unwrap_or(usize::MAX);
+        let bounds = catalogue::Bounds { refresh: cache.refresh, products_max };
+        Some((name.clone(), (rest.clone(), catalogue::Settings { wait: cache.wait, bounds })))
+    };
+    let cached = instances.iter().filter_map(of).collect();
+    Catalogues::open(cached, store.clone(), doors.clock.clone(), observer.clone())
+        .await
+        .context("what is known of the catalogues cannot be read")
 }
 
 pub(super) fn intake_of(

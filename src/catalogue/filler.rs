@@ -149,7 +149,8 @@ impl Catalogues {
 
     fn ask(self: &Arc<Self>, system: &str, of: &System, wanting: &Needs) {
         let mut asking = of.asking();
-        let new = |ids: &BTreeSet<u64>, under_way: &BTreeSet<u64>| ids.difference(under_way).copied().collect::<Vec<_>>();
+        let new =
+            |ids: &BTreeSet<u64>, under_way: &BTreeSet<u64>| ids.difference(under_way).copied().collect::<Vec<_>>();
         let products = new(&wanting.products, &asking.under_way.products);
         let attributes = new(&wanting.attributes, &asking.under_way.attributes);
         asking.wanted.products.extend(products);

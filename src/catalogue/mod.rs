@@ -13,6 +13,6 @@ pub mod filler;
 #[cfg(test)]
 mod tests;
 
-pub use filler::Catalogues;
+pub use filler::{Catalogues, Settings};
 pub use needs::{Needs, needs};
 pub use shelf::{Bounds, Shelf, View};

@@ -144,8 +144,11 @@ mod tests {
         assert_eq!(product.links, [("1".to_owned(), "PDF A3".to_owned())]);
         let [field, drop] = &product.options[..] else { panic!("{product:?}") };
         assert_eq!((field.id.as_str(), field.sku.as_deref(), field.choices.len()), ("5", Some("ENG"), 0));
-        let choices: Vec<_> =
-            drop.choices.iter().map(|choice| (choice.id.as_str(), choice.title.as_str(), choice.sku.as_deref())).collect();
+        let choices: Vec<_> = drop
+            .choices
+            .iter()
+            .map(|choice| (choice.id.as_str(), choice.title.as_str(), choice.sku.as_deref()))
+            .collect();
         assert_eq!(choices, [("6", "Oak", Some("OAK")), ("7", "Walnut", None)]);
         let packed = serde_json::to_string(&product).unwrap();
         assert_eq!(serde_json::from_str::<Product>(&packed).unwrap(), product, "what is kept comes back the same");

@@ -64,6 +64,7 @@ pub fn rehearse(rules: &Rules, loaded: &Loaded) -> Rehearsal {
             system: system.to_owned(),
             default_store_id: None,
             read_back: ReadBack::WhenNeeded,
+            readable: false,
             wait_for_order: std::time::Duration::from_mins(15),
             to_commerce: false,
         };

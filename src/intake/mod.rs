@@ -13,6 +13,7 @@ mod carry;
 pub mod decode;
 pub mod load;
 pub mod pressure;
+pub mod read;
 pub mod receive;
 pub mod signature;
 pub mod take;

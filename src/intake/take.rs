@@ -224,7 +224,9 @@ fn identify(
         json: record.json,
         later: false,
     };
+    // What is to be read first, or waits for the catalogue, takes the long way: the processor sees to both.
     let enqueued = intake.express_open(given.received_at).then(|| intake.processor.process(&input, &subject)).flatten();
+    let enqueued = enqueued.filter(|enqueued| enqueued.conclusion.read.is_none());
     let conclusion = enqueued.map(|enqueued| express(intake, given, enqueued, &subject, places));
     let on_conflict = (event_id.is_some() && !origin.dialect.tells_problems())
         .then(|| conflict(intake, given, &subject, event_id.unwrap_or_default()));
@@ -362,7 +364,7 @@ fn unverified(intake: &Intake, origin: &Origin, given: &Given<'_>, body: &Bytes)
     parked(intake, origin, given, "", &Digest::of(body), defect)
 }
 
-fn nobody(kind: RecordKind) -> Subject {
+pub(super) fn nobody(kind: RecordKind) -> Subject {
     Subject { kind: kind.as_str().to_owned(), system: String::new(), scope: String::new(), id: String::new() }
 }
 

@@ -5,7 +5,8 @@ mod told;
 use std::time::Duration;
 
 use super::metrics::{
-    Metrics, OfAction, OfAlarm, OfAttempt, OfCode, OfDestination, OfDestinationState, OfIncident, OfOrigin, OfRefusal,
+    Metrics, OfAction, OfAlarm, OfAttempt, OfCode, OfDestination, OfDestinationState, OfIncident, OfOrigin, OfRead,
+    OfRefusal, OfSystem,
 };
 use super::opened::Opened;
 use crate::clock::Timestamp;
@@ -256,6 +257,29 @@ pub enum Event<'a> {
         /// One of them.
         example: EnvelopeId,
     },
+    /// A payload leads to a read of its order from Commerce.
+    ReadWanted {
+        /// The Commerce instance.
+        system: &'a str,
+    },
+    /// An order was read from Commerce, or not.
+    ReadEnded {
+        /// The Commerce instance.
+        system: &'a str,
+        /// `read`, `absent`, `unauthorized`, `refused`, `limited`, `unavailable`, `unreachable`, `too_large`, `other`.
+        outcome: &'static str,
+        /// For the log only.
+        detail: &'a str,
+    },
+    /// Reading from a Commerce instance rests until it takes our credentials again, or does so again.
+    ReadsHeld {
+        /// The Commerce instance.
+        system: &'a str,
+        /// Whether it rests.
+        held: bool,
+        /// What to look at.
+        why: &'a str,
+    },
     /// The store was copied, and the copy proved (BAK-1).
     BackupMade {
         /// Where it is.
@@ -415,7 +439,11 @@ impl Observer {
                 counters.disk_level.set(i64::from(*rank));
             }
             Event::CatalogueRead { found } => {
-                if *found { counters.catalogue_hits.inc() } else { counters.catalogue_misses.inc() };
+                if *found {
+                    counters.catalogue_hits.inc()
+                } else {
+                    counters.catalogue_misses.inc()
+                };
             }
             Event::CatalogueFetched { known, failed, .. } => {
                 if failed.is_some() {
@@ -431,6 +459,16 @@ impl Observer {
             }
             Event::LedgerDiffers { .. } => count(&counters.books_alarms, &OfAlarm { alarm: "ledger_difference" }),
             Event::EnvelopesSilent { .. } => count(&counters.books_alarms, &OfAlarm { alarm: "silent_envelopes" }),
+            Event::ReadWanted { system } => {
+                count(&counters.reads_wanted, &OfSystem { system: (*system).to_owned() });
+            }
+            Event::ReadEnded { system, outcome, .. } => {
+                count(&counters.reads, &OfRead { system: (*system).to_owned(), outcome });
+            }
+            Event::ReadsHeld { system, held, .. } => {
+                let label = OfSystem { system: (*system).to_owned() };
+                counters.reads_held.get_or_create(&label).set(i64::from(*held));
+            }
             Event::BackupMade { made_at, .. } => {
                 counters.backups.inc();
                 self.backup_is_from(*made_at);

@@ -98,6 +98,19 @@ struct OfMoney {
     state: String,
 }
 
+/// `{system=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct OfSystem {
+    pub system: String,
+}
+
+/// `{system=…, outcome=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct OfRead {
+    pub system: String,
+    pub outcome: &'static str,
+}
+
 /// `{digest=…}`
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfHead {
@@ -134,6 +147,9 @@ pub(super) struct Counters {
     pub records_rejected: Counts<OfOrigin>,
     pub accept_seconds: Times<OfOrigin>,
     pub commit_seconds: Histogram,
+    pub reads_wanted: Counts<OfSystem>,
+    pub reads: Counts<OfRead>,
+    pub reads_held: Whole<OfSystem>,
     pub attempts_started: Counts<OfDestination>,
     pub attempts: Counts<OfAttempt>,
     pub attempt_seconds: Times<OfDestination>,
@@ -303,6 +319,9 @@ impl Counters {
             records_rejected: Family::default(),
             accept_seconds: times(short_times),
             commit_seconds: short_times(),
+            reads_wanted: Family::default(),
+            reads: Family::default(),
+            reads_held: Family::default(),
             attempts_started: Family::default(),
             attempts: Family::default(),
             attempt_seconds: times(short_times),
@@ -375,6 +394,11 @@ impl Counters {
     }
 
     fn register_delivery(&self, registry: &mut Registry) {
+        let help = "Payloads that led to a read of their order from Commerce";
+        registry.register("reads_wanted", help, self.reads_wanted.clone());
+        registry.register("reads", "Reads of orders from Commerce, with their outcome", self.reads.clone());
+        let help = "1 while nothing is read because Commerce refuses our credentials";
+        registry.register("reads_held", help, self.reads_held.clone());
         let help = "Attempts made durable before a byte left";
         registry.register("delivery_attempts_started", help, self.attempts_started.clone());
         registry.register("delivery_attempts", "Attempts by outcome", self.attempts.clone());

@@ -41,6 +41,7 @@ pub fn enqueue(outcome: Outcome, subject: &Subject, stamp: &Stamp<'_>) -> Enqueu
         ignored: outcome.ignored,
         explanation: outcome.explanation,
         hint: outcome.notice.map(|notice| hint(notice, subject, stamp)),
+        read: outcome.wanted.map(|wanted| wanted.row(subject, stamp)),
         ..Conclusion::default()
     };
     conclusion.reports.reserve(outcome.reports.len());
@@ -87,6 +88,7 @@ fn hint(notice: Notice, subject: &Subject, stamp: &Stamp<'_>) -> Hint {
         unknown: notice.unknown.map(open),
         incomplete: notice.incomplete.map(open),
         unwanted: "no route takes order_change or cancellation".to_owned(),
+        read: notice.read.map(|wanted| wanted.row(subject, stamp)),
     }
 }
 

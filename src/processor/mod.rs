@@ -12,6 +12,7 @@ pub mod enqueue;
 pub mod reports;
 pub mod rules;
 pub mod step;
+pub mod wanting;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -111,7 +112,7 @@ impl Processor {
         if input.kind == RecordKind::Product {
             self.outdate(&subject.system, input.json);
         }
-        if self.waits_for(&subject.system, input.kind, &outcome.wanting) {
+        if self.waits_for(&subject.system, &outcome).is_some() {
             return None;
         }
         Some(self.enqueue(outcome, subject, &rules))
@@ -127,10 +128,10 @@ impl Processor {
         }
     }
 
-    fn waits_for(&self, system: &str, kind: RecordKind, wanting: &Needs) -> bool {
-        let of_orders = matches!(kind, RecordKind::Order | RecordKind::OrderChange);
-        let catalogues = self.catalogues.as_ref().filter(|_| of_orders);
-        catalogues.is_some_and(|catalogues| catalogues.is_worth_waiting(system, wanting))
+    /// What it had better wait for.
+    fn waits_for(&self, system: &str, outcome: &Outcome) -> Option<Needs> {
+        let (catalogues, wanting) = (self.catalogues.as_ref()?, outcome.wanting.as_ref()?);
+        catalogues.is_worth_waiting(system, wanting).then(|| wanting.clone())
     }
 
     /// Makes rows of an outcome decided elsewhere (a record refused at the door).
@@ -202,17 +203,16 @@ impl Processor {
         let mut concluding = Vec::with_capacity(claimed.len());
         for envelope in &claimed {
             let outcome = self.outcome(envelope, &rules);
-            let kind = envelope.kind.parse().unwrap_or(RecordKind::Unknown);
-            if self.waits_for(&envelope.subject.system, kind, &outcome.wanting) {
+            if let Some(wanting) = self.waits_for(&envelope.subject.system, &outcome) {
                 let (processor, envelope, wake) = (self.clone(), envelope.clone(), wake_delivery.clone());
-                filling.spawn(async move { processor.fill(&envelope, &outcome.wanting, &wake).await });
+                filling.spawn(async move { processor.fill(&envelope, &wanting, &wake).await });
             } else {
                 concluding.push((envelope, self.conclude(envelope, outcome, &rules)));
             }
         }
-        for (envelope, (opened, concluded)) in concluding {
+        for (envelope, concluding) in concluding {
             // What is queued behind this one is written or fails by itself; giving back comes after it in the queue.
-            self.concluded(envelope, &opened, concluded).await?;
+            self.concluded(envelope, concluding).await?;
         }
         if !claimed.is_empty() {
             wake_delivery();
@@ -236,8 +236,8 @@ impl Processor {
             catalogues.fill(&envelope.subject.system, wanting).await;
         }
         let rules = self.rules.load_full();
-        let (opened, concluded) = self.conclude(envelope, outcome_of(envelope, &rules, self.known()), &rules);
-        match self.concluded(envelope, &opened, concluded).await {
+        let concluding = self.conclude(envelope, outcome_of(envelope, &rules, self.known()), &rules);
+        match self.concluded(envelope, concluding).await {
             Ok(()) => wake_delivery(),
             Err(StoreError::Stopped) => return,
             Err(error) => {
@@ -248,14 +248,9 @@ impl Processor {
         self.wake();
     }
 
-    async fn concluded(
-        &self,
-        envelope: &StoredEnvelope,
-        opened: &[NewException],
-        concluded: Answer<'_, Vec<StartedAttempt>>,
-    ) -> Result<(), StoreError> {
-        match concluded.await {
-            Ok(_) => self.tell(opened),
+    async fn concluded(&self, envelope: &StoredEnvelope, concluding: Concluding<'_>) -> Result<(), StoreError> {
+        match concluding.written.await {
+            Ok(_) => self.tell(&concluding.opened, concluding.read.as_deref()),
             Err(StoreError::NotAllowed(reason)) => {
                 tracing::warn!(envelope.id = %envelope.id, reason, "an envelope was concluded by somebody else");
             }
@@ -281,25 +276,33 @@ impl Processor {
         }
     }
 
-    fn tell(&self, opened: &[NewException]) {
+    fn tell(&self, opened: &[NewException], read: Option<&str>) {
         if let Some(observer) = &self.observer {
+            if let Some(system) = read {
+                observer.note(&Event::ReadWanted { system });
+            }
             for exception in opened {
                 observer.note(&Event::opened(exception));
             }
         }
     }
 
-    /// The exceptions that will be open once the conclusion is durable, and the conclusion on its way to the store.
-    fn conclude<'s>(
-        &'s self,
-        envelope: &StoredEnvelope,
-        outcome: Outcome,
-        rules: &Rules,
-    ) -> (Vec<NewException>, Answer<'s, Vec<StartedAttempt>>) {
+    fn conclude<'s>(&'s self, envelope: &StoredEnvelope, outcome: Outcome, rules: &Rules) -> Concluding<'s> {
         let enqueued = enqueue(outcome, &envelope.subject, &self.stamp(rules));
         let opened = enqueued.conclusion.exceptions.clone();
-        (opened, self.store.conclude(envelope.id, enqueued.conclusion, self.clock.now()))
+        let read = enqueued.conclusion.read.as_ref().map(|read| read.system.clone());
+        let written = self.store.conclude(envelope.id, enqueued.conclusion, self.clock.now());
+        Concluding { opened, read, written }
     }
+}
+
+/// A conclusion on its way to the store.
+struct Concluding<'s> {
+    /// Exceptions that will be open once it is durable.
+    opened: Vec<NewException>,
+    /// The system to be read from.
+    read: Option<String>,
+    written: Answer<'s, Vec<StartedAttempt>>,
 }
 
 async fn load_mappings(store: &SharedStore, version: u64) -> Result<Arc<Mappings>, StoreError> {

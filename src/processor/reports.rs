@@ -16,6 +16,7 @@ use crate::routing::{self, DocumentKind, LanePolicy};
 
 use super::rules::Rules;
 use super::step::{Made, Parked, condition_failed, undecided, view};
+use super::wanting::Wanted;
 
 /// A report at one destination.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub struct Notice {
     pub unknown: Option<Defect>,
     /// What it is when the order is known and this is newer; `None` as above.
     pub incomplete: Option<Defect>,
+    /// The order can be read from Commerce, which is done before a person is asked.
+    pub read: Option<Wanted>,
 }
 
 /// The report of an order that was expanded for a destination. `later`: an earlier report may have been sent, so make

@@ -19,6 +19,9 @@ pub enum ReadBack {
     Never,
 }
 
+/// What the name of a built-in origin of orders that we read begins with; the Commerce instance follows.
+pub const READ_ORIGIN: &str = "commerce.";
+
 /// What processing needs to know of an origin.
 #[derive(Clone, Debug)]
 pub struct OriginRules {
@@ -28,6 +31,8 @@ pub struct OriginRules {
     pub default_store_id: Option<String>,
     /// When its orders are read back.
     pub read_back: ReadBack,
+    /// Its Commerce instance can be read from.
+    pub readable: bool,
     /// How long a change of an order waits for the order itself (LANE-4).
     pub wait_for_order: Duration,
     /// Its changes, invoices and shipments are meant for Commerce, not from it (DESIGN 3).
@@ -52,6 +57,17 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The same rules where these Commerce instances can be read from.
+    #[must_use]
+    pub fn reading_from<'s>(mut self, systems: impl IntoIterator<Item = &'s String>) -> Self {
+        for system in systems {
+            for origin in self.origins.values_mut().filter(|origin| origin.system == *system) {
+                origin.readable = true;
+            }
+        }
+        self
+    }
+
     /// The policies for one destination.
     pub fn policies_for(&self, destination: &str) -> &Policies {
         self.destination_policies.get(destination).unwrap_or(&self.policies)

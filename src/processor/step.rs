@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use crate::commerce::parse::{self, Completeness, Header, Reading};
 use crate::catalogue::{Needs, Shelf, View};
 use crate::clock::Timestamp;
+use crate::commerce::parse::{self, Completeness, Header, Reading};
 use crate::domain::catalogue::{Catalogue, NoCatalogue};
 use crate::domain::defect::{Defect, ExceptionCode, Warning};
 use crate::domain::expand::{self, expand};
@@ -19,6 +19,7 @@ use crate::store::write::{Subject, SubjectFacts};
 use super::bounds::{self, LINES_MAX};
 use super::reports::{self, Notice, Report};
 use super::rules::{OriginRules, ReadBack, Rules};
+use super::wanting::{self, Wanted};
 
 /// What is known of a record before it is read.
 #[derive(Clone, Copy, Debug)]
@@ -46,14 +47,16 @@ pub struct Outcome {
     pub reports: Vec<Report>,
     /// Of a change without its order.
     pub notice: Option<Notice>,
+    /// The order is to be read from Commerce, and nothing is made of this payload.
+    pub wanted: Option<Wanted>,
     /// What keeps it from going through.
     pub parked: Vec<Parked>,
     /// Why nothing is to be done.
     pub ignored: Option<String>,
     /// Why it goes where it goes, one sentence a route.
     pub explanation: String,
-    /// What of the catalogue would have been used and is not known.
-    pub wanting: Needs,
+    /// What of the catalogue would have been used and is not known; `None` when nothing of it was needed.
+    pub wanting: Option<Needs>,
 }
 
 /// A document for one destination.
@@ -137,6 +140,9 @@ pub fn step_knowing(input: &Input<'_>, rules: &Rules, known: Option<Known<'_>>) 
 fn order(input: &Input<'_>, origin: &OriginRules, rules: &Rules, known: Option<Known<'_>>) -> Outcome {
     let header = parse::header(input.json, &reading(origin, false));
     let facts = facts(&header);
+    if let Some(wanted) = wanting::of(input, origin, &header) {
+        return Outcome { facts, explanation: wanted.explanation(), wanted: Some(wanted), ..Outcome::default() };
+    }
     let outcome = match readable(input, origin, &header) {
         Err(defect) => Outcome::parked(*defect),
         Ok(not_yet_saved) => match parse::order(input.json, &reading(origin, not_yet_saved)) {
@@ -154,11 +160,12 @@ fn order(input: &Input<'_>, origin: &OriginRules, rules: &Rules, known: Option<K
 fn change(input: &Input<'_>, origin: &OriginRules, rules: &Rules, known: Option<Known<'_>>) -> Outcome {
     let header = parse::header(input.json, &reading(origin, false));
     let unsaved = input.event_name.is_some_and(announces_unsaved);
+    let at_once = origin.readable && origin.read_back == ReadBack::Always;
     let Completeness::Incomplete(missing) = parse::completeness(input.json) else {
         return order(input, origin, rules, known);
     };
     let number = header.increment_id.clone().or(header.entity_id.map(|id| id.to_string()));
-    if unsaved || number.is_none() || (header.store_id.is_none() && header.increment_id.is_some()) {
+    if unsaved || at_once || number.is_none() || (header.store_id.is_none() && header.increment_id.is_some()) {
         return order(input, origin, rules, known);
     }
     let number = number.unwrap_or_default();
@@ -169,6 +176,7 @@ fn change(input: &Input<'_>, origin: &OriginRules, rules: &Rules, known: Option<
         hold: origin.wait_for_order,
         unknown: wanted.then(|| order_not_here(&number, input.origin)),
         incomplete: wanted.then(|| incomplete_change(&number, input.origin, &missing)),
+        read: wanting::of(input, origin, &header),
     };
     let facts = facts(&header);
     Outcome { facts, notice: Some(notice), explanation: "It waits for its order.".to_owned(), ..Outcome::default() }
@@ -279,7 +287,8 @@ fn facts(header: &Header) -> SubjectFacts {
 fn route(order: &Order, rules: &Rules, later: bool, view: Option<&View>) -> Outcome {
     let kind = DocumentKind::Order;
     let catalogue: &dyn Catalogue = view.map_or(&NoCatalogue, |view| view);
-    let mut outcome = Outcome { wanting: view.map(|view| view.wanting.clone()).unwrap_or_default(), ..Outcome::default() };
+    let wanting = view.filter(|view| !view.needed.is_empty()).map(|view| view.wanting.clone());
+    let mut outcome = Outcome { wanting, ..Outcome::default() };
     let mut explanation = Vec::new();
     let mut wanted = false;
     for destination in candidates(rules, kind) {
@@ -338,7 +347,8 @@ fn noted(mut document: SalesOrder, view: Option<&View>) -> SalesOrder {
     let Some(view) = view else { return document };
     for (index, line) in document.lines.iter().enumerate() {
         if line.sku.is_some() && line.product_id.is_some_and(|product| view.is_unresolved(product)) {
-            let message = "the product's own SKU is not known: the SKU is the order's, which may carry those of options";
+            let message =
+                "the product's own SKU is not known: the SKU is the order's, which may carry those of options";
             document.warnings.push(Warning::new("sku_not_resolved", format!("lines/{index}/sku"), message));
         }
     }
@@ -486,6 +496,7 @@ mod tests {
             system: "acme".into(),
             default_store_id: None,
             read_back: ReadBack::WhenNeeded,
+            readable: false,
             wait_for_order: std::time::Duration::from_mins(15),
             to_commerce: false,
         };

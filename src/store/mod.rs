@@ -35,8 +35,8 @@ use view::{
     StoreReport, StoredEnvelope, TokenRow, Upkeep,
 };
 use write::{
-    Act, Arrival, AttemptStart, Conclusion, Decision, Erasure, NewException, NewToken, Receipt, Replay, Resend, Retire,
-    Settlement, StartedAttempt,
+    Act, Arrival, AttemptStart, Conclusion, Decision, Erasure, NewException, NewToken, ReadSettled, Receipt, Replay,
+    Resend, Retire, Settlement, StartedAttempt, WantedRead,
 };
 
 /// A store method's eventual answer.
@@ -173,6 +173,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes what an envelope came to. Started attempts as in [`Receipt::First`].
     fn conclude(&self, envelope: EnvelopeId, conclusion: Conclusion, at: Timestamp) -> Answer<'_, Vec<StartedAttempt>>;
+
+    /// Orders of one Commerce instance that are to be read now, the longest due first.
+    fn due_reads(&self, system: String, now: Timestamp, limit: u32) -> Answer<'_, Vec<WantedRead>>;
+
+    /// Writes what became of a read. `false`: nobody wanted it any more.
+    fn settle_read(&self, settled: ReadSettled) -> Answer<'_, bool>;
 
     // ---- delivery -----------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 //! What the rooms hand to the store: arrivals, conclusions, attempts, settlements, operators' acts.
 
 mod acts;
+mod wanted;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::envelope::keys::{Digest, EventKey, IdempotencyKey};
 use crate::envelope::revision::Revision;
 
 pub use acts::{Act, Decision, Erasure, NewToken, Replay, Resend, Retire, Verdict};
+pub use wanted::{AfterRead, NewRead, Patience, ReadSettled, WantedRead};
 
 /// What a record is about, and with it the lane it travels in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -120,6 +122,8 @@ pub struct Conclusion {
     pub reports: Vec<OrderReport>,
     /// Where this only hints at a change of an order: what is done with and without the order (LANE-4).
     pub hint: Option<Hint>,
+    /// The order is to be read from Commerce first: the envelope waits for that, and nothing else is made of it.
+    pub read: Option<NewRead>,
     /// Exceptions opened.
     pub exceptions: Vec<NewException>,
     /// Reason when nothing is to be done; `None` when there are deliveries or exceptions.
@@ -161,6 +165,8 @@ pub struct Hint {
     pub incomplete: Option<NewException>,
     /// Why nobody wants to know, in words.
     pub unwanted: String,
+    /// The order can be read: done in place of asking a person.
+    pub read: Option<NewRead>,
 }
 
 /// Facts of an order for lists and timelines; all optional because a parked record may lack any of them.

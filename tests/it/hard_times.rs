@@ -32,7 +32,7 @@ async fn run_4_a_filling_disk_refuses_stock_then_everything_keeps_settling_and_o
     let free = Arc::new(AtomicU64::new(50 * GIB));
     let asked = free.clone();
     let disk = move || Some(DiskSpace { free_bytes: asked.load(Ordering::SeqCst), total_bytes: 100 * GIB });
-    let app = TestApp::on(Machine { disk: Some(Arc::new(disk)) }, |text| {
+    let app = TestApp::on(Machine { disk: Some(Arc::new(disk)), ..Machine::default() }, |text| {
         text.replace("[destinations.erp]", "[destinations.erp]\nretry_schedule = [\"3s\"]")
     })
     .await;
@@ -81,7 +81,7 @@ async fn run_4_on_a_disk_that_is_full_at_the_start_the_ballast_goes_before_the_s
         seen.lock().unwrap().push((watched.0.exists(), watched.1.exists()));
         Some(DiskSpace { free_bytes: GIB, total_bytes: 100 * GIB })
     };
-    let machine = Machine { disk: Some(Arc::new(disk)) };
+    let machine = Machine { disk: Some(Arc::new(disk)), ..Machine::default() };
     let running = app::start_on(loaded, Doors::default(), machine).await.expect("it starts on a full disk");
     until("the disk is watched", async || (looks.lock().unwrap().len() > 1).then_some(())).await;
     assert_eq!(looks.lock().unwrap()[..2], [(false, true), (true, false)], "(store, ballast) at the first looks");

@@ -224,6 +224,7 @@ fn rules() -> Rules {
         system: "acme".to_owned(),
         default_store_id: None,
         read_back: ReadBack::WhenNeeded,
+        readable: false,
         wait_for_order: Duration::from_mins(15),
         to_commerce: false,
     };

@@ -80,7 +80,11 @@ pub(super) fn log(event: &Event<'_>) {
             tracing::debug!(system, known, "products were read from Commerce");
         }
         Event::CatalogueFetched { system, failed: Some(reason), .. } => {
-            tracing::warn!(system, reason, "products could not be read from Commerce: orders go on without for a while");
+            tracing::warn!(
+                system,
+                reason,
+                "products could not be read from Commerce: orders go on without for a while"
+            );
         }
         Event::MappingsReloaded { version } => tracing::info!(version, "the mapping tables were read anew"),
         Event::OperatorActed { actor, action, target } => {
@@ -91,6 +95,21 @@ pub(super) fn log(event: &Event<'_>) {
         }
         Event::EnvelopesSilent { count, example } => {
             tracing::error!(count, envelope.id = %example, "unfinished events have neither a due time nor an exception");
+        }
+        Event::ReadWanted { system } => tracing::debug!(commerce.name = system, "an order is to be read back"),
+        Event::ReadEnded { system, outcome: "read" | "absent", .. } => {
+            tracing::debug!(commerce.name = system, "an order was looked up");
+        }
+        Event::ReadEnded { system, outcome, detail } => {
+            tracing::warn!(commerce.name = system, outcome, detail, "an order could not be read");
+        }
+        Event::ReadsHeld { system, held: true, why } => tracing::error!(
+            commerce.name = system,
+            why,
+            "orders cannot be read from Commerce: what needs them is safe and waits; correct the credentials"
+        ),
+        Event::ReadsHeld { system, held: false, .. } => {
+            tracing::info!(commerce.name = system, "orders can be read from Commerce again");
         }
         Event::BackupMade { path, bytes, took, .. } => {
             let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

@@ -77,6 +77,7 @@ impl Maker {
             unknown: Some(unknown),
             incomplete: Some(self.exception("42", None, "incomplete")),
             unwanted: "no route".into(),
+            read: None,
         };
         Conclusion { hint: Some(hint), ..Conclusion::default() }
     }

@@ -13,6 +13,7 @@ use super::lanes;
 use super::reads;
 use super::state::{self, Verdict};
 use super::tx::{Tx, int};
+use super::wanted;
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, ExceptionId, TokenId};
 use crate::store::books::Done;
@@ -31,6 +32,7 @@ pub(super) fn replay(tx: &mut Tx<'_>, replay: &Replay, packs: &Packs) -> Outcome
     let before = exceptions::closable_of_envelope(tx, target.seq, replay.act.target.parse().ok())?;
     let resolution = format!("replayed by {}", replay.act.actor);
     exceptions::close(tx, &before, Ending { state: "resolved", resolution: &resolution, at: replay.act.at })?;
+    wanted::forget(tx, target.seq)?;
     let applied = conclude::apply(tx, target, &replay.conclusion, packs, replay.act.at)?;
     // A parked delivery that took the new document is no longer stopped; `meet` closed what stopped it.
     let words = applied.words.as_deref().unwrap_or(&replay.conclusion.explanation);

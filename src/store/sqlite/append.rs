@@ -60,7 +60,7 @@ fn append_record(
 /// is still on its way to the processor must not be overtaken, and what follows a known report is made by the processor.
 fn is_conclusive(tx: &Tx<'_>, subject: i64, behind: bool, conclusion: &Conclusion) -> Outcome<bool> {
     if conclusion.deliveries.is_empty() && conclusion.reports.is_empty() {
-        return Ok(conclusion.hint.is_none());
+        return Ok(conclusion.hint.is_none() && conclusion.read.is_none());
     }
     Ok(!behind && (conclusion.reports.is_empty() || !lanes::is_known(tx, subject)?))
 }

@@ -8,6 +8,7 @@ use super::lanes;
 use super::state::{self, Verdict};
 use super::subjects;
 use super::tx::Tx;
+use super::wanted;
 use crate::clock::Timestamp;
 use crate::envelope::ids::EnvelopeId;
 use crate::store::write::{Conclusion, NewException, StartedAttempt};
@@ -34,7 +35,7 @@ pub(super) struct Applied {
     pub(super) taken: usize,
     /// Exceptions opened.
     pub(super) opened: usize,
-    /// It waits for its order (LANE-4).
+    /// It waits for its order (LANE-4), or for a read of it.
     pub(super) held: bool,
     /// What it came to where no delivery says more.
     pub(super) verdict: Option<Verdict>,
@@ -158,6 +159,10 @@ pub(super) fn apply(
     }
     if let Some(hint) = &conclusion.hint {
         held::hint(tx, target, hint, at, &mut applied)?;
+    }
+    if let Some(read) = &conclusion.read {
+        wanted::want(tx, target, read, at)?;
+        applied.held = true;
     }
     for exception in &conclusion.exceptions {
         complain(tx, target, exception, &mut applied)?;

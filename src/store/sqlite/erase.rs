@@ -14,6 +14,7 @@ use super::fault::{Fault, Outcome};
 use super::retention::{self, empty_made, empty_request, request};
 use super::state;
 use super::tx::{Tx, count, int};
+use super::wanted;
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::store::seal::ERASED;
@@ -110,7 +111,8 @@ fn erase_one(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut Eras
 pub(super) fn needed_by(tx: &Tx<'_>, events: &[i64]) -> Outcome<Option<&'static str>> {
     for event in events {
         let needs = tx.row(
-            "SELECT turn IS NOT NULL, EXISTS (SELECT 1 FROM held WHERE envelope = ?1), \
+            "SELECT turn IS NOT NULL, EXISTS (SELECT 1 FROM held WHERE envelope = ?1) \
+             OR EXISTS (SELECT 1 FROM awaited_reads WHERE envelope = ?1), \
              EXISTS (SELECT 1 FROM exceptions INDEXED BY exceptions_open_by_envelope WHERE envelope = ?1 AND state = 'open') \
              FROM envelopes WHERE seq = ?1",
             [event],
@@ -242,12 +244,17 @@ fn give_up_held(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut E
         (subject, erasure.until.as_microsecond()),
         |row| row.get::<_, i64>(0),
     )?;
-    if !held.is_empty() && !erasure.even_if_open {
+    let read = wanted::waiting_of(tx, subject, erasure.until.as_microsecond())?;
+    if !(held.is_empty() && read.is_empty()) && !erasure.even_if_open {
         return Err(Fault::not_allowed(format!(
             "a change of {} waits for its order: try again in a quarter of an hour, or erase --even-if-open, which gives \
              it up",
             erasure.id
         )));
+    }
+    for envelope in read {
+        wanted::give_up(tx, subject, envelope, WORDS, erasure.now)?;
+        erased.given_up += 1;
     }
     for envelope in held {
         tx.run("DELETE FROM held WHERE envelope = ?1", [envelope])?;

@@ -11,6 +11,7 @@ use super::fault::Outcome;
 use super::lanes;
 use super::state;
 use super::tx::Tx;
+use super::wanted;
 use crate::clock::{Timestamp, from_micros, later};
 use crate::envelope::ids::DeliveryId;
 use crate::store::write::Hint;
@@ -44,6 +45,10 @@ pub(super) fn hint(tx: &mut Tx<'_>, target: Target, hint: &Hint, at: Timestamp, 
     {
         return withdraw(tx, target, &creates, (said, at), applied);
     }
+    if let (Some(read), Some(_)) = (&hint.read, &hint.incomplete) {
+        applied.held = true;
+        return wanted::want(tx, target, read, at);
+    }
     if let Some(exception) = &hint.incomplete {
         return conclude::complain(tx, target, exception, applied);
     }
@@ -60,6 +65,10 @@ fn wait(tx: &mut Tx<'_>, target: Target, hint: &Hint, at: Timestamp, applied: &m
     if at < until {
         applied.held = true;
         return hold(tx, target.seq, target.subject, until.as_microsecond());
+    }
+    if let Some(read) = &hint.read {
+        applied.held = true;
+        return wanted::want(tx, target, read, at);
     }
     if let Some(exception) = &hint.unknown {
         return conclude::complain(tx, target, exception, applied);
@@ -132,6 +141,7 @@ fn withdraw(
 /// A create was made for the subject: what waits for the order, and what a person was asked about for want of it, is
 /// looked at again.
 pub(super) fn awaken(tx: &mut Tx<'_>, subject: i64, at: Timestamp) -> Outcome<()> {
+    wanted::came(tx, subject, at)?;
     tx.run("UPDATE held SET due_at = 0 WHERE subject = ?1", [subject])?;
     let since = at.as_microsecond().saturating_sub(RETRIED_MICROS);
     let asked = tx.rows(

@@ -16,6 +16,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0004_keeping.sql"),
     include_str!("migrations/0005_running.sql"),
     BOOKS,
+    include_str!("migrations/0007_reads.sql"),
     include_str!("migrations/0009_known.sql"),
 ];
 

@@ -53,6 +53,7 @@ mod tally;
 mod tests;
 mod tx;
 mod verify;
+mod wanted;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

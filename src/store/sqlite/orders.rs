@@ -23,7 +23,9 @@ pub(super) const DUE: &str = "SELECT subject FROM (SELECT DISTINCT subject FROM 
      WHERE head = 1 AND subject < ?1 ORDER BY subject DESC LIMIT ?2) UNION \
      SELECT subject FROM (SELECT DISTINCT subject FROM envelopes INDEXED BY envelopes_unconcluded \
      WHERE turn IS NOT NULL AND subject < ?1 ORDER BY subject DESC LIMIT ?2) UNION \
-     SELECT subject FROM (SELECT DISTINCT subject FROM held WHERE subject < ?1 ORDER BY subject DESC LIMIT ?2) ORDER BY subject DESC LIMIT ?2";
+     SELECT subject FROM (SELECT DISTINCT subject FROM held WHERE subject < ?1 ORDER BY subject DESC LIMIT ?2) UNION \
+     SELECT subject FROM (SELECT subject FROM wanted_reads WHERE subject < ?1 ORDER BY subject DESC LIMIT ?2) \
+     ORDER BY subject DESC LIMIT ?2";
 
 /// Orders of one number.
 pub(super) const NUMBERED: &str =

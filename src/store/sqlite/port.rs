@@ -7,6 +7,7 @@ use super::writer::Urgency;
 use super::{
     SqliteStore, acts, again, answers, append, audit, bodies, checkpoint, claim, conclude, delivery, due, erase,
     file_bytes, held, known, lists, money, open, orders, reads, restore, retention, running, sealing, silent, tally,
+    wanted,
 };
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
@@ -20,8 +21,8 @@ use crate::store::view::{
     StoreReport, StoredEnvelope, TokenRow, Upkeep,
 };
 use crate::store::write::{
-    Act, Arrival, AttemptStart, Conclusion, Decision, Erasure, NewException, NewToken, Receipt, Replay, Resend, Retire,
-    Settlement, StartedAttempt,
+    Act, Arrival, AttemptStart, Conclusion, Decision, Erasure, NewException, NewToken, ReadSettled, Receipt, Replay,
+    Resend, Retire, Settlement, StartedAttempt, WantedRead,
 };
 use crate::store::{Answer, DeliveryFilter, EventFilter, ExceptionFilter, OrderFilter, Slots, Store, StoreError};
 use Urgency::{Now, Soon};
@@ -72,6 +73,14 @@ impl Store for SqliteStore {
     fn conclude(&self, envelope: EnvelopeId, conclusion: Conclusion, at: Timestamp) -> Answer<'_, Vec<StartedAttempt>> {
         let (conclusion, packs) = sealing::conclusion(conclusion, &self.seals());
         Box::pin(self.write(Now, move |tx| conclude::conclude(tx, envelope, &conclusion, &packs, at)))
+    }
+
+    fn due_reads(&self, system: String, now: Timestamp, limit: u32) -> Answer<'_, Vec<WantedRead>> {
+        Box::pin(self.read(move |conn| wanted::due(conn, &system, now, limit)))
+    }
+
+    fn settle_read(&self, settled: ReadSettled) -> Answer<'_, bool> {
+        Box::pin(self.write(Now, move |tx| wanted::settle(tx, &settled)))
     }
 
     fn due_deliveries(&self, now: Timestamp, slots: Vec<Slots>) -> Answer<'_, Vec<DueDelivery>> {

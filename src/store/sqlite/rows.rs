@@ -200,6 +200,7 @@ pub(super) const ORDER_STATE: &str = "CASE \
      WHEN EXISTS (SELECT 1 FROM envelopes INDEXED BY envelopes_unconcluded \
      WHERE subject = s.seq AND turn IS NOT NULL) THEN 'due' \
      WHEN EXISTS (SELECT 1 FROM held WHERE subject = s.seq) THEN 'due' \
+     WHEN EXISTS (SELECT 1 FROM wanted_reads WHERE subject = s.seq) THEN 'due' \
      WHEN EXISTS (SELECT 1 FROM deliveries WHERE subject = s.seq AND state = 'delivered') THEN 'delivered' \
      ELSE 'ignored' END";
 

@@ -12,6 +12,7 @@ use crate::store::books::SilentSlice;
 /// * with a person: an exception of it, or of a delivery of it, is open;
 /// * not concluded: it is its turn at the processor, or an earlier one of its subject has it;
 /// * held: it waits for its order until a time of its own (LANE-4);
+/// * awaited: it waits for its order to be read from Commerce, at a time that stands with the read;
 /// * on its way: every open delivery of it is on the wire (an attempt with a deadline), due at its time, or behind a head
 ///   of its lane that is one of these, or parked with an open exception.
 pub(super) const UNFINISHED: &str = "SELECT e.seq, e.id, CASE \
@@ -28,7 +29,9 @@ pub(super) const UNFINISHED: &str = "SELECT e.seq, e.id, CASE \
      ELSE \
        (EXISTS (SELECT 1 FROM deliveries AS d INDEXED BY deliveries_by_envelope \
                 WHERE d.envelope = e.seq AND d.state IN ('waiting', 'in_flight')) \
-        OR EXISTS (SELECT 1 FROM held WHERE envelope = e.seq)) \
+        OR EXISTS (SELECT 1 FROM held WHERE envelope = e.seq) \
+        OR EXISTS (SELECT 1 FROM awaited_reads AS a CROSS JOIN wanted_reads AS w ON w.seq = a.read \
+                   WHERE a.envelope = e.seq)) \
        AND NOT EXISTS (SELECT 1 FROM deliveries AS d INDEXED BY deliveries_by_envelope \
                WHERE d.envelope = e.seq AND CASE d.state \
                WHEN 'in_flight' THEN NOT EXISTS (SELECT 1 FROM attempts AS a WHERE a.delivery = d.seq \

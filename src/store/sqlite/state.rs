@@ -4,7 +4,7 @@
 //! |----------------------------------------------------------|--------------|
 //! | not concluded                                            | `received`   |
 //! | an exception of it is open, or a delivery of it is parked| `exception`  |
-//! | a delivery of it waits or is in flight, or it is held     | `received`   |
+//! | a delivery of it waits or is in flight, or it waits itself| `received`   |
 //! | a delivery of it was delivered                           | `done`       |
 //! | its verdict says so, or its deliveries were replaced     | `superseded` |
 //! | nothing of the above                                     | `ignored`    |
@@ -83,7 +83,8 @@ impl Verdict {
 pub(super) const FACTS: &str = "SELECT MAX(e.state), MAX(e.turn) IS NULL, MAX(e.verdict), \
      MAX(d.state = 'parked') OR EXISTS (SELECT 1 FROM exceptions INDEXED BY exceptions_open_by_envelope \
      WHERE envelope = ?1 AND state = 'open'), \
-     MAX(d.state IN ('waiting', 'in_flight')) OR EXISTS (SELECT 1 FROM held WHERE envelope = ?1), MAX(d.state = 'delivered'), MAX(d.state = 'superseded') \
+     MAX(d.state IN ('waiting', 'in_flight')) OR EXISTS (SELECT 1 FROM held WHERE envelope = ?1) \
+     OR EXISTS (SELECT 1 FROM awaited_reads WHERE envelope = ?1), MAX(d.state = 'delivered'), MAX(d.state = 'superseded') \
      FROM envelopes AS e LEFT JOIN deliveries AS d INDEXED BY deliveries_by_envelope ON d.envelope = e.seq \
      WHERE e.seq = ?1";
 

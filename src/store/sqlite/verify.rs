@@ -37,6 +37,16 @@ const NEVER: &[(&str, &str)] = &[
          WHERE e.state <> 'received' OR e.turn IS NOT NULL",
     ),
     (
+        "an event that waits for a read is neither due nor with a person (P6)",
+        "SELECT e.id FROM awaited_reads AS a JOIN envelopes AS e ON e.seq = a.envelope \
+         WHERE e.state NOT IN ('received', 'exception') OR e.turn IS NOT NULL",
+    ),
+    (
+        "a read is wanted by nobody",
+        "SELECT s.id FROM wanted_reads AS w JOIN subjects AS s ON s.seq = w.subject \
+         WHERE NOT EXISTS (SELECT 1 FROM awaited_reads WHERE read = w.seq)",
+    ),
+    (
         "a sealed delivery has no sealed request",
         "SELECT id FROM deliveries AS d WHERE (sealed = 1) <> EXISTS \
          (SELECT 1 FROM sealed_requests AS r WHERE r.delivery = d.seq)",
@@ -49,7 +59,7 @@ const NEVER: &[(&str, &str)] = &[
 ];
 
 /// What names a row that is gone: a table, its column, and the table it names.
-const NAMES: [(&str, &str, &str); 12] = [
+const NAMES: [(&str, &str, &str); 15] = [
     ("envelopes", "payload", "payloads"),
     ("envelopes", "subject", "subjects"),
     ("documents", "envelope", "envelopes"),
@@ -62,6 +72,9 @@ const NAMES: [(&str, &str, &str); 12] = [
     ("exceptions", "subject", "subjects"),
     ("held", "envelope", "envelopes"),
     ("held", "subject", "subjects"),
+    ("awaited_reads", "envelope", "envelopes"),
+    ("awaited_reads", "read", "wanted_reads"),
+    ("wanted_reads", "subject", "subjects"),
 ];
 
 /// Counts that are kept, and how they are counted afresh.

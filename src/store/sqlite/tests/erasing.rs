@@ -21,6 +21,7 @@ fn hint() -> Conclusion {
         unknown: None,
         incomplete: None,
         unwanted: "no route takes it".into(),
+        read: None,
     };
     Conclusion { hint: Some(hint), ..Conclusion::default() }
 }
