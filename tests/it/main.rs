@@ -7,6 +7,7 @@
 mod support;
 
 mod capture;
+mod catalogue;
 mod corpus;
 mod hard_times;
 mod delivery;
