@@ -166,17 +166,16 @@ impl Catalogues {
     /// Asks until nothing is left to ask, or Commerce fails.
     async fn run(&self, system: &str) {
         let Some(of) = self.systems.get(system) else { return };
-        loop {
-            let Some(batch) = of.asking().next() else { return };
+        // The store queues a command when its method is called: nobody waits for the disk.
+        let mut kept = Vec::new();
+        while let Some(batch) = next_of(of) {
             match fetch(&*of.rest, &batch).await {
                 Ok((products, attributes)) => {
                     let (known, gone) = self.shelf.put(system, products, attributes, self.clock.now());
                     self.observer.note(&Event::CatalogueFetched { system, known: self.shelf.size(), failed: None });
                     of.asking().under_way = Needs::default();
                     of.answered.notify_waiters();
-                    if let Err(error) = self.store.keep_known(known, gone).await {
-                        tracing::warn!(%error, "what Commerce said of its catalogue is not kept over a restart");
-                    }
+                    kept.push(self.store.keep_known(known, gone));
                 }
                 Err(error) => {
                     let failed = Some(error.to_string());
@@ -185,8 +184,13 @@ impl Catalogues {
                     let resting_until = Some(Instant::now() + RESTING);
                     *of.asking() = Asking { resting_until, ..Asking::default() };
                     of.answered.notify_waiters();
-                    return;
+                    break;
                 }
+            }
+        }
+        for kept in kept {
+            if let Err(error) = kept.await {
+                tracing::warn!(%error, "what Commerce said of its catalogue is not kept over a restart");
             }
         }
     }
@@ -203,6 +207,11 @@ impl std::fmt::Debug for Catalogues {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Catalogues").field("shelf", &self.shelf).finish_non_exhaustive()
     }
+}
+
+/// Under the lock for as long as it takes to look.
+fn next_of(system: &System) -> Option<Needs> {
+    system.asking().next()
 }
 
 type Fetched = (Vec<(u64, Option<Product>)>, Vec<(u64, Option<Attribute>)>);

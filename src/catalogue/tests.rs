@@ -11,7 +11,7 @@ use super::*;
 use crate::clock::{Clock as _, ManualClock, SharedClock, Timestamp, later};
 use crate::commerce::parse::{self, Reading};
 use crate::commerce::rest::{Answered, Call, Reply, Rest, RestError, SharedRest};
-use crate::domain::catalogue::Product;
+use crate::domain::catalogue::{Catalogue as _, Product};
 use crate::domain::mapping::Mappings;
 use crate::domain::order::Order;
 use crate::domain::policy::Policies;
@@ -49,7 +49,7 @@ impl Shop {
         self.calls.load(Ordering::Relaxed)
     }
 
-    fn answer(&self, mood: Mood, call: &Call) -> Result<Value, RestError> {
+    fn answer(mood: Mood, call: &Call) -> Result<Value, RestError> {
         if let Some(sku) = call.path.strip_prefix("/V1/products/").filter(|rest| *rest != "attributes") {
             let found = goods().into_iter().find(|product| product["sku"].as_str() == Some(sku));
             return found.ok_or_else(|| RestError::NotFound(sku.to_owned()));
@@ -60,7 +60,9 @@ impl Shop {
         let (all, id) = if call.path == "/V1/products" { (goods(), "id") } else { (attributes(), "attribute_id") };
         let mut items: Vec<Value> = all.into_iter().filter(|one| ids.contains(&one[id].as_u64().unwrap())).collect();
         if mood == Mood::Sparse {
-            items.iter_mut().for_each(|item| drop(item.as_object_mut().unwrap().remove("options")));
+            for item in &mut items {
+                item.as_object_mut().unwrap().remove("options");
+            }
         }
         Ok(if items.is_empty() { json!({ "items": null, "total_count": 0 }) } else { json!({ "items": items }) })
     }
@@ -80,7 +82,7 @@ impl Rest for Shop {
                 Mood::Hangs => std::future::pending().await,
                 Mood::Fails => Err(RestError::Unreachable("refused".into())),
                 Mood::Answers | Mood::Sparse => {
-                    let body = self.answer(mood, &call)?.to_string();
+                    let body = Self::answer(mood, &call)?.to_string();
                     Ok(Answered { status: 200, body: body.into() })
                 }
             }
@@ -378,7 +380,6 @@ async fn a_list_without_options_is_completed_by_the_product_itself() {
     let (shop, catalogues, clock, _store, _dir) = fresh(Mood::Sparse).await;
     catalogues.fill("acme", &want([2058])).await;
     let view = catalogues.shelf().view(&read(&engraved_by_rest()), "acme", clock.now()).unwrap();
-    use crate::domain::catalogue::Catalogue as _;
     assert_eq!(view.choice_title("6", "7"), Some("Walnut"));
     assert_eq!(*shop.asked.lock().unwrap(), ["/V1/products", "/V1/products/BOARD"]);
 }
@@ -424,7 +425,6 @@ async fn a_restart_keeps_what_is_known_and_age_or_a_change_asks_again() {
     second.outdate("acme", &json);
     assert_eq!(wanting(0), want([2058]));
     let view = second.shelf().view(&read(&engraved_by_rest()), "acme", at(0)).unwrap();
-    use crate::domain::catalogue::Catalogue as _;
     assert_eq!(view.option_title("5"), Some("Engraving"), "what is old is used until there is newer");
     second.fill("acme", &want([2058])).await;
     assert!(wanting(0).is_empty());

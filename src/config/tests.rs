@@ -193,8 +193,8 @@ rounding_tolerance = 2
     let warned = lines(&loaded.warnings);
     insta::assert_snapshot!(warned, @r##"
 line 7: store.backup: is not set: the service makes no copies of its store; write backup = { dir = "backups" }, on another disk where there is one
-line 24: origins.hooks.grace: answers success to unverified payloads and parks them; switch it off as soon as the new key stands in public_keys
-line 43: origins.flows.auth[2].secret: is a secret written into the file; use env:NAME or file:PATH
+line 25: origins.hooks.grace: answers success to unverified payloads and parks them; switch it off as soon as the new key stands in public_keys
+line 44: origins.flows.auth[2].secret: is a secret written into the file; use env:NAME or file:PATH
 "##);
 }
 

@@ -61,7 +61,7 @@ async fn the_first_order_waits_for_the_catalogue_and_the_next_finds_it_there() {
     let shop = Arc::new(Shop::default());
     let app = beside(&shop).await;
     for number in ["000000071", "000000072"] {
-        assert_eq!(app.patchworks_sends(engraved(number)).await.status, 200);
+        assert_eq!(app.patchworks_sends(engraved(number)).await.status, 202);
         let document = delivered(&app, number).await.to_string();
         for word in ["\"BOARD\"", "\"Engraving\"", "\"To Anna\""] {
             assert!(document.contains(word), "{word} is not in {document}");
@@ -81,10 +81,10 @@ async fn a_commerce_that_hangs_delays_the_orders_that_need_it_and_nobody_else() 
     let app = beside(&shop).await;
     let begun = Instant::now();
     for number in ["000000081", "000000082"] {
-        assert_eq!(app.patchworks_sends(engraved(number)).await.status, 200);
+        assert_eq!(app.patchworks_sends(engraved(number)).await.status, 202);
     }
     let plain = orders::rest("000000083", "STRAP", 1).to_string();
-    assert_eq!(app.patchworks_sends(plain).await.status, 200);
+    assert_eq!(app.patchworks_sends(plain).await.status, 202);
     app.order_is("000000083", "delivered").await;
     let others = app.order("000000081").await;
     if begun.elapsed() < Duration::from_millis(400) {
@@ -104,7 +104,7 @@ async fn a_stop_while_orders_wait_loses_none_of_them() {
     shop.hangs.store(true, Ordering::Relaxed);
     let app = beside(&shop).await;
     for number in 91..=99 {
-        assert_eq!(app.patchworks_sends(engraved(&format!("0000000{number}"))).await.status, 200);
+        assert_eq!(app.patchworks_sends(engraved(&format!("0000000{number}"))).await.status, 202);
     }
     let app = app.restart().await;
     app.settled().await;
