@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::processor::rules::READ_ORIGIN;
+use crate::processor::wanting::WAITS;
 use crate::store::view::{DeliveryDetail, DeliveryRow, EventRow, ExceptionRow, OrderDetail};
 
 /// One step of an order's way.
@@ -58,6 +59,7 @@ fn received(event: &EventRow) -> String {
         times => format!("; it came {times} more times since"),
     };
     let became = match event.state.as_str() {
+        "received" if waits_for_read(event) => format!("; {}", stop(&event.explanation)),
         "received" => "; it waits to be processed".to_owned(),
         "done" | "exception" => String::new(),
         state if event.explanation.is_empty() => format!("; {state}"),
@@ -67,6 +69,11 @@ fn received(event: &EventRow) -> String {
         return format!("Read back from Commerce ({system}){became}{again}");
     }
     format!("Received from {}{name}, verified by {}{became}{again}", event.origin, event.verification)
+}
+
+/// The processor has concluded it, and it waits for its order to be read.
+fn waits_for_read(event: &EventRow) -> bool {
+    event.state == "received" && event.explanation.starts_with(WAITS)
 }
 
 fn add_delivery(moments: &mut Vec<Moment>, detail: &DeliveryDetail) {
@@ -145,6 +152,9 @@ fn due(number: &str, order: &OrderDetail) -> String {
     let under_way =
         order.deliveries.iter().find(|detail| matches!(detail.delivery.state.as_str(), "waiting" | "in_flight"));
     let Some(DeliveryDetail { delivery, .. }) = under_way else {
+        if let Some(reads) = order.events.iter().rev().find(|event| waits_for_read(event)) {
+            return format!("Order {number} was announced. {}.", stop(&reads.explanation));
+        }
         return if order.events.iter().all(|event| event.kind == "order_change") {
             format!("A change of order {number} was received and waits for the order itself.")
         } else {
@@ -225,6 +235,7 @@ fn ignored(number: &str, order: &OrderDetail) -> String {
 pub fn explain(event: &EventRow) -> String {
     let why = if event.explanation.is_empty() { "" } else { stop(&event.explanation) };
     match (event.state.as_str(), why) {
+        ("received", why) if waits_for_read(event) => format!("{why}."),
         ("received", _) => "It waits to be processed.".to_owned(),
         ("done", "") => "Everything that follows from it is done.".to_owned(),
         ("done", why) => format!("Everything that follows from it is done: {why}."),

@@ -84,7 +84,9 @@ impl Intake {
         let stands = match &receipt {
             Receipt::First { .. } => {
                 self.observer.note(&Event::EnvelopeAccepted { origin: &origin, envelope: id });
-                opened.iter().for_each(|exception| self.observer.note(&Event::opened(exception)));
+                for exception in &opened {
+                    self.observer.note(&Event::opened(exception));
+                }
                 self.processor.wake();
                 id
             }

@@ -13,6 +13,9 @@ use super::enqueue::Stamp;
 use super::rules::{OriginRules, ReadBack};
 use super::step::{Input, announces_unsaved};
 
+/// How the explanation of an event begins that waits for its order to be read.
+pub const WAITS: &str = "The order is read from Commerce first";
+
 /// Commerce saves an order within moments of announcing it.
 const UNSAVED_AFTER: Duration = Duration::from_secs(2);
 
@@ -34,7 +37,7 @@ pub struct Wanted {
 impl Wanted {
     /// In a sentence, for previews and timelines.
     pub fn explanation(&self) -> String {
-        format!("The order is read from Commerce: {}.", self.why)
+        format!("{WAITS}: {}.", self.why)
     }
 
     /// As a row.
@@ -88,4 +91,59 @@ pub(super) fn named(header: &Header, why: String, unsaved: bool) -> Option<Wante
         why,
         patience: if unsaved { Patience::Unsaved } else { Patience::Saved },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::kind::RecordKind;
+    use crate::json::{self, Limits};
+
+    /// What is read for this payload of this event, if anything.
+    fn wanted(payload: &str, event: Option<&str>, read_back: ReadBack, readable: bool) -> Option<Wanted> {
+        let origin = OriginRules {
+            system: "acme".into(),
+            default_store_id: None,
+            read_back,
+            readable,
+            wait_for_order: Duration::ZERO,
+            to_commerce: false,
+        };
+        let json = json::parse(payload.as_bytes(), &Limits::default()).unwrap();
+        let header = parse::header(&json, &parse::Reading { system: "acme", ..parse::Reading::default() });
+        let input = Input { origin: "hooks", kind: RecordKind::Order, event_name: event, json: &json, later: false };
+        of(&input, &origin, &header)
+    }
+
+    const WHOLE: &str = crate::demo::samples::SENDINGS[0].samples[0].json;
+    const HINT: &str = r#"{"increment_id":"000000042","store_id":"1"}"#;
+    const PLACED: Option<&str> = Some("observer.sales_order_place_after");
+
+    #[test]
+    fn hints_incomplete_payloads_and_announcements_are_read_and_whole_orders_are_not() {
+        let when_needed = |payload, event| wanted(payload, event, ReadBack::WhenNeeded, true);
+        assert_eq!(when_needed(WHOLE, None), None);
+        let hint = when_needed(HINT, None).unwrap();
+        assert_eq!((hint.increment_id.as_deref(), hint.store_id), (Some("000000042"), Some(1)));
+        assert_eq!(hint.patience, Patience::Saved);
+        assert!(hint.explanation().contains("items"), "{}", hint.explanation());
+        let announced = when_needed(WHOLE, PLACED).unwrap();
+        assert_eq!(announced.patience, Patience::Unsaved);
+        assert!(when_needed(r#"{"entity_id":42}"#, None).is_some(), "the id alone names it");
+    }
+
+    #[test]
+    fn always_reads_whole_orders_and_never_reads_nothing() {
+        assert!(wanted(WHOLE, None, ReadBack::Always, true).is_some());
+        for payload in [WHOLE, HINT] {
+            assert_eq!(wanted(payload, PLACED, ReadBack::Never, true), None);
+            assert_eq!(wanted(payload, PLACED, ReadBack::Always, false), None, "there is nothing to read from");
+        }
+    }
+
+    #[test]
+    fn a_number_without_its_store_names_no_order() {
+        assert_eq!(wanted(r#"{"increment_id":"000000042"}"#, None, ReadBack::WhenNeeded, true), None);
+        assert_eq!(wanted("{}", None, ReadBack::Always, true), None);
+    }
 }

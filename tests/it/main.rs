@@ -17,6 +17,7 @@ mod keys;
 mod mutations;
 mod outage;
 mod promise;
+mod reading;
 mod repairs;
 mod run;
 mod secrecy;

@@ -14,6 +14,7 @@ pub mod processing;
 pub mod random;
 pub mod reading;
 pub mod running;
+pub mod wanted;
 
 /// Makes one test a promise; `$store` is an async function that gives a fresh store and whatever must outlive it.
 macro_rules! contract {
@@ -77,6 +78,13 @@ macro_rules! contract {
             bak_3_a_create_that_may_have_been_sent_before_a_restore_keeps_its_document,
             lane_5_what_waits_behind_a_create_that_is_given_up_is_never_sent,
             p6_a_held_change_is_not_silent,
+        });
+        $crate::store::contract::contract!($store, wanted {
+            p6_hints_wait_for_one_read_count_as_due_and_end_with_it,
+            a_hint_that_comes_while_the_order_is_read_is_read_again,
+            lane_4_an_absent_order_is_told_once_and_looked_for_all_the_same,
+            a_reserved_number_that_never_came_is_ignored_and_one_that_came_needs_no_read,
+            what_must_not_be_compiled_is_one_question_to_a_person,
         });
         $crate::store::contract::contract!($store, guards {
             att_2_a_look_is_an_attempt_that_seals_nothing_and_is_no_send,

@@ -245,7 +245,7 @@ fn give_up_held(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut E
         |row| row.get::<_, i64>(0),
     )?;
     let read = wanted::waiting_of(tx, subject, erasure.until.as_microsecond())?;
-    if !(held.is_empty() && read.is_empty()) && !erasure.even_if_open {
+    if (!held.is_empty() || !read.is_empty()) && !erasure.even_if_open {
         return Err(Fault::not_allowed(format!(
             "a change of {} waits for its order: try again in a quarter of an hour, or erase --even-if-open, which gives \
              it up",

@@ -155,6 +155,7 @@ pub(super) fn awaken(tx: &mut Tx<'_>, subject: i64, at: Timestamp) -> Outcome<()
     for (exception, code, envelope) in asked {
         let ending = Ending { state: "resolved", resolution: "the order came", at };
         exceptions::close(tx, &[(exception, code)], ending)?;
+        wanted::forget(tx, envelope)?;
         hold(tx, envelope, subject, 0)?;
         state::settle_state(tx, envelope)?;
     }

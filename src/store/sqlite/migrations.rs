@@ -16,12 +16,15 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0004_keeping.sql"),
     include_str!("migrations/0005_running.sql"),
     BOOKS,
-    include_str!("migrations/0007_reads.sql"),
+    READS,
     include_str!("migrations/0009_known.sql"),
 ];
 
 /// The step that opens the books: what is there already is booked with it.
 const BOOKS: &str = include_str!("migrations/0006_books.sql");
+
+/// Orders to be read from Commerce.
+const READS: &str = include_str!("migrations/0007_reads.sql");
 
 /// The schema this version writes.
 pub(super) fn newest() -> u32 {
@@ -68,6 +71,8 @@ fn step(conn: &Connection, entropy: &dyn Entropy) -> Result<(), StoreError> {
     let Some(sql) = STEPS.get(version as usize) else { return Ok(()) };
     conn.execute_batch(sql).map_err(unusable)?;
     if *sql == BOOKS {
+        // What became of an order is asked of these tables too, by the very words that the books are opened with.
+        conn.execute_batch(READS).map_err(unusable)?;
         super::money::open_books(conn)?;
     }
     if version == 0 {

@@ -1,6 +1,7 @@
 //! The service under test, spoken to in verbs: a configuration of its own, real sockets, a stand-in ERP.
 
 pub mod bend;
+pub mod commerce;
 pub mod laws;
 pub mod orders;
 pub mod process;
@@ -177,6 +178,15 @@ impl TestApp {
         let TestApp { site, erp, running, client, token } = self;
         running.stop(Timing::at_once()).await;
         let running = start(&site).await;
+        TestApp { site, erp, running, client, token }
+    }
+
+    /// As [`TestApp::restart`], on a machine that the test bends.
+    pub async fn restart_on(self, machine: Machine) -> TestApp {
+        let TestApp { site, erp, running, client, token } = self;
+        running.stop(Timing::at_once()).await;
+        let loaded = Config::load(&site.config_path(), &|_| None).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let running = app::start_on(loaded, Doors::default(), machine).await.expect("the service starts");
         TestApp { site, erp, running, client, token }
     }
 

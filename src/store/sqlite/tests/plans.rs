@@ -6,7 +6,8 @@ use rusqlite::Connection;
 
 use super::{folder, open};
 use crate::store::sqlite::{
-    answers, delivery, due, effects, exceptions, held, lanes, lists, money, orders, reads, rows, running, silent, state,
+    answers, delivery, due, effects, exceptions, held, lanes, lists, money, orders, reads, rows, running, silent,
+    state, wanted,
 };
 use crate::store::{DeliveryFilter, EventFilter, ExceptionFilter};
 
@@ -55,6 +56,7 @@ fn queries() -> Vec<(&'static str, String)> {
         ("whether a subject is known", lanes::ANY.to_owned()),
         ("creates of an order", held::CREATES.to_owned()),
         ("changes whose order came, or that waited long enough", held::DUE.to_owned()),
+        ("orders to be read", wanted::DUE.to_owned()),
         ("open exceptions of a delivery", exceptions::OF_DELIVERY.to_owned()),
         ("closable exceptions of an event", exceptions::CLOSABLE.to_owned()),
         ("complaints that a newer report closes", exceptions::OLDER.to_owned()),
