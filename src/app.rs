@@ -46,8 +46,8 @@ use crate::watch::{self, disk as watch_disk};
 
 mod build;
 
+pub use build::{catalogues_kept, renderer, rules};
 use build::{catalogues_of, destinations_of, intake_of};
-pub use build::{renderer, rules};
 
 /// POI-1: how long the express lane stays closed after an unclean end.
 const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_mins(1);

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 
 use super::Doors;
 use crate::catalogue::{self, Catalogues};
+use crate::clock::SharedClock;
 use crate::commerce::rest::SharedRest;
 use crate::config::{self, CommerceSettings, Config, ConfigVersion, DestinationSettings, OriginSettings};
 use crate::delivery::Delivery;
@@ -81,15 +82,34 @@ pub(super) async fn catalogues_of(
     observer: &Arc<Observer>,
 ) -> anyhow::Result<Arc<Catalogues>> {
     let of = |(name, rest): (&String, &SharedRest)| {
-        let cache = config.commerce.get(name)?.catalogue?;
-        let products_max = usize::try_from(cache.products_max).unwrap_or(usize::MAX);
-        let bounds = catalogue::Bounds { refresh: cache.refresh, products_max };
-        Some((name.clone(), (rest.clone(), catalogue::Settings { wait: cache.wait, bounds })))
+        let settings = cached(config.commerce.get(name)?)?;
+        Some((name.clone(), (rest.clone(), settings)))
     };
     let cached = instances.iter().filter_map(of).collect();
     Catalogues::open(cached, store.clone(), doors.clock.clone(), observer.clone())
         .await
         .context("what is known of the catalogues cannot be read")
+}
+
+fn cached(commerce: &CommerceSettings) -> Option<catalogue::Settings> {
+    let cache = commerce.catalogue?;
+    let products_max = usize::try_from(cache.products_max).unwrap_or(usize::MAX);
+    let bounds = catalogue::Bounds { refresh: cache.refresh, products_max };
+    Some(catalogue::Settings { wait: cache.wait, bounds })
+}
+
+/// What the store keeps of the catalogues, for a verb beside the service: nobody is asked.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn catalogues_kept(
+    config: &Config,
+    store: &SharedStore,
+    clock: SharedClock,
+) -> anyhow::Result<Arc<Catalogues>> {
+    let of = |commerce: &CommerceSettings| Some((commerce.name.clone(), cached(commerce)?));
+    let instances = config.commerce.values().filter_map(of).collect();
+    Catalogues::kept(instances, store.clone(), clock).await.context("what is known of the catalogues cannot be read")
 }
 
 pub(super) fn intake_of(

@@ -16,10 +16,10 @@ use super::needs::Needs;
 use super::shelf::{Bounds, Shelf};
 use crate::clock::SharedClock;
 use crate::commerce::product;
-use crate::commerce::rest::{Call, Rest, RestError, SharedRest};
+use crate::commerce::rest::{Call, Reply, Rest, RestError, SharedRest};
 use crate::domain::catalogue::{Attribute, Product};
 use crate::json::{self, Json, Limits};
-use crate::observe::{Event, Observer};
+use crate::observe::{Event, Metrics, Observer};
 use crate::store::{SharedStore, StoreError};
 
 /// Ids in one call.
@@ -116,6 +116,23 @@ impl Catalogues {
         Ok(Arc::new(Catalogues { shelf, systems, store, clock, observer }))
     }
 
+    /// What the store kept, and nobody to ask: for verbs beside a service.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn kept(
+        instances: BTreeMap<String, Settings>,
+        store: SharedStore,
+        clock: SharedClock,
+    ) -> Result<Arc<Self>, StoreError> {
+        let nobody = |(system, settings): (String, Settings)| {
+            let rest: SharedRest = Arc::new(Nobody(system.clone()));
+            (system, (rest, settings))
+        };
+        let instances = instances.into_iter().map(nobody).collect();
+        Catalogues::open(instances, store, clock, Arc::new(Observer::new(Metrics::new()))).await
+    }
+
     /// What is known.
     pub fn shelf(&self) -> &Shelf {
         &self.shelf
@@ -200,6 +217,19 @@ impl Catalogues {
         let member = |name: &str| record.present(name).and_then(Json::as_text);
         let id = member("entity_id").or_else(|| member("id")).and_then(|id| id.parse().ok());
         self.shelf.outdate(system, id, member("sku"));
+    }
+}
+
+/// An instance that is not asked.
+struct Nobody(String);
+
+impl Rest for Nobody {
+    fn system(&self) -> &str {
+        &self.0
+    }
+
+    fn call(&self, _call: Call) -> Reply<'_> {
+        Box::pin(std::future::ready(Err(RestError::Unreachable("nobody is asked here".to_owned()))))
     }
 }
 
