@@ -25,6 +25,7 @@ fn rules() -> Rules {
         system: "acme".into(),
         default_store_id: None,
         read_back: ReadBack::WhenNeeded,
+        readable: false,
         wait_for_order: std::time::Duration::from_mins(15),
         to_commerce: false,
     };

@@ -20,6 +20,7 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
         system: "acme".to_owned(),
         default_store_id: Some("1".to_owned()),
         read_back: ReadBack::Never,
+        readable: false,
         wait_for_order: std::time::Duration::from_mins(15),
         to_commerce: false,
     };

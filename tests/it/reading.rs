@@ -241,3 +241,20 @@ async fn ded_2_an_order_read_before_its_hint_was_settled_is_read_again_and_stays
     assert_eq!((events.len(), &read["duplicates"]), (2, &json!(1)));
     assert_eq!((app.erp.find("000000022").len(), app.erp.counts().doubled), (1, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_larger_than_is_read_is_parked_with_what_to_do() {
+    let (commerce, app) = start(|text| text).await;
+    commerce.fails(Some(RestError::TooLarge(16 * 1024 * 1024)));
+    app.commerce_sends(hint("000000023", "a")).await;
+    app.commerce_sends(hint("000000023", "b")).await;
+    app.settled().await;
+    let open = app.exceptions_of("000000023").await;
+    assert!(open.iter().all(|one| one["remedy"].as_str().unwrap().contains("replay to read it again")), "{open:?}");
+    assert_eq!(app.order("000000023").await["state"], "parked");
+    // The order comes another way: nobody needs to do anything any more.
+    app.commerce_sends(orders::observed("000000023", "24-WG085", 1)).await;
+    app.settled().await;
+    app.order_is("000000023", "delivered").await;
+    assert!(app.exceptions_of("000000023").await.is_empty());
+}
