@@ -384,9 +384,9 @@ impl Counters {
     }
 
     fn register_catalogue(&self, registry: &mut Registry) {
-        let help = "Orders for which everything needed of the catalogue was known";
+        let help = "Looks at the catalogue for an order that found everything needed";
         registry.register("catalogue_hits", help, self.catalogue_hits.clone());
-        let help = "Orders for which something of the catalogue was to be fetched";
+        let help = "Looks at the catalogue for an order that found something wanting";
         registry.register("catalogue_misses", help, self.catalogue_misses.clone());
         let help = "Calls to Commerce's catalogue that failed";
         registry.register("catalogue_fetch_failures", help, self.catalogue_fetch_failures.clone());
