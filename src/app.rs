@@ -47,8 +47,8 @@ use crate::watch::{self, disk as watch_disk};
 
 mod build;
 
-pub use build::{commerce_of, renderer, rules};
-use build::{destinations_of, intake_of};
+pub use build::{catalogues_kept, commerce_of, renderer, rules};
+use build::{catalogues_of, destinations_of, intake_of};
 
 /// POI-1: how long the express lane stays closed after an unclean end.
 const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_mins(1);
@@ -219,7 +219,9 @@ async fn open_all(
     };
     let rules = rules(&config, &version).reading_from(instances.keys());
     let processor = Processor::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), rules);
-    let processor = Arc::new(processor.watched_by(observer.clone()));
+    let catalogues = catalogues_of(&config, &instances, &store, &doors, &observer);
+    let processor = processor.watched_by(observer.clone()).knowing(catalogues.await?);
+    let processor = Arc::new(processor);
     processor.reload_mappings().await.context("the mapping tables cannot be read")?;
     let delivery = start_delivery(&config, &version, &store, &doors, observer.clone())?;
     delivery.recovered().await;

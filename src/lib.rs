@@ -37,6 +37,7 @@ pub mod destinations;
 pub mod commerce;
 
 // engines
+pub mod catalogue;
 pub mod processor;
 pub mod delivery;
 pub mod exceptions;

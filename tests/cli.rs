@@ -133,6 +133,8 @@ fn every_help_has_an_example_and_usage_errors_exit_with_2() {
         vec!["token", "create"],
         vec!["token", "list"],
         vec!["token", "revoke"],
+        vec!["catalogue"],
+        vec!["catalogue", "show"],
         vec!["ledger"],
         vec!["audit-log"],
         vec!["audit-log", "verify"],
@@ -436,4 +438,23 @@ fn a_reader_that_goes_away_is_no_failure() {
     drop(child.stdout.take());
     let ended = child.wait_with_output().unwrap();
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+#[test]
+fn what_is_kept_of_a_product_is_shown_by_sku_and_by_id() {
+    let site = Site::new();
+    site.run(&["migrate"]).done();
+    site.run(&["catalogue", "show", "BOARD"]).fails("nothing is kept of BOARD");
+    let store = rusqlite::Connection::open(site.dir.path().join("crossdock.db")).unwrap();
+    let body = r#"{"id":2058,"sku":"BOARD","type":"simple","price":"39.95","options":[{"id":"5","title":"Engraving","type":"field"}]}"#;
+    let row =
+        "INSERT INTO known (system, kind, id, sku, fetched_at, body) VALUES ('acme', 'product', 2058, 'BOARD', 0, ?1)";
+    store.execute(row, [body]).unwrap();
+    drop(store);
+    for name in ["board", "2058"] {
+        let shown = site.run(&["catalogue", "show", name, "--json"]).done().json();
+        assert_eq!((&shown[0]["system"], &shown[0]["product"]["price"]), (&"acme".into(), &"39.95".into()));
+    }
+    let table = site.run(&["catalogue", "show", "2058"]).done();
+    assert!(table.out.contains("Engraving") && table.out.contains("39.95"), "{}", table.out);
 }

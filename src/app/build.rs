@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use super::Doors;
+use crate::catalogue::{self, Catalogues};
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::commerce::rest::{self, SharedRest};
 use crate::config::{self, CommerceSettings, Config, ConfigVersion, DestinationSettings, OriginSettings};
@@ -80,6 +83,45 @@ pub(super) fn swept(
         Some((name.clone(), (rest.clone(), sweep)))
     };
     instances.iter().filter_map(each).collect()
+}
+
+/// The catalogues of the instances that can be asked and whose cache is not switched off.
+pub(super) async fn catalogues_of(
+    config: &Config,
+    instances: &BTreeMap<String, SharedRest>,
+    store: &SharedStore,
+    doors: &Doors,
+    observer: &Arc<Observer>,
+) -> anyhow::Result<Arc<Catalogues>> {
+    let of = |(name, rest): (&String, &SharedRest)| {
+        let settings = cached(config.commerce.get(name)?)?;
+        Some((name.clone(), (rest.clone(), settings)))
+    };
+    let cached = instances.iter().filter_map(of).collect();
+    Catalogues::open(cached, store.clone(), doors.clock.clone(), observer.clone())
+        .await
+        .context("what is known of the catalogues cannot be read")
+}
+
+fn cached(commerce: &CommerceSettings) -> Option<catalogue::Settings> {
+    let cache = commerce.catalogue?;
+    let products_max = usize::try_from(cache.products_max).unwrap_or(usize::MAX);
+    let bounds = catalogue::Bounds { refresh: cache.refresh, products_max };
+    Some(catalogue::Settings { wait: cache.wait, bounds })
+}
+
+/// What the store keeps of the catalogues, for a verb beside the service: nobody is asked.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn catalogues_kept(
+    config: &Config,
+    store: &SharedStore,
+    clock: SharedClock,
+) -> anyhow::Result<Arc<Catalogues>> {
+    let of = |commerce: &CommerceSettings| Some((commerce.name.clone(), cached(commerce)?));
+    let instances = config.commerce.values().filter_map(of).collect();
+    Catalogues::kept(instances, store.clone(), clock).await.context("what is known of the catalogues cannot be read")
 }
 
 pub(super) fn intake_of(
@@ -208,7 +250,7 @@ pub fn commerce_of(
     Ok(made)
 }
 
-fn commerce(settings: &config::CommerceSettings, base_url: &reqwest::Url) -> Result<rest::Settings, String> {
+fn commerce(settings: &CommerceSettings, base_url: &reqwest::Url) -> Result<rest::Settings, String> {
     let networks = settings.allow_private.iter().map(|network| network.to_string().parse());
     let mut allow_private: Vec<destinations::Network> =
         networks.collect::<Result<_, _>>().map_err(|invalid| format!("allow_private: {invalid}"))?;

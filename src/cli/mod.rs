@@ -10,6 +10,7 @@ mod audit_log;
 mod backup;
 mod bench;
 mod capture;
+mod catalogue;
 mod chaos;
 mod check;
 mod demo;
@@ -98,6 +99,8 @@ enum Verb {
     Mappings(mappings::Mappings),
     /// Make, list and revoke API tokens
     Token(token::Token),
+    /// Read what is kept of Commerce's products
+    Catalogue(catalogue::Catalogue),
     /// What became of every accepted event, and of every order in money
     Ledger(ledger::Ledger),
     /// Verify or export the record of who did what
@@ -171,6 +174,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Replay(verb) => open::wait(replay::run(verb, &shared)),
         Verb::Mappings(verb) => open::wait(mappings::run(verb, &shared)),
         Verb::Token(verb) => open::wait(token::run(verb, &shared)),
+        Verb::Catalogue(verb) => open::wait(catalogue::run(verb, &shared)),
         Verb::Ledger(verb) => open::wait(ledger::run(verb, &shared)),
         Verb::AuditLog(verb) => open::wait(audit_log::run(verb, &shared)),
         Verb::Doctor(verb) => open::wait(doctor::run(verb, &shared)),

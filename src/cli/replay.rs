@@ -59,7 +59,9 @@ pub async fn run(verb: Replay, shared: &Shared) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let rules = app::rules(&loaded.config, &loaded.version);
-    let processor = Arc::new(Processor::new(store.clone(), open::clock(), Arc::new(SystemEntropy), rules));
+    let processor = Processor::new(store.clone(), open::clock(), Arc::new(SystemEntropy), rules);
+    let catalogues = app::catalogues_kept(&loaded.config, &store, open::clock()).await?;
+    let processor = Arc::new(processor.knowing(catalogues));
     processor.reload_mappings().await?;
     // Nobody to wake: a running service looks for what is due by itself.
     let desk = Desk {

@@ -10,6 +10,7 @@ pub mod parse;
 mod parse_item;
 mod parse_options;
 mod parse_party;
+pub mod product;
 
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,8 @@ pub struct CommerceSettings {
     pub wait_for_order: Duration,
     /// Regular search for orders that push lost.
     pub sweep: Option<Sweep>,
+    /// What is kept of its catalogue, so that orders come out readable.
+    pub catalogue: Option<CatalogueCache>,
     /// Private networks it may live in.
     pub allow_private: Vec<Network>,
     /// Requests at once.
@@ -65,6 +67,17 @@ pub struct Sweep {
     pub every: Duration,
     /// How far each reaches back behind the last one.
     pub overlap: Duration,
+}
+
+/// The catalogue cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CatalogueCache {
+    /// An order waits this long for what is not known, and no longer.
+    pub wait: Duration,
+    /// Older than this is asked for again.
+    pub refresh: Duration,
+    /// Products kept.
+    pub products_max: u32,
 }
 
 /// Credentials for Commerce's REST.
@@ -110,6 +123,7 @@ pub(super) fn commerce(name: String, mut section: Section<'_>, report: &mut Repo
     let auth = section.field("auth").and_then(|field| auth(&field, report)).unwrap_or(CommerceAuth::None);
     let read_back = read_back(&mut section, base_url.is_some(), report);
     let sweep = sweep(&mut section, base_url.is_some(), report);
+    let catalogue = catalogue(&mut section, base_url.is_some(), report);
     let settings = CommerceSettings {
         name,
         edition: edition.unwrap_or(Edition::Paas),
@@ -118,6 +132,7 @@ pub(super) fn commerce(name: String, mut section: Section<'_>, report: &mut Repo
         read_back,
         wait_for_order: section.duration_or("wait_for_order", SECOND * 900, (Duration::ZERO, HOURS_24), report),
         sweep,
+        catalogue,
         allow_private: networks(&mut section, report),
         concurrency: section.count_or("concurrency", 4, (1, 64), report),
         connect_timeout: section.duration_or("connect_timeout", SECOND * 5, (SECOND / 10, SECOND * 60), report),
@@ -164,6 +179,25 @@ fn sweep(section: &mut Section<'_>, readable: bool, report: &mut Report<'_>) -> 
         report.error(&field.place, "needs a base_url to read from", "add base_url, or write sweep = \"off\"");
     }
     Some(sweep)
+}
+
+fn catalogue(section: &mut Section<'_>, readable: bool, report: &mut Report<'_>) -> Option<CatalogueCache> {
+    let default = CatalogueCache { wait: SECOND * 2, refresh: HOURS_24, products_max: 50_000 };
+    let Some(field) = section.field("catalogue") else { return readable.then_some(default) };
+    if field.value.as_str() == Some("off") {
+        return None;
+    }
+    let mut table = field.section("catalogue (or \"off\")", report)?;
+    let catalogue = CatalogueCache {
+        wait: table.duration_or("wait", default.wait, (SECOND / 10, SECOND * 30), report),
+        refresh: table.duration_or("refresh", default.refresh, (SECOND * 60, HOURS_24 * 365), report),
+        products_max: table.count_or("products_max", default.products_max, (1_000, 1_000_000), report),
+    };
+    table.finish(report);
+    if !readable {
+        report.error(&field.place, "needs a base_url to read from", "add base_url, or write catalogue = \"off\"");
+    }
+    Some(catalogue)
 }
 
 /// Reads `allow_private`.

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use auth::{AuthSetting, SignedBytes};
-pub use commerce::{CommerceAuth, CommerceSettings, Edition, ReadBack, Sweep};
+pub use commerce::{CatalogueCache, CommerceAuth, CommerceSettings, Edition, ReadBack, Sweep};
 pub use destinations::{DestinationSettings, Guard, OutboundAuth, OutboundSignature, Profile};
 pub use load::{ConfigVersion, Loaded};
 pub use net::Network;

@@ -62,6 +62,7 @@ fn a_small_file_gets_every_default() {
     assert!(matches!(&config.store.url, StoreUrl::Sqlite(path) if path == Path::new("/nowhere/crossdock.db")));
     let acme = &config.commerce["acme"];
     assert_eq!((acme.read_back, acme.sweep, acme.edition), (ReadBack::Never, None, Edition::Paas));
+    assert_eq!(acme.catalogue, None, "without a base_url there is nothing to ask");
     let flows = &config.origins["flows"];
     assert_eq!((flows.direction, flows.kind), (Direction::FromCommerce, OriginType::Patchworks));
     let erp = &config.destinations["erp"];
@@ -105,6 +106,7 @@ base_url = "https://shop.example.com/rest/"
 auth = { type = "oauth1", consumer_key = "ck", consumer_secret = "env:LONG", access_token = "at", access_token_secret = "file:token" }
 read_back = "when-needed"
 sweep = { every = "5m", overlap = "10m" }
+catalogue = { wait = "1s", refresh = "6h", products_max = 2000 }
 
 [commerce.cloud]
 edition = "saas"
@@ -167,6 +169,12 @@ rounding_tolerance = 2
     let config = &loaded.config;
     assert_eq!(config.commerce["acme"].base_url.as_ref().unwrap().as_str(), "https://shop.example.com/rest");
     assert!(matches!(config.commerce["cloud"].auth, CommerceAuth::Ims { .. }));
+    let kept = |name: &str| {
+        let cache = config.commerce[name].catalogue.unwrap();
+        (cache.wait, cache.refresh, cache.products_max)
+    };
+    assert_eq!(kept("acme"), (Duration::from_secs(1), Duration::from_hours(6), 2_000));
+    assert_eq!(kept("cloud"), (Duration::from_secs(2), Duration::from_hours(24), 50_000), "the default");
     assert_eq!(config.origins["hooks"].on_refused, OnRefused::Exception);
     assert_eq!(config.origins["erp-out"].direction, Direction::ToCommerce);
     let flows = &config.origins["flows"];
@@ -185,8 +193,8 @@ rounding_tolerance = 2
     let warned = lines(&loaded.warnings);
     insta::assert_snapshot!(warned, @r##"
 line 7: store.backup: is not set: the service makes no copies of its store; write backup = { dir = "backups" }, on another disk where there is one
-line 24: origins.hooks.grace: answers success to unverified payloads and parks them; switch it off as soon as the new key stands in public_keys
-line 43: origins.flows.auth[2].secret: is a secret written into the file; use env:NAME or file:PATH
+line 25: origins.hooks.grace: answers success to unverified payloads and parks them; switch it off as soon as the new key stands in public_keys
+line 44: origins.flows.auth[2].secret: is a secret written into the file; use env:NAME or file:PATH
 "##);
 }
 

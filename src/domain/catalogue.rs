@@ -1,16 +1,112 @@
 //! What may be known about products beside the order: a snapshot of the catalogue cache, asked by id.
 
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use super::ids::ProductId;
 
 /// Whose price counts in a bundle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PriceType {
     /// The components carry the money; the parent repeats their sum.
     Dynamic,
     /// The parent carries the money.
     Fixed,
+}
+
+/// What is kept of a product.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Product {
+    /// Database id.
+    pub id: u64,
+    /// Its own SKU, without anything that options add.
+    pub sku: String,
+    /// As Commerce spells it: `simple`, `bundle` …
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// List price.
+    #[serde(default, with = "exact")]
+    pub price: Option<Decimal>,
+    /// Of a bundle: whose price counts.
+    #[serde(default)]
+    pub price_type: Option<PriceType>,
+    /// Id of the tax class.
+    #[serde(default)]
+    pub tax_class: Option<String>,
+    /// Of one, in the shop's unit.
+    #[serde(default, with = "exact")]
+    pub weight: Option<Decimal>,
+    /// When Commerce changed it, as sent.
+    #[serde(default)]
+    pub updated_at: Option<String>,
+    /// Custom options.
+    #[serde(default)]
+    pub options: Vec<ProductOption>,
+    /// Files of a downloadable product: id and title.
+    #[serde(default)]
+    pub links: Vec<(String, String)>,
+}
+
+/// A custom option of a product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductOption {
+    /// Option id.
+    pub id: String,
+    /// What the shopper reads.
+    pub title: String,
+    /// `field`, `drop_down` …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Of an option without choices.
+    #[serde(default)]
+    pub sku: Option<String>,
+    /// Choices.
+    #[serde(default)]
+    pub choices: Vec<Choice>,
+}
+
+/// A choice of a custom option.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// `option_type_id`
+    pub id: String,
+    /// What the shopper reads.
+    pub title: String,
+    /// What it adds to the SKU.
+    #[serde(default)]
+    pub sku: Option<String>,
+}
+
+/// What is kept of a product attribute.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attribute {
+    /// Database id.
+    pub id: u64,
+    /// `color`
+    pub code: String,
+    /// `Color`
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Labels of its values by their ids.
+    #[serde(default)]
+    pub values: std::collections::BTreeMap<String, String>,
+}
+
+/// Exact numbers as their digits.
+mod exact {
+    use rust_decimal::Decimal;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::ref_option, reason = "shaped for serde")]
+    pub(super) fn serialize<S: Serializer>(value: &Option<Decimal>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(|value| value.to_string()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>, D::Error> {
+        let digits = Option::<String>::deserialize(deserializer)?;
+        digits.map(|digits| digits.parse().map_err(serde::de::Error::custom)).transpose()
+    }
 }
 
 /// Answers about products and options; every question may be unanswered, which is what the defaults say.

@@ -224,12 +224,10 @@ fn identify(
         json: record.json,
         later: false,
     };
-    let conclusion = intake.express_open(given.received_at).then(|| {
-        let enqueued = intake.processor.process(&input, &subject);
-        (enqueued.conclusion.read.is_none()).then(|| express(intake, given, enqueued, &subject, places))
-    });
-    // What is to be read first takes the long way: it is the processor that wakes the reading.
-    let conclusion = conclusion.flatten();
+    // What is to be read first, or waits for the catalogue, takes the long way: the processor sees to both.
+    let enqueued = intake.express_open(given.received_at).then(|| intake.processor.process(&input, &subject)).flatten();
+    let enqueued = enqueued.filter(|enqueued| enqueued.conclusion.read.is_none());
+    let conclusion = enqueued.map(|enqueued| express(intake, given, enqueued, &subject, places));
     let on_conflict = (event_id.is_some() && !origin.dialect.tells_problems())
         .then(|| conflict(intake, given, &subject, event_id.unwrap_or_default()));
     Prepared {

@@ -217,6 +217,20 @@ pub enum Event<'a> {
         /// From the beginning until the backlog had gone.
         lasted: Duration,
     },
+    /// The catalogue was asked for what an order needs.
+    CatalogueRead {
+        /// Everything was known.
+        found: bool,
+    },
+    /// Commerce was asked for products.
+    CatalogueFetched {
+        /// Commerce instance.
+        system: &'a str,
+        /// Products known now, all instances together.
+        known: usize,
+        /// Why it failed.
+        failed: Option<&'a str>,
+    },
     /// Mapping tables were read anew.
     MappingsReloaded {
         /// Their version.
@@ -438,6 +452,19 @@ impl Observer {
             }
             Event::DiskChanged { rank, .. } => {
                 counters.disk_level.set(i64::from(*rank));
+            }
+            Event::CatalogueRead { found } => {
+                if *found {
+                    counters.catalogue_hits.inc()
+                } else {
+                    counters.catalogue_misses.inc()
+                };
+            }
+            Event::CatalogueFetched { known, failed, .. } => {
+                if failed.is_some() {
+                    counters.catalogue_fetch_failures.inc();
+                }
+                counters.catalogue_products.set(i64::try_from(*known).unwrap_or(i64::MAX));
             }
             Event::MappingsReloaded { .. } => {
                 counters.mappings_reloads.inc();

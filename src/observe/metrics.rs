@@ -167,6 +167,10 @@ pub(super) struct Counters {
     pub mappings_reloads: Counter,
     pub operator_acts: Counts<OfAction>,
     pub clock_jumps: Counter,
+    pub catalogue_hits: Counter,
+    pub catalogue_misses: Counter,
+    pub catalogue_fetch_failures: Counter,
+    pub catalogue_products: Gauge<i64, AtomicI64>,
     pub books_alarms: Counts<OfAlarm>,
     pub backups: Counter,
     pub backup_failures: Counter,
@@ -357,6 +361,10 @@ impl Counters {
             mappings_reloads: Counter::default(),
             operator_acts: Family::default(),
             clock_jumps: Counter::default(),
+            catalogue_hits: Counter::default(),
+            catalogue_misses: Counter::default(),
+            catalogue_fetch_failures: Counter::default(),
+            catalogue_products: Gauge::default(),
             books_alarms: Family::default(),
             backups: Counter::default(),
             backup_failures: Counter::default(),
@@ -366,6 +374,7 @@ impl Counters {
             retired_attempts: Counter::default(),
         };
         counters.register_keeping(registry);
+        counters.register_catalogue(registry);
         counters.register_intake(registry);
         counters.register_delivery(registry);
         counters
@@ -398,6 +407,16 @@ impl Counters {
         registry.register("retention_bodies", help, self.retired_bodies.clone());
         let help = "Attempts removed at the end of their retention";
         registry.register("retention_attempts", help, self.retired_attempts.clone());
+    }
+
+    fn register_catalogue(&self, registry: &mut Registry) {
+        let help = "Looks at the catalogue for an order that found everything needed";
+        registry.register("catalogue_hits", help, self.catalogue_hits.clone());
+        let help = "Looks at the catalogue for an order that found something wanting";
+        registry.register("catalogue_misses", help, self.catalogue_misses.clone());
+        let help = "Calls to Commerce's catalogue that failed";
+        registry.register("catalogue_fetch_failures", help, self.catalogue_fetch_failures.clone());
+        registry.register("catalogue_products", "Products known", self.catalogue_products.clone());
     }
 
     fn register_delivery(&self, registry: &mut Registry) {

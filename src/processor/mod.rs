@@ -21,7 +21,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
+use crate::catalogue::{Catalogues, Needs};
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::domain::defect::{Defect, ExceptionCode};
 use crate::domain::mapping::{MappingRow, Mappings, Table};
@@ -34,12 +36,14 @@ use crate::store::{Answer, SharedStore, StoreError};
 
 use enqueue::{Enqueued, Stamp, enqueue};
 use rules::Rules;
-use step::{Input, Outcome, step};
+use step::{Input, Known, Outcome, step_knowing};
 
 /// Envelopes claimed at once.
 const CLAIM_MAX: u32 = 64;
 /// How long the loop sleeps when nobody wakes it; verbs beside the service cannot.
 const POLL: Duration = Duration::from_millis(500);
+/// Envelopes that wait for a catalogue at once; each waits for a set time at most.
+const FILLING_MAX: usize = 256;
 /// POI-2: longer than this parks the record.
 const STEP_MAX: Duration = Duration::from_secs(5);
 
@@ -54,19 +58,26 @@ pub struct Processor {
     rules: ArcSwap<Rules>,
     work: Notify,
     observer: Option<Arc<Observer>>,
+    catalogues: Option<Arc<Catalogues>>,
 }
 
 impl Processor {
     /// A processor with these rules; mappings are read from the store by [`Processor::reload_mappings`].
     pub fn new(store: SharedStore, clock: SharedClock, entropy: SharedEntropy, rules: Rules) -> Self {
         let rules = ArcSwap::from_pointee(rules);
-        Processor { store, clock, entropy, rules, work: Notify::new(), observer: None }
+        Processor { store, clock, entropy, rules, work: Notify::new(), observer: None, catalogues: None }
     }
 
     /// Exceptions that the loop opens are told to `observer`.
     #[must_use]
     pub fn watched_by(self, observer: Arc<Observer>) -> Self {
         Processor { observer: Some(observer), ..self }
+    }
+
+    /// Orders are resolved by what `catalogues` know, and wait a set time for what they do not.
+    #[must_use]
+    pub fn knowing(self, catalogues: Arc<Catalogues>) -> Self {
+        Processor { catalogues: Some(catalogues), ..self }
     }
 
     /// The rules in force.
@@ -93,10 +104,34 @@ impl Processor {
         Ok(true)
     }
 
-    /// Processes one record for the express lane or a preview. Never panics.
-    pub fn process(&self, input: &Input<'_>, subject: &Subject) -> Enqueued {
+    /// Processes one record for the express lane; `None` when it had better wait for a catalogue, which only the stored
+    /// way does. Never panics.
+    pub fn process(&self, input: &Input<'_>, subject: &Subject) -> Option<Enqueued> {
         let rules = self.rules.load();
-        self.enqueue(guarded(input, &rules), subject, &rules)
+        let outcome = guarded(input, &rules, self.known());
+        if input.kind == RecordKind::Product {
+            self.outdate(&subject.system, input.json);
+        }
+        if self.waits_for(&subject.system, &outcome).is_some() {
+            return None;
+        }
+        Some(self.enqueue(outcome, subject, &rules))
+    }
+
+    fn known(&self) -> Option<Known<'_>> {
+        self.catalogues.as_ref().map(|catalogues| Known { shelf: catalogues.shelf(), now: self.clock.now() })
+    }
+
+    fn outdate(&self, system: &str, record: &Json<'_>) {
+        if let Some(catalogues) = &self.catalogues {
+            catalogues.outdate(system, record);
+        }
+    }
+
+    /// What it had better wait for.
+    fn waits_for(&self, system: &str, outcome: &Outcome) -> Option<Needs> {
+        let (catalogues, wanting) = (self.catalogues.as_ref()?, outcome.wanting.as_ref()?);
+        catalogues.is_worth_waiting(system, wanting).then(|| wanting.clone())
     }
 
     /// Makes rows of an outcome decided elsewhere (a record refused at the door).
@@ -120,13 +155,19 @@ impl Processor {
 
     /// What a stored envelope would come to under the rules in force; writes nothing.
     pub fn preview(&self, envelope: &StoredEnvelope) -> Outcome {
-        outcome_of(envelope, &self.rules.load())
+        outcome_of(envelope, &self.rules.load(), self.known())
     }
 
     /// Claims and concludes until `stopping` resolves. One envelope's failure never ends it; a store that stopped does.
     pub async fn run(self: Arc<Self>, wake_delivery: Wake, mut stopping: tokio::sync::watch::Receiver<bool>) {
+        // What waits for a catalogue waits beside the loop. A stop ends the waiting, and gives back what waited.
+        let mut filling = JoinSet::new();
         loop {
-            let more = match self.turn(&wake_delivery).await {
+            while filling.try_join_next().is_some() {}
+            if filling.len() >= FILLING_MAX {
+                filling.join_next().await;
+            }
+            let more = match self.turn(&wake_delivery, &mut filling).await {
                 Ok(count) => count > 0,
                 Err(StoreError::Stopped) => return,
                 Err(error) => {
@@ -136,6 +177,10 @@ impl Processor {
                 }
             };
             if *stopping.borrow() {
+                if !filling.is_empty() {
+                    filling.shutdown().await;
+                    self.give_back().await;
+                }
                 return;
             }
             if !more {
@@ -151,25 +196,67 @@ impl Processor {
     }
 
     /// One claim; how many envelopes were concluded.
-    async fn turn(&self, wake_delivery: &Wake) -> Result<usize, StoreError> {
+    async fn turn(self: &Arc<Self>, wake_delivery: &Wake, filling: &mut JoinSet<()>) -> Result<usize, StoreError> {
         let claimed = self.store.claim_envelopes(CLAIM_MAX).await?;
         let rules = self.rules.load_full();
         // The store queues a command when its method is called: all conclusions of one claim share a commit.
-        let concluding: Vec<_> = claimed.iter().map(|envelope| self.conclude(envelope, &rules)).collect();
-        for (envelope, (opened, read, concluded)) in claimed.iter().zip(concluding) {
-            match concluded.await {
-                Ok(_) => self.tell(&opened, read.as_deref()),
-                Err(StoreError::NotAllowed(reason)) => {
-                    tracing::warn!(envelope.id = %envelope.id, reason, "an envelope was concluded by somebody else");
-                }
-                // What is queued behind this one is written or fails by itself; giving back comes after it in the queue.
-                Err(error) => return Err(error),
+        let mut concluding = Vec::with_capacity(claimed.len());
+        for envelope in &claimed {
+            let outcome = self.outcome(envelope, &rules);
+            if let Some(wanting) = self.waits_for(&envelope.subject.system, &outcome) {
+                let (processor, envelope, wake) = (self.clone(), envelope.clone(), wake_delivery.clone());
+                filling.spawn(async move { processor.fill(&envelope, &wanting, &wake).await });
+            } else {
+                concluding.push((envelope, self.conclude(envelope, outcome, &rules)));
             }
+        }
+        for (envelope, concluding) in concluding {
+            // What is queued behind this one is written or fails by itself; giving back comes after it in the queue.
+            self.concluded(envelope, concluding).await?;
         }
         if !claimed.is_empty() {
             wake_delivery();
         }
         Ok(claimed.len())
+    }
+
+    fn outcome(&self, envelope: &StoredEnvelope, rules: &Rules) -> Outcome {
+        if envelope.kind == RecordKind::Product.as_str() && self.catalogues.is_some() {
+            with_record(&envelope.body, &envelope.path, |record| {
+                record.ok().inspect(|record| self.outdate(&envelope.subject.system, record)).map(drop)
+            });
+        }
+        outcome_of(envelope, rules, self.known())
+    }
+
+    /// Waits for the catalogue, and concludes with what is known then. Meanwhile the envelope stays claimed, so that later
+    /// ones of its order wait with it and everybody else's go on.
+    async fn fill(&self, envelope: &StoredEnvelope, wanting: &Needs, wake_delivery: &Wake) {
+        if let Some(catalogues) = &self.catalogues {
+            catalogues.fill(&envelope.subject.system, wanting).await;
+        }
+        let rules = self.rules.load_full();
+        let concluding = self.conclude(envelope, outcome_of(envelope, &rules, self.known()), &rules);
+        match self.concluded(envelope, concluding).await {
+            Ok(()) => wake_delivery(),
+            Err(StoreError::Stopped) => return,
+            Err(error) => {
+                tracing::error!(%error, "an order that waited for the catalogue will be processed again");
+                self.give_back().await;
+            }
+        }
+        self.wake();
+    }
+
+    async fn concluded(&self, envelope: &StoredEnvelope, concluding: Concluding<'_>) -> Result<(), StoreError> {
+        match concluding.written.await {
+            Ok(_) => self.tell(&concluding.opened, concluding.read.as_deref()),
+            Err(StoreError::NotAllowed(reason)) => {
+                tracing::warn!(envelope.id = %envelope.id, reason, "an envelope was concluded by somebody else");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// P6: what was claimed and not concluded must not stay claimed until the next start.
@@ -200,19 +287,22 @@ impl Processor {
         }
     }
 
-    /// The exceptions that will be open once the conclusion is durable, the system to be read from, and the conclusion on its
-    /// way to the store.
-    fn conclude<'s>(
-        &'s self,
-        envelope: &StoredEnvelope,
-        rules: &Rules,
-    ) -> (Vec<NewException>, Option<String>, Answer<'s, Vec<StartedAttempt>>) {
-        let outcome = outcome_of(envelope, rules);
+    fn conclude<'s>(&'s self, envelope: &StoredEnvelope, outcome: Outcome, rules: &Rules) -> Concluding<'s> {
         let enqueued = enqueue(outcome, &envelope.subject, &self.stamp(rules));
         let opened = enqueued.conclusion.exceptions.clone();
         let read = enqueued.conclusion.read.as_ref().map(|read| read.system.clone());
-        (opened, read, self.store.conclude(envelope.id, enqueued.conclusion, self.clock.now()))
+        let written = self.store.conclude(envelope.id, enqueued.conclusion, self.clock.now());
+        Concluding { opened, read, written }
     }
+}
+
+/// A conclusion on its way to the store.
+struct Concluding<'s> {
+    /// Exceptions that will be open once it is durable.
+    opened: Vec<NewException>,
+    /// The system to be read from.
+    read: Option<String>,
+    written: Answer<'s, Vec<StartedAttempt>>,
 }
 
 async fn load_mappings(store: &SharedStore, version: u64) -> Result<Arc<Mappings>, StoreError> {
@@ -227,12 +317,12 @@ async fn load_mappings(store: &SharedStore, version: u64) -> Result<Arc<Mappings
 }
 
 /// Reads a stored envelope's record and processes it.
-fn outcome_of(envelope: &StoredEnvelope, rules: &Rules) -> Outcome {
+fn outcome_of(envelope: &StoredEnvelope, rules: &Rules, known: Option<Known<'_>>) -> Outcome {
     with_record(&envelope.body, &envelope.path, |record| match record {
         Ok(json) => {
             let kind = envelope.kind.parse().unwrap_or(RecordKind::Unknown);
             let event_name = envelope.event_name.as_deref();
-            guarded(&Input { origin: &envelope.origin, kind, event_name, json, later: true }, rules)
+            guarded(&Input { origin: &envelope.origin, kind, event_name, json, later: true }, rules, known)
         }
         Err(defect) => Outcome::parked(defect),
     })
@@ -267,9 +357,9 @@ pub fn unreadable(error: &json::JsonError) -> Defect {
 }
 
 /// [`step()`] with our own mistakes kept to this record (POI-2).
-pub fn guarded(input: &Input<'_>, rules: &Rules) -> Outcome {
+pub fn guarded(input: &Input<'_>, rules: &Rules, known: Option<Known<'_>>) -> Outcome {
     let begun = Instant::now();
-    let outcome = catch_unwind(AssertUnwindSafe(|| step(input, rules))).unwrap_or_else(|panic| {
+    let outcome = catch_unwind(AssertUnwindSafe(|| step_knowing(input, rules, known))).unwrap_or_else(|panic| {
         let what = panic
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())

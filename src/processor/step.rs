@@ -3,9 +3,11 @@
 
 use std::borrow::Cow;
 
+use crate::catalogue::{Needs, Shelf, View};
+use crate::clock::Timestamp;
 use crate::commerce::parse::{self, Completeness, Header, Reading};
-use crate::domain::catalogue::NoCatalogue;
-use crate::domain::defect::{Defect, ExceptionCode};
+use crate::domain::catalogue::{Catalogue, NoCatalogue};
+use crate::domain::defect::{Defect, ExceptionCode, Warning};
 use crate::domain::expand::{self, expand};
 use crate::domain::order::Order;
 use crate::domain::sales_order::{self, SalesOrder};
@@ -53,6 +55,8 @@ pub struct Outcome {
     pub ignored: Option<String>,
     /// Why it goes where it goes, one sentence a route.
     pub explanation: String,
+    /// What of the catalogue would have been used and is not known; `None` when nothing of it was needed.
+    pub wanting: Option<Needs>,
 }
 
 /// A document for one destination.
@@ -106,20 +110,34 @@ pub fn subject(kind: RecordKind, json: &Json<'_>, origin: &OriginRules) -> Subje
     Subject { kind: kind.as_str().to_owned(), system: origin.system.clone(), scope, id }
 }
 
-/// Processes one record.
+/// What is known of catalogues, and when it is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The shelf.
+    pub shelf: &'a Shelf,
+    /// Decides what is too old.
+    pub now: Timestamp,
+}
+
+/// Processes one record with nothing known beside it.
 pub fn step(input: &Input<'_>, rules: &Rules) -> Outcome {
+    step_knowing(input, rules, None)
+}
+
+/// Processes one record.
+pub fn step_knowing(input: &Input<'_>, rules: &Rules, known: Option<Known<'_>>) -> Outcome {
     let Some(origin) = rules.origins.get(input.origin) else {
         return Outcome::parked(removed_origin(input.origin));
     };
     match input.kind {
-        RecordKind::Order => order(input, origin, rules),
-        RecordKind::OrderChange if !origin.to_commerce => change(input, origin, rules),
+        RecordKind::Order => order(input, origin, rules, known),
+        RecordKind::OrderChange if !origin.to_commerce => change(input, origin, rules, known),
         RecordKind::Unknown => Outcome::parked(unknown_record(input)),
         kind => other(kind, rules),
     }
 }
 
-fn order(input: &Input<'_>, origin: &OriginRules, rules: &Rules) -> Outcome {
+fn order(input: &Input<'_>, origin: &OriginRules, rules: &Rules, known: Option<Known<'_>>) -> Outcome {
     let header = parse::header(input.json, &reading(origin, false));
     let facts = facts(&header);
     if let Some(wanted) = wanting::of(input, origin, &header) {
@@ -129,23 +147,26 @@ fn order(input: &Input<'_>, origin: &OriginRules, rules: &Rules) -> Outcome {
         Err(defect) => Outcome::parked(*defect),
         Ok(not_yet_saved) => match parse::order(input.json, &reading(origin, not_yet_saved)) {
             Err(defects) => Outcome::parked_all(defects),
-            Ok(order) => route(&order, rules, input.later),
+            Ok(order) => {
+                let view = known.and_then(|known| known.shelf.view(&order, &origin.system, known.now));
+                route(&order, rules, input.later, view.as_ref())
+            }
         },
     };
     Outcome { facts, ..outcome }
 }
 
 /// A change that holds the whole order is a report of it like any other; one that does not waits for the order.
-fn change(input: &Input<'_>, origin: &OriginRules, rules: &Rules) -> Outcome {
+fn change(input: &Input<'_>, origin: &OriginRules, rules: &Rules, known: Option<Known<'_>>) -> Outcome {
     let header = parse::header(input.json, &reading(origin, false));
     let unsaved = input.event_name.is_some_and(announces_unsaved);
     let at_once = origin.readable && origin.read_back == ReadBack::Always;
     let Completeness::Incomplete(missing) = parse::completeness(input.json) else {
-        return order(input, origin, rules);
+        return order(input, origin, rules, known);
     };
     let number = header.increment_id.clone().or(header.entity_id.map(|id| id.to_string()));
     if unsaved || at_once || number.is_none() || (header.store_id.is_none() && header.increment_id.is_some()) {
-        return order(input, origin, rules);
+        return order(input, origin, rules, known);
     }
     let number = number.unwrap_or_default();
     let wanted = reports::wants_changes(rules);
@@ -281,15 +302,17 @@ fn facts(header: &Header) -> SubjectFacts {
 }
 
 /// Expands for every destination that a route names, and keeps what the routes' conditions accept.
-fn route(order: &Order, rules: &Rules, later: bool) -> Outcome {
+fn route(order: &Order, rules: &Rules, later: bool, view: Option<&View>) -> Outcome {
     let kind = DocumentKind::Order;
-    let mut outcome = Outcome::default();
+    let catalogue: &dyn Catalogue = view.map_or(&NoCatalogue, |view| view);
+    let wanting = view.filter(|view| !view.needed.is_empty()).map(|view| view.wanting.clone());
+    let mut outcome = Outcome { wanting, ..Outcome::default() };
     let mut explanation = Vec::new();
     let mut wanted = false;
     for destination in candidates(rules, kind) {
         let policies = rules.policies_for(destination);
-        let by = expand::Rules { mappings: &rules.mappings, policies, destination, catalogue: &NoCatalogue };
-        let expanded = expand(order, &by);
+        let by = expand::Rules { mappings: &rules.mappings, policies, destination, catalogue };
+        let expanded = expand(order, &by).map(|document| noted(document, view));
         let decision = decide(order, expanded.as_ref().ok(), &by, rules);
         explanation = routing::explain(&decision, kind);
         if let Some(reason) = undecided(&decision, destination) {
@@ -335,6 +358,19 @@ fn route(order: &Order, rules: &Rules, later: bool) -> Outcome {
         outcome.ignored = Some(outcome.explanation.clone());
     }
     outcome
+}
+
+/// Says which lines have an order SKU that may carry more than the product's own.
+fn noted(mut document: SalesOrder, view: Option<&View>) -> SalesOrder {
+    let Some(view) = view else { return document };
+    for (index, line) in document.lines.iter().enumerate() {
+        if line.sku.is_some() && line.product_id.is_some_and(|product| view.is_unresolved(product)) {
+            let message =
+                "the product's own SKU is not known: the SKU is the order's, which may carry those of options";
+            document.warnings.push(Warning::new("sku_not_resolved", format!("lines/{index}/sku"), message));
+        }
+    }
+    document
 }
 
 fn written(document: &SalesOrder) -> Vec<u8> {

@@ -11,6 +11,7 @@ pub mod books;
 pub mod view;
 pub mod write;
 pub mod running;
+pub mod known;
 pub mod pack;
 pub mod seal;
 pub mod copies;
@@ -26,6 +27,7 @@ use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
 use crate::envelope::keys::Digest;
 use books::{AuditBreak, AuditHead, AuditRow, CallName, KeptAnswer, MoneyRow, SilentSlice};
+use known::{KnownKey, KnownRow};
 use running::{Incident, Position, Standing};
 use view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, Erased, EventRow, ExceptionGroup, ExceptionRow, Interrupted,
@@ -232,6 +234,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// The newest `updated_at` known of each subject, in the order asked; nothing for one that is not known.
     fn known_updates(&self, subjects: Vec<Subject>) -> Answer<'_, Vec<Option<Timestamp>>>;
+
+    // ---- catalogue ----------------------------------------------------------------------------------------------
+
+    /// Writes down what Commerce said of its catalogue, and forgets what is no longer kept.
+    fn keep_known(&self, known: Vec<KnownRow>, gone: Vec<KnownKey>) -> Answer<'_, ()>;
+
+    /// All that is written down of catalogues.
+    fn known(&self) -> Answer<'_, Vec<KnownRow>>;
 
     // ---- operators' acts ----------------------------------------------------------------------------------------
 

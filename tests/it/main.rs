@@ -8,6 +8,7 @@ mod support;
 
 mod capture;
 mod catchup;
+mod catalogue;
 mod corpus;
 mod hard_times;
 mod delivery;

@@ -122,6 +122,7 @@ base_url = "https://shop.example.com/rest"
 auth = {{ type = "none" }}
 read_back = "when-needed"
 sweep = "off"
+catalogue = "off"
 
 [origins.hooks]
 type = "commerce-webhook"

@@ -6,7 +6,7 @@ use crate::envelope::ids::DeliveryId;
 /// Info is what an operator should know; a healthy order passes at debug.
 pub(super) fn log(event: &Event<'_>) {
     match event {
-        Event::RequestReceived { .. } | Event::Committed { .. } => {}
+        Event::RequestReceived { .. } | Event::Committed { .. } | Event::CatalogueRead { .. } => {}
         Event::RequestStored { origin, .. } => tracing::debug!(origin.name = origin, "a request was stored"),
         Event::RequestRefused { origin, reason, detail } => {
             tracing::warn!(origin.name = origin, reason = reason.as_str(), detail, "a request was refused");
@@ -75,6 +75,16 @@ pub(super) fn log(event: &Event<'_>) {
             lasted_s = lasted.as_secs(),
             "a destination is well again and its backlog has gone"
         ),
+        Event::CatalogueFetched { system, known, failed: None } => {
+            tracing::debug!(system, known, "products were read from Commerce");
+        }
+        Event::CatalogueFetched { system, failed: Some(reason), .. } => {
+            tracing::warn!(
+                system,
+                reason,
+                "products could not be read from Commerce: orders go on without for a while"
+            );
+        }
         Event::MappingsReloaded { version } => tracing::info!(version, "the mapping tables were read anew"),
         Event::OperatorActed { actor, action, target } => {
             tracing::info!(actor, action, target, "an operator acted");

@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[
     BOOKS,
     READS,
     include_str!("migrations/0008_positions.sql"),
+    include_str!("migrations/0009_known.sql"),
 ];
 
 /// The step that opens the books: what is there already is booked with it.

@@ -27,6 +27,7 @@ mod exceptions;
 mod fault;
 mod health;
 mod held;
+mod known;
 mod lanes;
 mod lists;
 mod migrations;

@@ -6,13 +6,14 @@ use super::fault::Gravity;
 use super::writer::Urgency;
 use super::{
     SqliteStore, acts, again, answers, append, audit, bodies, checkpoint, claim, conclude, delivery, due, erase,
-    file_bytes, held, lists, money, open, orders, positions, reads, restore, retention, running, sealing, silent,
-    tally, wanted,
+    file_bytes, held, known, lists, money, open, orders, positions, reads, restore, retention, running, sealing,
+    silent, tally, wanted,
 };
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
 use crate::envelope::keys::Digest;
 use crate::store::books::{AuditBreak, AuditHead, AuditRow, CallName, Done, KeptAnswer, MoneyRow, SilentSlice};
+use crate::store::known::{KnownKey, KnownRow};
 use crate::store::running::{Incident, Position, Standing};
 use crate::store::view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, Erased, EventRow, ExceptionGroup, ExceptionRow, Interrupted,
@@ -150,6 +151,14 @@ impl Store for SqliteStore {
 
     fn standing(&self, destination: String) -> Answer<'_, Standing> {
         Box::pin(self.read(move |conn| running::standing(conn, &destination)))
+    }
+
+    fn keep_known(&self, rows: Vec<KnownRow>, gone: Vec<KnownKey>) -> Answer<'_, ()> {
+        Box::pin(self.write(Soon, move |tx| known::keep(tx, &rows, &gone)))
+    }
+
+    fn known(&self) -> Answer<'_, Vec<KnownRow>> {
+        Box::pin(self.read(known::all))
     }
 
     fn shift_due(&self, later_than: Timestamp, by_micros: i64) -> Answer<'_, ()> {

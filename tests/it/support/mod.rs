@@ -66,6 +66,7 @@ base_url = "http://127.0.0.1:1/rest"
 auth = {{ type = "none" }}
 read_back = "when-needed"
 sweep = "off"
+catalogue = "off"
 
 [origins.hooks]
 type = "commerce-webhook"
