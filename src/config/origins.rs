@@ -6,7 +6,6 @@ use http::HeaderName;
 use reqwest::Url;
 
 use super::auth::{AUTH_REMEDY, AuthSetting, header_name, inbound};
-use super::available;
 use super::net::{PlainHttp, outbound_url};
 use super::problem::Complaint;
 use super::read::{Report, Section};
@@ -96,9 +95,6 @@ const KINDS: [(&str, OriginType); 4] = [
 pub(super) fn origin(name: String, mut section: Section<'_>, report: &mut Report<'_>) -> Option<OriginSettings> {
     let field = section.required("type", "name the kind of sender", report)?;
     let kind = field.choice(&KINDS, report)?;
-    if let Err(complaint) = available::origin(kind) {
-        report.complain(&field.place, complaint);
-    }
     section.describe(format!("an origin of type {}", kind.as_str()));
     let commerce = section.required("commerce", "name the Commerce instance its payloads are about", report);
     let commerce = commerce.and_then(|field| field.text(report)).map(str::to_owned);

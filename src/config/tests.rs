@@ -345,7 +345,6 @@ fn later_work_is_named_as_such() {
     insta::assert_snapshot!(problems(&text), @r##"
 line 8: destinations.erp.profile: profile netsuite is not available in this version; use profile = "http"
 line 17: store.url: the PostgreSQL store is not available in this version; use url = "sqlite:crossdock.db"
-line 19: origins.events.type: origin type commerce-events is not available in this version; send the events by a webhook or a flow
 line 22: origins.events.key_base_url: is not on loopback; remove it: signing keys are read from Adobe's host
 "##);
 }
