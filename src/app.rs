@@ -76,7 +76,8 @@ pub struct Running {
     pub delivery: Arc<Delivery>,
     /// The processor, for tests and the tour.
     pub processor: Arc<Processor>,
-    intake: Arc<Intake>,
+    /// The way in, for tests.
+    pub intake: Arc<Intake>,
     health: Arc<Health>,
     servers: Vec<Server>,
     stopping: tokio::sync::watch::Sender<bool>,

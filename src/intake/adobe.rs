@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use reqwest::Url;
 use serde_json::json;
@@ -48,11 +48,14 @@ pub(super) async fn challenge(
     RawQuery(query): RawQuery,
 ) -> Response {
     let asked = intake.origins.get(&name).filter(|origin| origin.dialect == Dialect::CommerceEvents);
+    let request_id = RequestId::new(intake.clock.now(), &*intake.entropy);
     if asked.is_none() {
-        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, HeaderValue::from_static("POST"))]).into_response();
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", request_id);
+        let mut response = answer::problem(&problem);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return response;
     }
     let Some(value) = value_of_challenge(query.as_deref().unwrap_or_default()) else {
-        let request_id = RequestId::new(intake.clock.now(), &*intake.entropy);
         let problem = Problem::new(StatusCode::BAD_REQUEST, "No challenge", request_id)
             .detail("A GET carries one challenge of up to 256 letters, digits, hyphens and underscores.");
         return answer::problem(&problem);

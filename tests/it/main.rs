@@ -9,6 +9,7 @@ mod support;
 mod corpus;
 mod hard_times;
 mod delivery;
+mod events;
 mod intake;
 mod keeping;
 mod keys;
