@@ -353,3 +353,15 @@ async fn p1_what_was_answered_is_there_after_a_kill_and_its_retry_is_known() {
     }
     tokio::task::block_in_place(|| serve.kill());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_6_many_pushes_at_once_wait_for_one_reading_of_a_slow_key() {
+    let events = Events::start().await;
+    for (path, pem) in events.adobe.published() {
+        events.keys.says(&path, Says::Late(Duration::from_millis(500), pem));
+    }
+    let push = async |number: u32| events.pushes(event(&format!("e-{number}"), &order(number))).await.status;
+    let all = tokio::join!(push(1), push(2), push(3), push(4), push(5), push(6), push(7), push(8));
+    assert_eq!(all, (200, 200, 200, 200, 200, 200, 200, 200));
+    assert_eq!(events.keys.asked().len(), 2, "{:?}", events.keys.asked());
+}
