@@ -176,8 +176,18 @@ fn events(origin: &mut OriginSettings, section: &mut Section<'_>, report: &mut R
     let remedy =
         "name the client id of the Adobe Developer Console project: the signing key is shared by all customers";
     origin.client_id =
-        section.required("client_id", remedy, report).and_then(|field| field.text(report)).map(str::to_owned);
+        section.required("client_id", remedy, report).and_then(|field| field.parse(report, client_id));
     origin.key_base_url = section.field("key_base_url").and_then(|field| field.parse(report, key_base_url));
+}
+
+/// As the Developer Console shows it; Adobe's are 32 hexadecimal digits.
+fn client_id(text: &str) -> Result<String, Complaint> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if plain && (8..=128).contains(&text.len()) {
+        return Ok(text.to_owned());
+    }
+    let remedy = "copy it from the credential of the project: 8 to 128 letters, digits, hyphens and underscores";
+    Err(Complaint::new("is not a client id", remedy))
 }
 
 /// SIG-6: the host of the keys is fixed; another one is a test on this machine.

@@ -77,6 +77,9 @@ impl AdobeVerifier {
         clock: SharedClock,
         observer: Arc<Observer>,
     ) -> Result<Self, String> {
+        if client_id.is_empty() {
+            return Err("client_id is empty: nobody would be named".to_owned());
+        }
         let host = match key_base_url {
             Some(url) => url.clone(),
             None => Url::parse(KEY_HOST).expect("a constant that is a URL"),
