@@ -175,8 +175,7 @@ fn hook(origin: &mut OriginSettings, section: &mut Section<'_>, report: &mut Rep
 fn events(origin: &mut OriginSettings, section: &mut Section<'_>, report: &mut Report<'_>) {
     let remedy =
         "name the client id of the Adobe Developer Console project: the signing key is shared by all customers";
-    origin.client_id =
-        section.required("client_id", remedy, report).and_then(|field| field.parse(report, client_id));
+    origin.client_id = section.required("client_id", remedy, report).and_then(|field| field.parse(report, client_id));
     origin.key_base_url = section.field("key_base_url").and_then(|field| field.parse(report, key_base_url));
 }
 

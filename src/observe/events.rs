@@ -390,7 +390,6 @@ impl Observer {
             }
             Event::PushMissed { origin, .. } => count(&counters.pushes_missed, &of(origin)),
             Event::SigningKeyUnread { origin, .. } => count(&counters.signing_keys_unread, &of(origin)),
-            Event::ValidationAsked { .. } => {}
             Event::Committed { elapsed } => counters.commit_seconds.observe(elapsed.as_secs_f64()),
             Event::EnvelopeAccepted { origin, .. } => self.count_record(&counters.records_accepted, origin),
             Event::DuplicateSeen { origin, .. } => self.count_record(&counters.records_duplicate, origin),
@@ -416,7 +415,7 @@ impl Observer {
                 let label = OfIncident { destination: (*destination).to_owned(), kind: (*kind).to_owned() };
                 count(&counters.incidents, &label);
             }
-            Event::IncidentEnded { .. } | Event::Restored { .. } => {}
+            Event::IncidentEnded { .. } | Event::Restored { .. } | Event::ValidationAsked { .. } => {}
             Event::ExceptionStorm { code, .. } => {
                 count(&counters.exception_storms, &OfCode { code: (*code).to_owned() });
             }

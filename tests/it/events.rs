@@ -16,7 +16,7 @@ use crate::support::{Answer, Site, TestApp, is_problem, is_refusal_without_reaso
 const OURS: &str = "0123456789abcdef0123456789abcdef";
 const SAVED: &str = "com.adobe.commerce.observer.sales_order_save_commit_after";
 
-fn with_events(text: String, keys: &KeyHost) -> String {
+fn with_events(text: &str, keys: &KeyHost) -> String {
     format!(
         "{text}\n[origins.events]\ntype = \"commerce-events\"\ncommerce = \"acme\"\nclient_id = \"{OURS}\"\n\
          key_base_url = \"{}\"\n",
@@ -36,7 +36,7 @@ impl Events {
         let keys = KeyHost::start().await;
         let adobe = AdobeSigner::generate();
         keys.publishes(adobe.published());
-        let app = TestApp::with(|text| with_events(text, &keys)).await;
+        let app = TestApp::with(|text| with_events(&text, &keys)).await;
         Events { app, keys, adobe }
     }
 
@@ -332,7 +332,7 @@ async fn p1_what_was_answered_is_there_after_a_kill_and_its_retry_is_known() {
     let adobe = AdobeSigner::generate();
     keys.publishes(adobe.published());
     let erp = StandInErp::start().await.expect("a loopback port");
-    let site = Site::new(&erp.url(), |text| with_events(text, &keys));
+    let site = Site::new(&erp.url(), |text| with_events(&text, &keys));
     let client = reqwest::Client::new();
     let batch = json!([event("e-1", &order(1)), event("e-2", &order(2))]).to_string();
     let push = async |serve: &Serve| {

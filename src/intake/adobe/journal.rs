@@ -43,15 +43,16 @@ impl Intake {
         };
         let receipt = self.store.append(arrival).await?.pop().ok_or(StoreError::Stopped)?;
         self.observer.note(&take::told(&origin.name, &receipt, id));
-        match &receipt {
-            Receipt::First { .. } => {
-                opened.iter().for_each(|exception| self.observer.note(&Event::opened(exception)));
-                self.processor.wake();
-            }
-            Receipt::Duplicate { .. } => {}
-            Receipt::Conflict { .. } => {
-                on_conflict.iter().for_each(|exception| self.observer.note(&Event::opened(exception)));
-            }
+        let opened = match &receipt {
+            Receipt::First { .. } => opened,
+            Receipt::Duplicate { .. } => Vec::new(),
+            Receipt::Conflict { .. } => on_conflict.into_iter().collect(),
+        };
+        for exception in &opened {
+            self.observer.note(&Event::opened(exception));
+        }
+        if matches!(receipt, Receipt::First { .. }) {
+            self.processor.wake();
         }
         Ok(receipt)
     }

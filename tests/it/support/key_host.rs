@@ -55,12 +55,12 @@ impl KeyHost {
     }
 
     pub fn says(&self, path: &str, what: Says) {
-        self.shared.said.lock().unwrap().insert(path.to_owned(), what);
+        self.shared.said.lock().expect("no test panics while it is held").insert(path.to_owned(), what);
     }
 
     /// Every path that was asked for, in order.
     pub fn asked(&self) -> Vec<String> {
-        self.shared.asked.lock().unwrap().clone()
+        self.shared.asked.lock().expect("no test panics while it is held").clone()
     }
 
     /// Nobody listens any more.
@@ -82,18 +82,18 @@ fn serve(listener: TcpListener, shared: &Shared) -> JoinHandle<()> {
 }
 
 async fn answer(State(shared): State<Shared>, uri: Uri) -> Response<String> {
-    shared.asked.lock().unwrap().push(uri.to_string());
-    let said = shared.said.lock().unwrap().get(&uri.to_string()).cloned();
+    shared.asked.lock().expect("no test panics while it is held").push(uri.to_string());
+    let said = shared.said.lock().expect("no test panics while it is held").get(&uri.to_string()).cloned();
     // Each on a connection of its own, so that being away is noticed at once.
     let response = Response::builder().header(header::CONNECTION, "close");
     let response = match said.unwrap_or(Says::Status(404)) {
         Says::Text(text) => response.body(text),
-        Says::Status(status) => response.status(StatusCode::from_u16(status).unwrap()).body(String::new()),
+        Says::Status(status) => response.status(StatusCode::from_u16(status).expect("a status")).body(String::new()),
         Says::Redirect(to) => response.status(302).header(header::LOCATION, to).body(String::new()),
         Says::Late(wait, text) => {
             tokio::time::sleep(wait).await;
             response.body(text)
         }
     };
-    response.unwrap()
+    response.expect("a response")
 }

@@ -212,24 +212,22 @@ impl KeyRing {
 impl State {
     fn landed(&mut self, path: &str, read: Result<PublicKey, ()>, now: Timestamp) {
         self.flying.remove(path);
-        match read {
-            Ok(key) => {
-                self.failures.remove(path);
-                let proved_at = self.keys.get(path).and_then(|kept| kept.proved_at);
-                if self.has_place_for(path, now) {
-                    self.keys.insert(path.to_owned(), Kept { key, read_at: now, proved_at });
-                }
-            }
-            Err(()) => {
-                self.failures.retain(|_, failed| is_within(*failed, now, FAILURE_SECONDS));
-                if self.failures.len() >= FAILURES_MAX
-                    && let Some(oldest) = oldest(self.failures.iter().map(|(path, failed)| (path, *failed)))
-                {
-                    self.failures.remove(&oldest);
-                }
-                self.failures.insert(path.to_owned(), now);
-            }
+        let Ok(key) = read else { return self.failed(path, now) };
+        self.failures.remove(path);
+        let proved_at = self.keys.get(path).and_then(|kept| kept.proved_at);
+        if self.has_place_for(path, now) {
+            self.keys.insert(path.to_owned(), Kept { key, read_at: now, proved_at });
         }
+    }
+
+    fn failed(&mut self, path: &str, now: Timestamp) {
+        self.failures.retain(|_, failed| is_within(*failed, now, FAILURE_SECONDS));
+        if self.failures.len() >= FAILURES_MAX
+            && let Some(oldest) = oldest(self.failures.iter().map(|(path, failed)| (path, *failed)))
+        {
+            self.failures.remove(&oldest);
+        }
+        self.failures.insert(path.to_owned(), now);
     }
 
     /// Makes room: first what is too old anyway, then what never verified anything, then the proved key that has not

@@ -167,7 +167,7 @@ async fn sig_6_a_key_in_use_is_read_again_before_its_day_is_over() {
     let desk = Desk::new().await;
     let body = event();
     assert_eq!(desk.signed(&body).await, YES);
-    desk.clock.advance(Duration::from_secs(21 * 3600));
+    desk.clock.advance(Duration::from_hours(21));
     assert_eq!(desk.signed(&body).await, YES);
     let patience = std::time::Instant::now() + Duration::from_secs(10);
     while desk.host.asked().len() < 4 {
@@ -175,7 +175,7 @@ async fn sig_6_a_key_in_use_is_read_again_before_its_day_is_over() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
-    desk.clock.advance(Duration::from_secs(5 * 3600));
+    desk.clock.advance(Duration::from_hours(5));
     assert_eq!(desk.signed(&body).await, YES);
     assert_eq!(desk.host.asked().len(), 4, "read again at 21 hours, so good at 26");
 }
@@ -223,10 +223,8 @@ async fn sig_6_many_requests_at_once_read_a_key_once() {
     }
     let headers = desk.signer.headers(body.as_bytes());
     let one = || desk.verdict(&headers, &body);
-    let (a, b, c, d, e, f) = tokio::join!(one(), one(), one(), one(), one(), one());
-    for verdict in [a, b, c, d, e, f] {
-        assert_eq!(verdict, YES);
-    }
+    let all = tokio::join!(one(), one(), one(), one(), one(), one());
+    assert_eq!(all, (YES, YES, YES, YES, YES, YES));
     assert_eq!(desk.host.asked().len(), 2);
 }
 
