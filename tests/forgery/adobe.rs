@@ -15,8 +15,8 @@ use crate::key_host::KeyHost;
 use crate::{BODY, CLIENT_ID, Door, Genuine, Headers, NOW, OTHER_BODY, Spelling, at};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
-static SIGNER: LazyLock<AdobeSigner> = LazyLock::new(AdobeSigner::generate);
-static STRANGER: LazyLock<AdobeSigner> = LazyLock::new(AdobeSigner::generate);
+pub static SIGNER: LazyLock<AdobeSigner> = LazyLock::new(AdobeSigner::generate);
+pub static STRANGER: LazyLock<AdobeSigner> = LazyLock::new(AdobeSigner::generate);
 
 /// A verifier that reads its keys where the signer published them.
 pub struct AdobeDoor {

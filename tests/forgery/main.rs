@@ -8,6 +8,7 @@ mod adobe;
 #[allow(dead_code, reason = "shared with the tests over sockets")]
 mod key_host;
 mod matrix;
+mod node;
 mod vectors;
 
 use std::sync::LazyLock;
