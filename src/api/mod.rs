@@ -120,7 +120,8 @@ pub fn routes() -> Vec<Route> {
 }
 
 /// Paths of others, for the contract: method, path, who may call.
-pub const OUTSIDE: [(&str, &str, &str); 5] = [
+pub const OUTSIDE: [(&str, &str, &str); 6] = [
+    ("GET", "/in/{origin}", "anyone"),
     ("POST", "/in/{origin}", "origin"),
     ("POST", "/in/{origin}/{entity}", "origin"),
     ("GET", "/health/live", "anyone"),

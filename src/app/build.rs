@@ -15,10 +15,12 @@ use crate::config::{self, CommerceSettings, Config, ConfigVersion, DestinationSe
 use crate::delivery::Delivery;
 use crate::destinations::{self, Destination};
 use crate::exceptions::replay::Render;
+use crate::intake::adobe::{EVENT_ID, MissedPushes};
 use crate::intake::answer::Dialect;
 use crate::intake::load::Load;
 use crate::intake::pressure::{Pace, Room};
 use crate::intake::signature::Verifier;
+use crate::intake::signature::adobe::AdobeVerifier;
 use crate::intake::{self, Intake, Origin};
 use crate::observe::Observer;
 use crate::processor::Processor;
@@ -136,7 +138,7 @@ pub(super) fn intake_of(
     let origins: BTreeMap<String, Origin> = config
         .origins
         .values()
-        .map(|settings| Ok((settings.name.clone(), origin(config, settings)?)))
+        .map(|settings| Ok((settings.name.clone(), origin(config, settings, doors, observer)?)))
         .collect::<anyhow::Result<_>>()?;
     let in_hand = usize::try_from(config.server.bodies_bytes_max).unwrap_or(usize::MAX);
     Ok(Intake {
@@ -153,25 +155,44 @@ pub(super) fn intake_of(
         )),
         body_timeout: config.server.body_timeout,
         open: AtomicBool::new(true),
+        missed_pushes: Arc::new(MissedPushes::new(doors.clock.clone())),
         config_version: version.as_str().to_owned(),
         express_from: AtomicI64::new(0),
     })
 }
 
-fn origin(config: &Config, settings: &OriginSettings) -> anyhow::Result<Origin> {
+fn origin(
+    config: &Config,
+    settings: &OriginSettings,
+    doors: &Doors,
+    observer: &Arc<Observer>,
+) -> anyhow::Result<Origin> {
     let verifier = Verifier::new(&settings.auth)
         .map_err(|problems| anyhow::anyhow!("origin {}: {}", settings.name, problems.join("; ")))?;
+    let adobe =
+        adobe(settings, doors, observer).map_err(|problem| anyhow::anyhow!("origin {}: {problem}", settings.name))?;
     Ok(Origin {
         name: settings.name.clone(),
         dialect: Dialect::from(settings.kind),
         verifier,
-        event_id_header: settings.event_id_header.clone(),
+        event_id_header: adobe.as_ref().map(|_| EVENT_ID.clone()).or(settings.event_id_header.clone()),
+        adobe,
         refuse_with_exception: settings.on_refused == config::OnRefused::Exception,
         grace: settings.grace,
         body_bytes_max: usize::try_from(config.body_bytes_max(settings)).unwrap_or(usize::MAX),
         handler_timeout: config.handler_timeout(settings),
         pace: settings.rate.as_ref().map(|rate| Pace::new(rate.count, rate.per)),
     })
+}
+
+/// Adobe's signature, for an origin that Adobe I/O sends to.
+fn adobe(settings: &OriginSettings, doors: &Doors, observer: &Arc<Observer>) -> Result<Option<AdobeVerifier>, String> {
+    if settings.kind != config::OriginType::CommerceEvents {
+        return Ok(None);
+    }
+    let client_id = settings.client_id.as_deref().ok_or("client_id is missing")?;
+    let host = settings.key_base_url.as_ref();
+    AdobeVerifier::new(&settings.name, client_id, host, doors.clock.clone(), observer.clone()).map(Some)
 }
 
 pub(super) fn destinations_of(config: &Config) -> anyhow::Result<Vec<Destination>> {

@@ -1,7 +1,6 @@
 //! What the file may name already although this version cannot do it yet. Later work removes lines here, nothing else.
 
 use super::destinations::Profile;
-use super::origins::OriginType;
 use super::problem::Complaint;
 use super::server::StoreUrl;
 
@@ -10,17 +9,6 @@ pub(super) fn profile(profile: Profile) -> Result<(), Complaint> {
     match profile {
         Profile::Http => Ok(()),
         other => Err(missing(&format!("profile {}", other.as_str()), "use profile = \"http\"")),
-    }
-}
-
-/// Whether an origin of that type can be served. To accept it without reading it would be worse than an error: Adobe drops
-/// an event for ever on the first 401.
-pub(super) fn origin(kind: OriginType) -> Result<(), Complaint> {
-    match kind {
-        OriginType::CommerceWebhook | OriginType::Patchworks | OriginType::Backoffice => Ok(()),
-        OriginType::CommerceEvents => {
-            Err(missing("origin type commerce-events", "send the events by a webhook or a flow"))
-        }
     }
 }
 

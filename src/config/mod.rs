@@ -75,7 +75,9 @@ impl Config {
     pub fn handler_timeout(&self, origin: &OriginSettings) -> Duration {
         match origin.kind {
             OriginType::CommerceWebhook => self.server.hook_timeout,
-            OriginType::CommerceEvents | OriginType::Patchworks | OriginType::Backoffice => self.server.handler_timeout,
+            // Adobe waits for ten seconds, connecting included.
+            OriginType::CommerceEvents => self.server.handler_timeout.min(Duration::from_secs(9)),
+            OriginType::Patchworks | OriginType::Backoffice => self.server.handler_timeout,
         }
     }
 }

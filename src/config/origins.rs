@@ -6,7 +6,6 @@ use http::HeaderName;
 use reqwest::Url;
 
 use super::auth::{AUTH_REMEDY, AuthSetting, header_name, inbound};
-use super::available;
 use super::net::{PlainHttp, outbound_url};
 use super::problem::Complaint;
 use super::read::{Report, Section};
@@ -96,9 +95,6 @@ const KINDS: [(&str, OriginType); 4] = [
 pub(super) fn origin(name: String, mut section: Section<'_>, report: &mut Report<'_>) -> Option<OriginSettings> {
     let field = section.required("type", "name the kind of sender", report)?;
     let kind = field.choice(&KINDS, report)?;
-    if let Err(complaint) = available::origin(kind) {
-        report.complain(&field.place, complaint);
-    }
     section.describe(format!("an origin of type {}", kind.as_str()));
     let commerce = section.required("commerce", "name the Commerce instance its payloads are about", report);
     let commerce = commerce.and_then(|field| field.text(report)).map(str::to_owned);
@@ -179,9 +175,18 @@ fn hook(origin: &mut OriginSettings, section: &mut Section<'_>, report: &mut Rep
 fn events(origin: &mut OriginSettings, section: &mut Section<'_>, report: &mut Report<'_>) {
     let remedy =
         "name the client id of the Adobe Developer Console project: the signing key is shared by all customers";
-    origin.client_id =
-        section.required("client_id", remedy, report).and_then(|field| field.text(report)).map(str::to_owned);
+    origin.client_id = section.required("client_id", remedy, report).and_then(|field| field.parse(report, client_id));
     origin.key_base_url = section.field("key_base_url").and_then(|field| field.parse(report, key_base_url));
+}
+
+/// As the Developer Console shows it; Adobe's are 32 hexadecimal digits.
+fn client_id(text: &str) -> Result<String, Complaint> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if plain && (8..=128).contains(&text.len()) {
+        return Ok(text.to_owned());
+    }
+    let remedy = "copy it from the credential of the project: 8 to 128 letters, digits, hyphens and underscores";
+    Err(Complaint::new("is not a client id", remedy))
 }
 
 /// SIG-6: the host of the keys is fixed; another one is a test on this machine.

@@ -347,15 +347,30 @@ line 6: origins.flows.auth.token: is shorter than 16 characters; use a long rand
 }
 
 #[test]
-fn later_work_is_named_as_such() {
+fn later_work_is_named_as_such_and_an_events_origin_is_read_strictly() {
     let text = SMALL.replace("profile = \"http\"", "profile = \"netsuite\"")
         + "[store]\nurl = \"postgres://me@db/x\"\n[origins.events]\ntype = \"commerce-events\"\ncommerce = \"acme\"\nclient_id = \"x\"\nkey_base_url = \"https://keys.example.com\"\n";
     insta::assert_snapshot!(problems(&text), @r##"
 line 8: destinations.erp.profile: profile netsuite is not available in this version; use profile = "http"
 line 17: store.url: the PostgreSQL store is not available in this version; use url = "sqlite:crossdock.db"
-line 19: origins.events.type: origin type commerce-events is not available in this version; send the events by a webhook or a flow
+line 21: origins.events.client_id: is not a client id; copy it from the credential of the project: 8 to 128 letters, digits, hyphens and underscores
 line 22: origins.events.key_base_url: is not on loopback; remove it: signing keys are read from Adobe's host
 "##);
+}
+
+#[test]
+fn sig_6_an_events_origin_names_its_client_and_needs_no_credential() {
+    let events = "[origins.events]\ntype = \"commerce-events\"\ncommerce = \"acme\"\n";
+    let whole = format!("{SMALL}{events}client_id = \"0123456789abcdef0123456789abcdef\"\n");
+    let origin = read(&whole).unwrap().config.origins["events"].clone();
+    assert_eq!(origin.client_id.as_deref(), Some("0123456789abcdef0123456789abcdef"));
+    assert!(origin.auth.is_empty() && origin.key_base_url.is_none());
+    let tested = format!("{whole}key_base_url = \"http://127.0.0.1:9999\"\n");
+    assert!(read(&tested).unwrap().config.origins["events"].key_base_url.is_some());
+    let nobody = problems(&format!("{SMALL}{events}"));
+    assert!(nobody.contains("client_id: is missing"), "{nobody}");
+    let own = problems(&format!("{whole}auth = [{{ type = \"bearer\", token = \"0123456789abcdef\" }}]\n"));
+    assert!(own.contains("is not used by an origin of type commerce-events"), "{own}");
 }
 
 fn environment_of_the_manual(name: &str) -> Option<String> {
@@ -486,6 +501,9 @@ fn limits_and_deadlines_follow_the_kind_of_sender() {
     assert_eq!(config.handler_timeout(&origin), Duration::from_secs(8));
     origin.kind = OriginType::CommerceEvents;
     assert_eq!(config.body_bytes_max(&origin), 4 << 20);
+    let mut patient = config.clone();
+    patient.server.handler_timeout = Duration::from_secs(30);
+    assert_eq!(patient.handler_timeout(&origin), Duration::from_secs(9), "Adobe waits for ten");
     origin.kind = OriginType::CommerceWebhook;
     assert_eq!(config.handler_timeout(&origin), Duration::from_secs(2));
     origin.body_bytes_max = Some(4096);

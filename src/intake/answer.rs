@@ -172,6 +172,11 @@ pub fn answer(dialect: Dialect, results: &[RecordResult], request_id: RequestId)
     respond(status, if status.is_client_error() { PROBLEM_JSON } else { JSON }, &body)
 }
 
+/// 200 with this document.
+pub(super) fn plain(body: &Value) -> Response {
+    respond(StatusCode::OK, JSON, body)
+}
+
 /// Stops the action in Commerce that called the hook; only for origins that ask for it.
 pub fn hook_exception(message: &str) -> Response {
     respond(StatusCode::OK, JSON, &json!({ "op": "exception", "message": message }))

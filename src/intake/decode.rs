@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: lists within lists, and any repair of a payload.
 
+pub(super) mod io;
 mod shape;
 
 use crate::envelope::kind::RecordKind;
@@ -34,6 +35,10 @@ pub struct Record<'j, 'a> {
     pub event_name: Option<String>,
     /// Whether it was announced before Commerce saved it: the order may never come to exist.
     pub unsaved: bool,
+    /// The id of the event, where the payload itself names it.
+    pub event_id: Option<String>,
+    /// Why nothing is to be made of it, where its event says so.
+    pub ignored: Option<&'static str>,
 }
 
 /// An element that is no record.
@@ -54,6 +59,9 @@ pub struct Decoded<'j, 'a> {
 
 /// Finds the records of a body. `kind` is what the request's path says, which outranks what the payload looks like.
 pub fn records<'j, 'a>(whole: &'j Json<'a>, dialect: Dialect, kind: Option<RecordKind>) -> Decoded<'j, 'a> {
+    if dialect == Dialect::CommerceEvents {
+        return io::records(whole, kind);
+    }
     let mut finder = Finder { dialect, named: kind, records: Vec::new() };
     finder.value(whole, String::new(), &Context::default());
     Decoded { records: finder.records }
@@ -226,7 +234,7 @@ impl<'j, 'a> Finder<'j, 'a> {
         let event_name = context.event_name.clone();
         // Only Commerce's own hooks fire inside its transaction.
         let unsaved = self.dialect != Dialect::Backoffice && event_name.as_deref().is_some_and(announces_unsaved);
-        self.records.push(Ok(Record { kind, path, json, event_name, unsaved }));
+        self.records.push(Ok(Record { kind, path, json, event_name, unsaved, event_id: None, ignored: None }));
     }
 
     fn problem(&mut self, path: String, message: String) {

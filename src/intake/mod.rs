@@ -8,9 +8,11 @@
 //!
 //! Deliberately absent: what an order is (that is the processor's) and what happens at a destination.
 
+pub mod adobe;
 pub mod answer;
 mod carry;
 pub mod decode;
+mod evidence;
 pub mod load;
 pub mod pressure;
 pub mod read;
@@ -33,10 +35,12 @@ use crate::observe::Observer;
 use crate::processor::Processor;
 use crate::store::SharedStore;
 
+use adobe::MissedPushes;
 use answer::Dialect;
 use load::Load;
 use pressure::Pace;
 use signature::Verifier;
+use signature::adobe::AdobeVerifier;
 
 /// PRS-1: requests in handlers.
 pub const REQUESTS_MAX: usize = 512;
@@ -52,6 +56,8 @@ pub struct Origin {
     pub dialect: Dialect,
     /// Who may claim to be it.
     pub verifier: Verifier,
+    /// Of an origin of Adobe I/O, in place of `verifier`.
+    pub adobe: Option<AdobeVerifier>,
     /// Header with the sender's own event id, if it has one.
     pub event_id_header: Option<HeaderName>,
     /// A failed signature is answered `{"op":"exception"}` instead of 401 (Commerce hooks that must block).
@@ -88,6 +94,8 @@ pub struct Intake {
     pub body_timeout: Duration,
     /// Cleared when the service stops taking requests (RUN-2).
     pub open: AtomicBool,
+    /// Pushes of Adobe I/O that were refused for good (ANS-2).
+    pub missed_pushes: Arc<MissedPushes>,
     /// Version of the configuration in force, for every envelope.
     pub config_version: String,
     /// Microseconds of the instant from which the express lane is open (POI-1).
@@ -106,10 +114,10 @@ impl Intake {
     }
 }
 
-/// `POST /in/{origin}` and `POST /in/{origin}/{entity}`.
+/// `POST /in/{origin}` and `POST /in/{origin}/{entity}`; `GET /in/{origin}` for the challenge of Adobe I/O.
 pub fn router(intake: Arc<Intake>) -> Router {
     Router::new()
-        .route("/in/{origin}", post(receive::whole))
+        .route("/in/{origin}", post(receive::whole).get(adobe::challenge))
         .route("/in/{origin}/{entity}", post(receive::entity))
         .with_state(intake)
 }

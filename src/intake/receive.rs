@@ -12,14 +12,17 @@ use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 
+use crate::clock::Timestamp;
 use crate::envelope::ids::RequestId;
 use crate::envelope::kind::RecordKind;
 use crate::observe::{Event, Refusal};
 
-use super::answer::{self, Problem};
+use super::adobe;
+use super::answer::{self, Dialect, Problem};
 use super::load::Cargo;
 use super::pressure::Share;
 use super::signature::Verified;
+use super::signature::adobe::Doubt;
 use super::take::{self, Given};
 use super::{Intake, Origin};
 
@@ -37,6 +40,9 @@ pub async fn entity(
     receive(&intake, &origin, Some(&entity), request).await
 }
 
+/// As long as a failure to read a signing key is remembered.
+const UNVERIFIABLE_WAIT: Duration = Duration::from_mins(1);
+
 async fn receive(intake: &Arc<Intake>, name: &str, entity: Option<&str>, request: Request<Body>) -> Response {
     let begun = Instant::now();
     let request_id = RequestId::new(intake.clock.now(), &*intake.entropy);
@@ -46,6 +52,7 @@ async fn receive(intake: &Arc<Intake>, name: &str, entity: Option<&str>, request
         return answer::problem(&Problem::new(StatusCode::NOT_FOUND, "No such origin", request_id));
     };
     intake.observer.note(&Event::RequestReceived { origin: &origin.name });
+    let push = adobe::is_push(origin, request.headers());
     match pass(intake, origin, entity, request, request_id).await {
         Ok(response) => {
             intake.observer.note(&Event::RequestStored { origin: &origin.name, elapsed: begun.elapsed() });
@@ -54,6 +61,9 @@ async fn receive(intake: &Arc<Intake>, name: &str, entity: Option<&str>, request
         Err(refused) => {
             let Refused { reason, detail, response } = *refused;
             intake.observer.note(&Event::RequestRefused { origin: &origin.name, reason, detail: &detail });
+            if push {
+                adobe::note_refused(intake, origin, response.status());
+            }
             response
         }
     }
@@ -113,16 +123,41 @@ async fn pass(
         return Err(no_room(intake, request_id));
     }
     let now = intake.clock.now();
-    let verified = match origin.verifier.verify(&parts.headers, body.clone(), now) {
-        Ok(verified) => Some(verified),
+    if let Some(noted) = adobe::validation(intake, origin, &body) {
+        return Ok(noted);
+    }
+    let deadline = Instant::now() + origin.handler_timeout;
+    let verified = verify(origin, &parts.headers, &body, now, request_id).await?;
+    let given = Given { headers: &parts.headers, kind, request_id, received_at: now, share: Arc::new(share) };
+    answer_in_time(intake, origin, &given, verified, body, deadline).await
+}
+
+/// Who sent it; `None` where an unverified payload is kept unread (grace).
+async fn verify(
+    origin: &Origin,
+    headers: &HeaderMap,
+    body: &Bytes,
+    now: Timestamp,
+    request_id: RequestId,
+) -> Result<Option<Verified>, Box<Refused>> {
+    if let Some(adobe) = &origin.adobe {
+        return match adobe.verify(headers, body.clone(), now).await {
+            Ok(verified) => Ok(Some(verified)),
+            Err(Doubt::Refused(refused)) => Err(unverified(origin, request_id, &format!("{refused:?}"))),
+            Err(Doubt::Unverifiable) => {
+                let problem = answer::unavailable(request_id, UNVERIFIABLE_WAIT);
+                Err(Refused::new(Refusal::Unverifiable, "the signing key could not be read", &problem))
+            }
+        };
+    }
+    match origin.verifier.verify(headers, body.clone(), now) {
+        Ok(verified) => Ok(Some(verified)),
         Err(refused) if origin.grace || planted!(ForgeryTaken) => {
             tracing::warn!(origin = origin.name, reason = ?refused, "an unverified payload is parked unread (grace)");
-            None
+            Ok(None)
         }
-        Err(refused) => return Err(unverified(origin, request_id, &format!("{refused:?}"))),
-    };
-    let given = Given { headers: &parts.headers, kind, request_id, received_at: now, share: Arc::new(share) };
-    answer_in_time(intake, origin, &given, verified, body).await
+        Err(refused) => Err(unverified(origin, request_id, &format!("{refused:?}"))),
+    }
 }
 
 /// What a path says of its records; a path that does not say may carry new orders.
@@ -168,7 +203,13 @@ async fn read(
 ) -> Result<Bytes, Box<Refused>> {
     tokio::time::timeout(intake.body_timeout, collect(intake, origin, body, share, request_id)).await.unwrap_or_else(
         |_| {
-            let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "The body took too long", request_id);
+            let problem = match origin.dialect {
+                // A 408 would lose its events from push for ever.
+                Dialect::CommerceEvents => answer::unavailable(request_id, Duration::from_secs(1)),
+                Dialect::CommerceHook | Dialect::Patchworks | Dialect::Backoffice => {
+                    Problem::new(StatusCode::REQUEST_TIMEOUT, "The body took too long", request_id)
+                }
+            };
             Err(Refused::new(Refusal::TimedOut, "body time-out", &problem))
         },
     )
@@ -231,9 +272,10 @@ async fn answer_in_time(
     given: &Given<'_>,
     verified: Option<Verified>,
     body: Bytes,
+    deadline: Instant,
 ) -> Result<Response, Box<Refused>> {
     let taking = take::take(intake, origin, given, verified, body);
-    match tokio::time::timeout(origin.handler_timeout, taking).await {
+    match tokio::time::timeout_at(deadline, taking).await {
         Ok(Ok(results)) => Ok(answer::answer(origin.dialect, &results, given.request_id)),
         Ok(Err(refused)) => Err(refused),
         Err(_) => Err(overload(intake, given.request_id, "handler deadline")),

@@ -6,6 +6,7 @@
 //! constant time, whether or not one has matched (SIG-4, SIG-10). [`Refused`] is for metrics and logs: a caller is told
 //! "401" and nothing else (ANS-1).
 
+pub mod adobe;
 mod key;
 mod schemes;
 pub mod sign;
@@ -60,12 +61,14 @@ impl Refused {
     }
 }
 
-/// Bytes whose sender is known. There is no other way to make one than [`Verifier::verify`].
+/// Bytes whose sender is known. There is no other way to make one than [`Verifier::verify`] and, where the sender is Adobe
+/// I/O, [`adobe::AdobeVerifier::verify`].
 #[derive(Clone, Debug)]
 pub struct Verified {
     body: Bytes,
     scheme: &'static str,
     event_id: Option<String>,
+    traces: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Verified {
@@ -75,7 +78,7 @@ impl Verified {
     }
 
     /// Which credential counted: `rsa-signature`, `header`, `bearer`, `basic`, `hmac`, `standard-webhooks`, or several
-    /// joined with `+` where all were required.
+    /// joined with `+` where all were required; `adobe-signature` of Adobe I/O.
     pub fn scheme(&self) -> &'static str {
         self.scheme
     }
@@ -83,6 +86,11 @@ impl Verified {
     /// The signed event id (Standard Webhooks' `webhook-id`).
     pub fn event_id(&self) -> Option<&str> {
         self.event_id.as_deref()
+    }
+
+    /// What the body's events say of their own way to us, for evidence.
+    pub(super) fn traces(&self) -> &serde_json::Map<String, serde_json::Value> {
+        &self.traces
     }
 }
 
@@ -125,7 +133,10 @@ impl Verifier {
         let mut closest = Refused::Missing;
         for scheme in &self.any_of {
             match scheme.verify(headers, &body, now) {
-                Ok(proof) => return Ok(Verified { body, scheme: scheme.name(), event_id: proof.event_id }),
+                Ok(proof) => {
+                    let (scheme, traces) = (scheme.name(), serde_json::Map::new());
+                    return Ok(Verified { body, scheme, event_id: proof.event_id, traces });
+                }
                 Err(refused) => closest = closest.max(refused),
             }
         }

@@ -19,11 +19,12 @@ use crate::processor::step::{self, Input};
 use crate::processor::unreadable;
 use crate::store::StoreError;
 use crate::store::pack::pack;
-use crate::store::write::{Arrival, ArrivedRecord, NewException, Receipt, Subject};
+use crate::store::write::{Arrival, ArrivedRecord, Conclusion, NewException, Receipt, Subject};
 
-use super::answer::{self, Problem, ProblemLine, RecordResult, RecordStatus};
+use super::answer::{self, Dialect, Problem, ProblemLine, RecordResult, RecordStatus};
 use super::carry::Carried;
 use super::decode::{self, Record};
+use super::evidence;
 use super::pressure::Share;
 use super::receive::{Refused, overload};
 use super::signature::Verified;
@@ -43,8 +44,8 @@ pub(super) struct Given<'a> {
 }
 
 /// A record on its way to the store, with what the answer says of it.
-struct Prepared {
-    record: ArrivedRecord,
+pub(super) struct Prepared {
+    pub record: ArrivedRecord,
     key: Option<String>,
 }
 
@@ -77,7 +78,7 @@ pub(super) async fn take(
     let arrival = Arrival {
         origin: origin.name.clone(),
         body: pack(&body),
-        headers: kept_headers(given.headers),
+        headers: evidence::kept(given.headers, verified.as_ref()),
         verification: verified.as_ref().map_or("unverified", Verified::scheme).to_owned(),
         config_version: intake.config_version.clone(),
         request_id: given.request_id,
@@ -141,7 +142,7 @@ fn prepare(
             Err(problem) => {
                 let defect = not_a_record(&problem.path, &problem.message);
                 slots.push(Slot::Stored(prepared.len()));
-                prepared.push(parked(intake, origin, given, &problem.path, &Digest::of(body), defect));
+                prepared.push(parked(intake, origin, given.received_at, &problem.path, &Digest::of(body), defect));
             }
         }
     }
@@ -207,16 +208,7 @@ fn identify(
     event_id: Option<&str>,
     places: &mut HashMap<DeliveryId, Place>,
 ) -> Prepared {
-    let rules = intake.processor.rules();
-    let subject = match rules.origins.get(&origin.name) {
-        Some(of_origin) => step::subject(record.kind, record.json, of_origin),
-        None => nobody(record.kind),
-    };
-    let content = Digest::of(record.json.canonical().as_bytes());
-    let event_key = match event_id {
-        Some(id) => EventKey::explicit(&origin.name, id),
-        None => EventKey::derived(&origin.name, identity(record), &subject.scope, &subject.id, &content),
-    };
+    let identity = Identity::of(intake, origin, record, event_id);
     let input = Input {
         origin: &origin.name,
         kind: record.kind,
@@ -225,25 +217,58 @@ fn identify(
         later: false,
     };
     // What is to be read first, or waits for the catalogue, takes the long way: the processor sees to both.
-    let enqueued = intake.express_open(given.received_at).then(|| intake.processor.process(&input, &subject)).flatten();
-    let enqueued = enqueued.filter(|enqueued| enqueued.conclusion.read.is_none());
-    let conclusion = enqueued.map(|enqueued| express(intake, given, enqueued, &subject, places));
+    let conclusion = ignored(record).or_else(|| {
+        let subject = &identity.subject;
+        let open = intake.express_open(given.received_at);
+        let enqueued = open.then(|| intake.processor.process(&input, subject)).flatten();
+        let enqueued = enqueued.filter(|enqueued| enqueued.conclusion.read.is_none())?;
+        Some(express(intake, given, enqueued, subject, places))
+    });
     let on_conflict = (event_id.is_some() && !origin.dialect.tells_problems())
-        .then(|| conflict(intake, given, &subject, event_id.unwrap_or_default()));
+        .then(|| conflict(intake, given.received_at, &identity.subject, event_id.unwrap_or_default()));
     Prepared {
-        key: Some(subject.id.clone()).filter(|id| !id.is_empty()),
+        key: Some(identity.subject.id.clone()).filter(|id| !id.is_empty()),
         record: ArrivedRecord {
             id: EnvelopeId::new(given.received_at, &*intake.entropy),
             path: record.path.clone(),
             kind: record.kind.as_str().to_owned(),
             event_name: record.event_name.clone(),
-            event_key,
-            content,
-            subject,
+            event_key: identity.key,
+            content: identity.content,
+            subject: identity.subject,
             conclusion,
             on_conflict,
         },
     }
+}
+
+/// What a record is about, what it says, and its identity at its origin.
+pub(super) struct Identity {
+    pub subject: Subject,
+    pub content: Digest,
+    pub key: EventKey,
+}
+
+impl Identity {
+    pub(super) fn of(intake: &Intake, origin: &Origin, record: &Record<'_, '_>, event_id: Option<&str>) -> Self {
+        let subject = match intake.processor.rules().origins.get(&origin.name) {
+            Some(of_origin) => step::subject(record.kind, record.json, of_origin),
+            None => nobody(record.kind),
+        };
+        let content = Digest::of(record.json.canonical().as_bytes());
+        let key = match event_id {
+            Some(id) => EventKey::explicit(&origin.name, id),
+            None => EventKey::derived(&origin.name, identity(record), &subject.scope, &subject.id, &content),
+        };
+        Identity { subject, content, key }
+    }
+}
+
+/// The end of a record of which nothing is made, with the reason.
+pub(super) fn ignored(record: &Record<'_, '_>) -> Option<Conclusion> {
+    let event = record.event_name.as_deref().unwrap_or("the event");
+    let reason = format!("{event}: {}", record.ignored?);
+    Some(Conclusion { ignored: Some(reason.clone()), explanation: reason, ..Conclusion::default() })
 }
 
 /// The kind as it enters a derived event id. An order announced before its save is another event than the saved order
@@ -260,7 +285,7 @@ fn express(
     enqueued: Enqueued,
     subject: &Subject,
     places: &mut HashMap<DeliveryId, Place>,
-) -> crate::store::write::Conclusion {
+) -> Conclusion {
     let Enqueued { mut conclusion, documents } = enqueued;
     for (delivery, document) in conclusion.deliveries.iter_mut().zip(documents) {
         let traceparent = traceparent(given.headers);
@@ -293,6 +318,10 @@ fn event_id(
     record: &Record<'_, '_>,
     single: bool,
 ) -> Option<String> {
+    if origin.dialect == Dialect::CommerceEvents && (record.event_id.is_some() || !single) {
+        // The header is not signed: it counts only where the one event of a request names no id itself.
+        return record.event_id.clone();
+    }
     let header = origin.event_id_header.as_ref().and_then(|name| given.headers.get(name));
     let id = verified.event_id().or_else(|| header.and_then(|value| value.to_str().ok()))?;
     if id.is_empty() {
@@ -315,15 +344,15 @@ fn unreadable_body(
             .detail(&error.to_string());
         return Err(Refused::new(Refusal::Unreadable, error.to_string(), &problem));
     }
-    let prepared = parked(intake, origin, given, "", &Digest::of(body), unreadable(error));
+    let prepared = parked(intake, origin, given.received_at, "", &Digest::of(body), unreadable(error));
     Ok((vec![Slot::Stored(0)], vec![prepared]))
 }
 
 /// An envelope that is stored with its exception and never processed by itself.
-fn parked(
+pub(super) fn parked(
     intake: &Intake,
     origin: &Origin,
-    given: &Given<'_>,
+    at: Timestamp,
     path: &str,
     content: &Digest,
     defect: Defect,
@@ -337,7 +366,7 @@ fn parked(
     Prepared {
         key: None,
         record: ArrivedRecord {
-            id: EnvelopeId::new(given.received_at, &*intake.entropy),
+            id: EnvelopeId::new(at, &*intake.entropy),
             path: path.to_owned(),
             kind: kind.as_str().to_owned(),
             event_name: None,
@@ -361,14 +390,14 @@ fn unverified(intake: &Intake, origin: &Origin, given: &Given<'_>, body: &Bytes)
             .to_owned(),
         cause: format!("unverified {}", origin.name),
     };
-    parked(intake, origin, given, "", &Digest::of(body), defect)
+    parked(intake, origin, given.received_at, "", &Digest::of(body), defect)
 }
 
 pub(super) fn nobody(kind: RecordKind) -> Subject {
     Subject { kind: kind.as_str().to_owned(), system: String::new(), scope: String::new(), id: String::new() }
 }
 
-fn not_a_record(path: &str, message: &str) -> Defect {
+pub(super) fn not_a_record(path: &str, message: &str) -> Defect {
     Defect {
         code: ExceptionCode::UnreadablePayload,
         path: path.to_owned(),
@@ -379,7 +408,7 @@ fn not_a_record(path: &str, message: &str) -> Defect {
     }
 }
 
-fn conflict(intake: &Intake, given: &Given<'_>, subject: &Subject, event_id: &str) -> NewException {
+pub(super) fn conflict(intake: &Intake, at: Timestamp, subject: &Subject, event_id: &str) -> NewException {
     let code = ExceptionCode::EventIdConflict;
     let defect = Defect {
         code,
@@ -391,7 +420,7 @@ fn conflict(intake: &Intake, given: &Given<'_>, subject: &Subject, event_id: &st
         cause: event_id.to_owned(),
     };
     NewException {
-        id: ExceptionId::new(given.received_at, &*intake.entropy),
+        id: ExceptionId::new(at, &*intake.entropy),
         code: code.as_str().to_owned(),
         severity: code.severity().as_str().to_owned(),
         owner: code.owner().as_str().to_owned(),
@@ -403,7 +432,7 @@ fn conflict(intake: &Intake, given: &Given<'_>, subject: &Subject, event_id: &st
         value: defect.value,
         message: defect.message,
         remedy: defect.remedy,
-        opened_at: given.received_at,
+        opened_at: at,
     }
 }
 
@@ -492,7 +521,7 @@ fn hand_over(intake: &Intake, receipts: &[Receipt], mut places: HashMap<Delivery
     }
 }
 
-fn told<'a>(origin: &'a str, receipt: &Receipt, id: EnvelopeId) -> Event<'a> {
+pub(super) fn told<'a>(origin: &'a str, receipt: &Receipt, id: EnvelopeId) -> Event<'a> {
     match receipt {
         Receipt::First { .. } => Event::EnvelopeAccepted { origin, envelope: id },
         Receipt::Duplicate { first } => Event::DuplicateSeen { origin, first: *first },
@@ -517,20 +546,6 @@ fn results(slots: Vec<Slot>, told: &[(Option<String>, EnvelopeId)], receipts: &[
             }
         })
         .collect()
-}
-
-/// Request headers worth keeping as evidence; credentials and signatures are never among them.
-const KEPT_HEADERS: [&str; 4] = ["content-type", "user-agent", "x-adobe-commerce-request-id", "x-request-id"];
-
-fn kept_headers(headers: &HeaderMap) -> String {
-    let kept: serde_json::Map<String, serde_json::Value> = KEPT_HEADERS
-        .iter()
-        .filter_map(|name| {
-            let value = headers.get(*name)?.to_str().ok()?;
-            Some(((*name).to_owned(), value.chars().take(256).collect::<String>().into()))
-        })
-        .collect();
-    serde_json::Value::Object(kept).to_string()
 }
 
 /// ATT-4: forwarded if well-formed.

@@ -82,6 +82,29 @@ pub enum Event<'a> {
         /// For the log only.
         detail: &'a str,
     },
+    /// ANS-2: Adobe I/O was refused for good, so what it pushed is on its journal only.
+    PushMissed {
+        /// Origin.
+        origin: &'a str,
+        /// What it was answered.
+        status: u16,
+    },
+    /// Adobe I/O asks to validate a registration by an address, which is never called.
+    ValidationAsked {
+        /// Origin.
+        origin: &'a str,
+        /// The address's host.
+        host: &'a str,
+    },
+    /// A signing key of Adobe I/O could not be read (SIG-6).
+    SigningKeyUnread {
+        /// Origin.
+        origin: &'a str,
+        /// Of the documented pattern.
+        path: &'a str,
+        /// In words.
+        reason: &'a str,
+    },
     /// A commit was waited for.
     Committed {
         /// How long.
@@ -418,6 +441,8 @@ impl Observer {
                 let label = OfRefusal { origin: (*origin).to_owned(), reason: reason.as_str() };
                 count(&counters.requests_refused, &label);
             }
+            Event::PushMissed { origin, .. } => count(&counters.pushes_missed, &of(origin)),
+            Event::SigningKeyUnread { origin, .. } => count(&counters.signing_keys_unread, &of(origin)),
             Event::Committed { elapsed } => counters.commit_seconds.observe(elapsed.as_secs_f64()),
             Event::EnvelopeAccepted { origin, .. } => self.count_record(&counters.records_accepted, origin),
             Event::DuplicateSeen { origin, .. } => self.count_record(&counters.records_duplicate, origin),
@@ -443,7 +468,7 @@ impl Observer {
                 let label = OfIncident { destination: (*destination).to_owned(), kind: (*kind).to_owned() };
                 count(&counters.incidents, &label);
             }
-            Event::IncidentEnded { .. } | Event::Restored { .. } => {}
+            Event::IncidentEnded { .. } | Event::Restored { .. } | Event::ValidationAsked { .. } => {}
             Event::ExceptionStorm { code, .. } => {
                 count(&counters.exception_storms, &OfCode { code: (*code).to_owned() });
             }

@@ -145,6 +145,8 @@ pub(super) struct Counters {
     pub records_duplicate: Counts<OfOrigin>,
     pub records_conflict: Counts<OfOrigin>,
     pub records_rejected: Counts<OfOrigin>,
+    pub pushes_missed: Counts<OfOrigin>,
+    pub signing_keys_unread: Counts<OfOrigin>,
     pub accept_seconds: Times<OfOrigin>,
     pub commit_seconds: Histogram,
     pub reads_wanted: Counts<OfSystem>,
@@ -339,6 +341,8 @@ impl Counters {
             records_duplicate: Family::default(),
             records_conflict: Family::default(),
             records_rejected: Family::default(),
+            pushes_missed: Family::default(),
+            signing_keys_unread: Family::default(),
             accept_seconds: times(short_times),
             commit_seconds: short_times(),
             reads_wanted: Family::default(),
@@ -390,6 +394,12 @@ impl Counters {
         add("intake_duplicates", "Records known with the same content", &self.records_duplicate);
         add("intake_conflicts", "Records known with other content", &self.records_conflict);
         add("intake_rejected", "Records that could not be taken", &self.records_rejected);
+        add("intake_missed_pushes", "Signed pushes of Adobe I/O refused for good", &self.pushes_missed);
+        add(
+            "intake_signing_keys_unread",
+            "Signing keys of Adobe I/O that could not be read",
+            &self.signing_keys_unread,
+        );
         registry.register("intake_refused", "Requests refused, with the reason", self.requests_refused.clone());
         let help = "From the first byte of a request to its answer";
         registry.register("intake_accept_seconds", help, self.accept_seconds.clone());

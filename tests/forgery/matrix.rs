@@ -3,31 +3,37 @@
 use std::sync::Arc;
 
 use crossdock::config::{AuthSetting, Dated, Secret, SignedBytes};
-use crossdock::intake::signature::{Refused, Verifier};
+use crossdock::intake::signature::Refused;
 
+use crate::adobe::{self, AdobeDoor};
 use crate::{
-    BODY, Genuine, Headers, NOW, SIGNER, Spelling, WEBHOOK_SECRET, ask, at, every_scheme, secrets, verifier, webhook,
+    BODY, Door, Genuine, Headers, NOW, SIGNER, Spelling, WEBHOOK_SECRET, ask, at, every_scheme, secrets, verifier,
+    webhook,
 };
 
 /// A scheme with its verifier and the count of forgeries tried, so that a matrix that shrank is noticed.
 struct Bench {
     genuine: Genuine,
-    verifier: Arc<Verifier>,
+    verifier: Arc<dyn Door>,
     tried: usize,
 }
 
 impl Bench {
     fn all() -> Vec<Bench> {
-        let set_up = |genuine: Genuine| {
-            let verifier = Arc::new(verifier(std::slice::from_ref(&genuine.auth)));
+        let set_up = |(genuine, verifier): (Genuine, Arc<dyn Door>)| {
             assert!(
-                matches!(ask(&verifier, &genuine.headers, BODY, NOW), Some(Ok(_))),
+                matches!(ask(&*verifier, &genuine.headers, BODY, NOW), Some(Ok(_))),
                 "{}: the genuine request passes",
                 genuine.name
             );
             Bench { genuine, verifier, tried: 0 }
         };
-        every_scheme().into_iter().map(set_up).collect()
+        let of_the_file = every_scheme().into_iter().map(|genuine| {
+            let door: Arc<dyn Door> = Arc::new(verifier(std::slice::from_ref(&genuine.auth)));
+            (genuine, door)
+        });
+        let of_adobe: (Genuine, Arc<dyn Door>) = (adobe::genuine(), Arc::new(AdobeDoor::new()));
+        of_the_file.chain([of_adobe]).map(set_up).collect()
     }
 
     fn refused(&mut self, what: &str, headers: &Headers, body: &[u8]) {
@@ -35,7 +41,7 @@ impl Bench {
     }
 
     fn refused_at(&mut self, what: &str, headers: &Headers, body: &[u8], now: i64) {
-        if let Some(answer) = ask(&self.verifier, headers, body, now) {
+        if let Some(answer) = ask(&*self.verifier, headers, body, now) {
             self.tried += 1;
             assert!(answer.is_err(), "{}: {what} passed: {headers:?}", self.genuine.name);
         }
@@ -238,13 +244,13 @@ fn sig_2_a_credential_counts_only_where_it_belongs() {
                 continue;
             }
             tried += 1;
-            let answer = ask(&origin.verifier, &sender.genuine.headers, BODY, NOW).unwrap();
+            let answer = ask(&*origin.verifier, &sender.genuine.headers, BODY, NOW).unwrap();
             assert!(answer.is_err(), "{} passed as {}", sender.genuine.name, origin.genuine.name);
             // The value under the header that the origin looks at.
             let moved: Headers =
                 origin.genuine.headers.iter().map(|(name, _)| (*name, sender.genuine.headers[0].1.clone())).collect();
             if moved != origin.genuine.headers {
-                assert!(ask(&origin.verifier, &moved, BODY, NOW).unwrap().is_err());
+                assert!(ask(&*origin.verifier, &moved, BODY, NOW).unwrap().is_err());
             }
         }
     }

@@ -12,6 +12,7 @@ mod catalogue;
 mod corpus;
 mod hard_times;
 mod delivery;
+mod events;
 mod intake;
 mod keeping;
 mod keys;

@@ -18,6 +18,7 @@ use crate::delivery::{self, Delivery};
 use crate::destinations::{self, Destination, Guard};
 use crate::domain::policy::Policies;
 use crate::exceptions::replay::Desk;
+use crate::intake::adobe::MissedPushes;
 use crate::intake::answer::Dialect;
 use crate::intake::load::Load;
 use crate::intake::pressure::Room;
@@ -92,6 +93,7 @@ impl Service {
             origins: origins(),
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
+            missed_pushes: Arc::new(MissedPushes::new(Arc::clone(&clock))),
             entropy,
             processor: Arc::clone(&processor),
             delivery: Arc::clone(&delivery),
@@ -207,6 +209,7 @@ fn origins() -> BTreeMap<String, Origin> {
                 name: name.to_owned(),
                 dialect,
                 verifier: Verifier::new(&[auth]).map_err(|problems| problems.join("; ")).expect("keys that fit"),
+                adobe: None,
                 event_id_header,
                 refuse_with_exception: false,
                 grace: false,

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+use super::adobe::SIGNATURE_HEADERS;
 use super::schemes::standard_webhooks_key;
 use crate::config::SignedBytes;
 
@@ -53,6 +54,46 @@ impl CommerceSigner {
             .expect("the buffer is as long as the modulus");
         STANDARD.encode(signature)
     }
+}
+
+/// Two RSA key pairs that sign as Adobe I/O does, each under the path where its public half is to be published.
+pub struct AdobeSigner {
+    pairs: [(String, CommerceSigner); 2],
+    made: u32,
+}
+
+impl AdobeSigner {
+    /// Two new pairs.
+    pub fn generate() -> Self {
+        let pair = |number| (key_path(number), CommerceSigner::generate());
+        AdobeSigner { pairs: [pair(1), pair(2)], made: 2 }
+    }
+
+    /// What the key host serves: path and PEM of either public half.
+    pub fn published(&self) -> [(String, String); 2] {
+        self.pairs.each_ref().map(|(path, signer)| (path.clone(), signer.public_key_pem()))
+    }
+
+    /// Replaces the first (0) or second (1) pair by a new one under a new path; the old path.
+    pub fn rotate(&mut self, which: usize) -> String {
+        self.made += 1;
+        let new = (key_path(self.made), CommerceSigner::generate());
+        std::mem::replace(&mut self.pairs[which], new).0
+    }
+
+    /// The four headers of a push of this body.
+    pub fn headers(&self, body: &[u8]) -> Vec<(&'static str, String)> {
+        let names = SIGNATURE_HEADERS.iter().zip(&self.pairs);
+        let both = names.flat_map(|((signature, path), (place, signer))| {
+            [(signature.as_str(), signer.sign(body, SignedBytes::RawBody)), (path.as_str(), place.clone())]
+        });
+        both.collect()
+    }
+}
+
+/// A path of the pattern that Adobe documents.
+fn key_path(number: u32) -> String {
+    format!("/prod/keys/pub-key-{number:08x}-0000-4000-8000-000000000000.pem")
 }
 
 /// The value of `X-HMAC-HASH`: lower-case hex.

@@ -11,6 +11,20 @@ pub(super) fn log(event: &Event<'_>) {
         Event::RequestRefused { origin, reason, detail } => {
             tracing::warn!(origin.name = origin, reason = reason.as_str(), detail, "a request was refused");
         }
+        Event::PushMissed { origin, status } => tracing::error!(
+            origin.name = origin,
+            status,
+            "a signed request of Adobe I/O was refused for good: its events are on the journal only"
+        ),
+        Event::ValidationAsked { origin, host } => tracing::warn!(
+            origin.name = origin,
+            host,
+            "Adobe I/O asks to validate the registration by an address, which is never called: save the registration \
+             again, its challenge is answered"
+        ),
+        Event::SigningKeyUnread { origin, path, reason } => {
+            tracing::warn!(origin.name = origin, path, reason, "a signing key of Adobe I/O could not be read");
+        }
         Event::EnvelopeAccepted { origin, envelope } => {
             tracing::debug!(origin.name = origin, envelope.id = %envelope, "an event was accepted");
         }

@@ -2,6 +2,7 @@
 
 pub mod bend;
 pub mod commerce;
+pub mod key_host;
 pub mod laws;
 pub mod orders;
 pub mod process;
