@@ -8,6 +8,8 @@
 
 mod accept;
 mod answer;
+#[cfg(test)]
+mod exchanges;
 mod fault;
 mod oauth;
 mod routes;
