@@ -8,9 +8,13 @@
 
 mod accept;
 mod answer;
+mod beside;
 #[cfg(test)]
 mod exchanges;
 mod fault;
+mod gateway;
+mod journal;
+mod keys;
 mod oauth;
 mod routes;
 mod search;
@@ -27,18 +31,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::HeaderMap;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use fault::{Fault, Faults, Plan};
+pub use gateway::{Event, Gateway, GatewaySettings, ORDER_SAVED, Pushes, Standing};
 pub use oauth::Credentials;
 pub use search::PageLimits;
 pub use shop::Table;
 pub use tree::Tree;
 
 use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy, later};
-use answer::Answer;
 use shop::Shop;
 
 /// How this Commerce is set up.
@@ -60,6 +63,8 @@ pub struct Settings {
     pub pages: PageLimits,
     /// When an order that was placed can be read.
     pub visible: Visible,
+    /// Adobe's side of events.
+    pub gateway: GatewaySettings,
 }
 
 /// When an order that was placed can be read; until then it answers 404 and no search finds it.
@@ -85,6 +90,7 @@ impl Default for Settings {
             admin: ("admin".to_owned(), "admin-password-1".to_owned()),
             pages: PageLimits::default(),
             visible: Visible::AtOnce,
+            gateway: GatewaySettings::default(),
         }
     }
 }
@@ -92,6 +98,7 @@ impl Default for Settings {
 /// A running stand-in. Dropping it closes its port and every connection.
 pub struct StandIn {
     address: SocketAddr,
+    http: reqwest::Client,
     shared: Arc<Shared>,
     open: watch::Sender<bool>,
 }
@@ -102,6 +109,7 @@ struct Shared {
     shop: Mutex<Shop>,
     faults: Faults,
     maintenance: AtomicBool,
+    adobe: gateway::State,
 }
 
 impl Shared {
@@ -119,11 +127,6 @@ impl Shared {
         self.settings.entropy.fill(&mut bytes);
         data_encoding::HEXLOWER.encode(&bytes)
     }
-
-    /// What is not REST.
-    fn beside(&self, _path: &str, _query: &str, _headers: &HeaderMap) -> Answer {
-        Answer::no_route()
-    }
 }
 
 impl StandIn {
@@ -138,10 +141,11 @@ impl StandIn {
             shop: Mutex::new(shop),
             faults: Faults::default(),
             maintenance: AtomicBool::new(false),
+            adobe: gateway::State::default(),
         });
         let (open, receiver) = watch::channel(true);
-        tokio::spawn(serve::accept(listener, Arc::clone(&shared), receiver));
-        Ok(StandIn { address, shared, open })
+        tokio::spawn(serve::accept(listener, address, Arc::clone(&shared), receiver));
+        Ok(StandIn { address, http: reqwest::Client::new(), shared, open })
     }
 
     /// Where it listens, without a path.
@@ -157,6 +161,16 @@ impl StandIn {
     /// What an integration signs with.
     pub fn credentials(&self) -> &Credentials {
         &self.shared.settings.credentials
+    }
+
+    /// What pushes events and keeps the journal.
+    pub fn gateway(&self) -> Gateway {
+        Gateway { shared: Arc::clone(&self.shared), base: self.url(), http: self.http.clone() }
+    }
+
+    /// Where the journal is read.
+    pub fn journal_url(&self) -> String {
+        self.gateway().journal_url()
     }
 
     /// What goes wrong on request.

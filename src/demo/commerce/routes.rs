@@ -29,7 +29,7 @@ impl Request<'_> {
     }
 
     /// Decoded query pairs; a plus is a space.
-    fn pairs(&self) -> Vec<(String, String)> {
+    pub(super) fn pairs(&self) -> Vec<(String, String)> {
         let pairs = self.query.split('&').filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         pairs.map(|(name, value)| (decode(name), decode(value))).collect()
@@ -165,7 +165,7 @@ fn read(
             let rows = order_items(&shop.rows(Table::Orders, shared.settings.clock.now()));
             let criteria = Criteria::read(&request.pairs(), shared.settings.pages)?;
             let known = |name: &str| rows.iter().any(|row| row.get(name).is_some());
-            criteria.apply(&rows, &known, &scalar, &|_| Answer::masked()).map(Answer::ok)
+            criteria.apply(&rows, &known, &scalar, &|_| Answer::masked()).map(without_missing_parents).map(Answer::ok)
         }
         ["orders", "items", id] => {
             let id = whole_id(id)?.to_string();
@@ -292,6 +292,20 @@ fn product(shared: &Shared, shop: &Shop, sku: &str) -> Result<Tree, Answer> {
     let rows = shop.rows(Table::Products, shared.settings.clock.now());
     let is_wanted = |row: &Tree| scalar(row, "sku").is_some_and(|known| plain(&known) == plain(sku));
     rows.into_iter().find(is_wanted).ok_or_else(Answer::no_product)
+}
+
+/// A list shows the parent inside a child only where the list holds the parent as well.
+fn without_missing_parents(mut found: Tree) -> Tree {
+    let Some(Tree::List(mut items)) = found.get("items").cloned() else { return found };
+    let ids: Vec<String> = items.iter().filter_map(|item| scalar(item, "item_id")).collect();
+    for item in &mut items {
+        let is_there = scalar(item, "parent_item_id").is_some_and(|parent| ids.contains(&parent));
+        if let (false, Tree::Object(members)) = (is_there, item) {
+            members.retain(|(name, _)| name != "parent_item");
+        }
+    }
+    found.set("items", Tree::List(items));
+    found
 }
 
 fn order_items(orders: &[Tree]) -> Vec<Tree> {

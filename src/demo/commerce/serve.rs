@@ -1,6 +1,7 @@
 //! The wire: connections and faults. The loop is hyper's own, because a fault must be able to close a connection without
 //! a single byte of answer.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::answer::Answer;
+use super::beside;
 use super::fault::Fault;
 use super::routes;
 
@@ -27,14 +29,19 @@ const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 struct Hangup;
 
 /// Accepts until `open` turns false or its sender is gone.
-pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, mut open: watch::Receiver<bool>) {
+pub(super) async fn accept(
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    mut open: watch::Receiver<bool>,
+) {
     loop {
         tokio::select! {
             biased;
             () = closed(&mut open) => return,
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
-                    tokio::spawn(connection(stream, Arc::clone(&shared), open.clone()));
+                    tokio::spawn(connection(stream, address, Arc::clone(&shared), open.clone()));
                 }
             }
         }
@@ -46,9 +53,9 @@ async fn closed(open: &mut watch::Receiver<bool>) {
     let _ = open.wait_for(|open| !open).await;
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>, mut open: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, address: SocketAddr, shared: Arc<Shared>, mut open: watch::Receiver<bool>) {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| reply(Arc::clone(&shared), request));
+    let service = service_fn(move |request| reply(Arc::clone(&shared), address, request));
     let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         () = closed(&mut open) => {}
@@ -57,12 +64,23 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, mut open: watch::Rec
     }
 }
 
-async fn reply(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Hangup> {
+async fn reply(
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Hangup> {
     let (head, body) = request.into_parts();
     let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|_| Hangup)?.to_bytes();
     let path = head.uri.path();
+    let request = routes::Request {
+        method: head.method.as_str(),
+        path,
+        query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+        body: &body,
+    };
     if !path.starts_with("/rest/") {
-        return Ok(response(shared.beside(path, head.uri.query().unwrap_or_default(), &head.headers)));
+        return Ok(response(beside::answer(&shared, &format!("http://{address}"), &request)));
     }
     let fault = shared.faults.take();
     match &fault {
@@ -77,13 +95,6 @@ async fn reply(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respon
         }
         Some(Fault::CutOff) | None => {}
     }
-    let request = routes::Request {
-        method: head.method.as_str(),
-        path,
-        query: head.uri.query().unwrap_or_default(),
-        headers: &head.headers,
-        body: &body,
-    };
     let mut answer = routes::answer(&shared, &request);
     if fault == Some(Fault::CutOff) {
         let half = answer.body.len() / 2;
