@@ -137,6 +137,7 @@ fn every_help_has_an_example_and_usage_errors_exit_with_2() {
         vec!["audit-log"],
         vec!["audit-log", "verify"],
         vec!["audit-log", "export"],
+        vec!["capture"],
         vec!["doctor"],
         vec!["migrate"],
     ];

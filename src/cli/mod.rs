@@ -9,6 +9,7 @@
 mod audit_log;
 mod backup;
 mod bench;
+mod capture;
 mod chaos;
 mod check;
 mod demo;
@@ -103,6 +104,8 @@ enum Verb {
     AuditLog(audit_log::AuditLog),
     /// Look at the store, the configuration, the disk and the clock
     Doctor(doctor::Doctor),
+    /// Keep what an origin sends, without its buyers, for support and for fixtures
+    Capture(capture::Capture),
     /// Copy the store, beside a running service, and prove the copy
     Backup(backup::Backup),
     /// Put a copy in the place of the store
@@ -171,6 +174,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Ledger(verb) => open::wait(ledger::run(verb, &shared)),
         Verb::AuditLog(verb) => open::wait(audit_log::run(verb, &shared)),
         Verb::Doctor(verb) => open::wait(doctor::run(verb, &shared)),
+        Verb::Capture(verb) => open::wait(capture::run(verb, &shared)),
         Verb::Backup(verb) => backup::run(&verb, &shared),
         Verb::Restore(verb) => restore::run(&verb, &shared),
         Verb::Keys(verb) => open::wait(keys::run(verb, &shared)),

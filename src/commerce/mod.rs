@@ -5,6 +5,7 @@
 
 pub mod wire;
 pub mod rest;
+pub mod fakes;
 pub mod parse;
 mod parse_item;
 mod parse_options;

@@ -37,6 +37,7 @@ pub use problem::Problem;
 pub use secret::{Dated, Secret, Secrets};
 pub use server::{BackupSettings, RetentionSettings, ServerSettings, StoreSettings, StoreUrl};
 pub use units::Rate;
+pub(crate) use units::duration;
 
 use crate::routing::Route;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::problem::Complaint;
 
 /// `500ms`, `5s`, `10m`, `24h`, `7d`: a whole number and one unit.
-pub(super) fn duration(text: &str) -> Result<Duration, Complaint> {
+pub(crate) fn duration(text: &str) -> Result<Duration, Complaint> {
     let wrong = || {
         Complaint::new(
             format!("\"{}\" is not a duration", shown(text)),

@@ -202,9 +202,10 @@ impl Line {
     }
 }
 
+/// The first order is due one period after the beginning, which is when the pacer lets it go.
 #[expect(clippy::cast_precision_loss, reason = "counts of a few seconds")]
 fn due_after(place: usize, rate: f64) -> Duration {
-    Duration::from_secs_f64(place as f64 / rate)
+    Duration::from_secs_f64((place + 1) as f64 / rate)
 }
 
 /// A thread, since its sleeps are finer than those of the runtime.

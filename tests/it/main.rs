@@ -6,6 +6,7 @@
 
 mod support;
 
+mod capture;
 mod corpus;
 mod hard_times;
 mod delivery;

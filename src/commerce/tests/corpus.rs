@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Json, SalesOrder, expanded, read};
+use crate::commerce::fakes::Fakes;
 use crate::commerce::parse::{Completeness, completeness};
 
 fn corpus() -> Option<PathBuf> {
@@ -59,6 +60,36 @@ fn every_complete_order_of_the_corpus_expands_and_keeps_the_five_laws() {
         }
     }
     assert_eq!((whole, complete, refused.len()), (42, 42, 2), "{refused:#?}");
+}
+
+#[test]
+fn an_order_without_its_buyer_still_gives_the_same_lines() {
+    let Some(root) = corpus() else { return };
+    let by = Fakes::new("a secret");
+    let mut orders_seen = 0;
+    for folder in ["orders", "events"] {
+        for file in files(&root, folder) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let faked = by.payload(&read(&text));
+            let (real, faked) = (read(&text), read(&faked));
+            for (real, faked) in orders(&real).into_iter().zip(orders(&faked)) {
+                for person in ["customer_email", "customer_lastname"] {
+                    let of = |json: &Json<'_>| json.get(person).and_then(|value| value.as_str().map(str::to_owned));
+                    if let Some(name) = of(real).filter(|name| name.chars().count() >= 4) {
+                        assert!(!faked.to_string().contains(&name), "{file:?} still says {person}");
+                    }
+                }
+                let Ok(document) = expanded(real) else { continue };
+                let amounts = |document: &SalesOrder| {
+                    let line = |line: &super::SalesLine| format!("{:?} {:?} {:?}", line.kind, line.sku, line.amounts);
+                    document.lines.iter().map(line).collect::<Vec<_>>()
+                };
+                assert_eq!(amounts(&expanded(faked).unwrap()), amounts(&document), "{file:?}");
+                orders_seen += 1;
+            }
+        }
+    }
+    assert_eq!(orders_seen, 40);
 }
 
 /// What must be equal whichever way an order came: everything but ids of other runs and words that REST does not have.

@@ -99,7 +99,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     conn.busy_timeout(BUSY_TIMEOUT).map_err(|reason| unusable(path, &reason))?;
     conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0; \
-         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;",
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000;",
     )
     .map_err(|reason| unusable(path, &reason))?;
     keep_plans(&conn).map_err(|reason| unusable(path, &reason))?;

@@ -31,8 +31,8 @@ async fn lane_2_an_order_that_is_stuck_delays_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lane_2_a_request_that_hangs_holds_one_place_and_no_other_order() {
-    let app = app_with("concurrency = 4\nrequest_timeout = \"20s\"").await;
-    app.erp.next([Fault::HangAfterApply(Duration::from_secs(3))]);
+    let app = app_with("concurrency = 4\nrequest_timeout = \"60s\"").await;
+    app.erp.next([Fault::HangAfterApply(Duration::from_secs(12))]);
     sends(&app, 1).await;
     for number in 2..=30 {
         sends(&app, number).await;

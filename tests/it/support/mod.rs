@@ -321,7 +321,7 @@ fn sha(text: &str) -> String {
 
 /// Asks until there is an answer, at most twenty seconds: the one place that waits.
 pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let patience = tokio::time::Instant::now() + Duration::from_secs(20);
+    let patience = tokio::time::Instant::now() + Duration::from_mins(1);
     loop {
         if let Some(answer) = ask().await {
             return answer;

@@ -61,14 +61,14 @@ impl Serve {
                 }
             }
         });
-        let address = heard.recv_timeout(Duration::from_secs(20)).expect("the service says where it listens");
+        let address = heard.recv_timeout(Duration::from_mins(1)).expect("the service says where it listens");
         let mut serve = Serve { child, said: all, address };
         serve.await_ready();
         serve
     }
 
     fn await_ready(&mut self) {
-        let patience = Instant::now() + Duration::from_secs(20);
+        let patience = Instant::now() + Duration::from_mins(1);
         loop {
             if let Some(status) = self.child.try_wait().expect("our own child") {
                 panic!("the service ended at start: {status}");
