@@ -1,7 +1,11 @@
 //! The language of an answer: JSON, XML for whoever puts it first, and a page for a browser, which is always an error.
 
+use std::fmt::Write as _;
+
 use super::answer::Answer;
 use super::tree::Tree;
+
+const NEVER_FAILS: &str = "writing to a string never fails";
 
 /// What `Accept` comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +61,16 @@ fn element(tree: &Tree, depth: usize, out: &mut String) {
     for (name, value) in members {
         match value {
             Tree::Object(_) | Tree::List(_) => {
-                out.push_str(&format!("{indent}<{name}>\n"));
+                writeln!(out, "{indent}<{name}>").expect(NEVER_FAILS);
                 element(value, depth + 1, out);
-                out.push_str(&format!("{indent}</{name}>\n"));
+                writeln!(out, "{indent}</{name}>").expect(NEVER_FAILS);
             }
             other => {
                 let text = match other {
                     Tree::Bool(value) => value.to_string(),
                     other => other.as_text().unwrap_or_default().replace('&', "&amp;").replace('<', "&lt;"),
                 };
-                out.push_str(&format!("{indent}<{name}>{text}</{name}>\n"));
+                writeln!(out, "{indent}<{name}>{text}</{name}>").expect(NEVER_FAILS);
             }
         }
     }

@@ -4,6 +4,7 @@
 //! same. Values are compared only in errors: one engine recorded everything, so ids and times tell another story.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -136,7 +137,7 @@ async fn shop_for(file: &str, credentials: &Credentials, now: Timestamp) -> Stan
 /// A product's attributes back in the list that `fields` chose from, and an id where none was asked for.
 fn whole(mut row: Tree) -> Tree {
     if let Some(Tree::Object(chosen)) = row.get("custom_attributes") {
-        let mut list = vec![Tree::object([("attribute_code", Tree::text("other")), ("value", Tree::text("0"))]); 6];
+        let mut list = vec![Tree::object([("attribute_code", Tree::text("other")), ("value", Tree::text("0"))]); 64];
         for (at, attribute) in chosen {
             list[at.parse::<usize>().unwrap()] = attribute.clone();
         }
@@ -238,7 +239,7 @@ async fn play(shop: &StandIn, step: &Tree, admin: &str) -> (u16, String) {
             let value = ["{router.tk}", "{router-limited.tk}"]
                 .iter()
                 .fold(value.to_owned(), |value, placeholder| value.replace(placeholder, &shop.credentials().token));
-            head.push_str(&format!("{name}: {}\r\n", value.replace("<admin JWT>", admin)));
+            write!(head, "{name}: {}\r\n", value.replace("<admin JWT>", admin)).unwrap();
         }
     }
     if text(step, &["label"]).contains("X-Forwarded-Proto: https") {
@@ -334,7 +335,9 @@ async fn it_answers_what_a_real_engine_answered() {
         }
         // The fullest view of an entity comes last and stays.
         shown.sort_by_key(|(_, body)| body.php().len());
-        shown.iter().for_each(|(path, body)| seed(&shop, path, body));
+        for (path, body) in shown {
+            seed(&shop, path, body);
+        }
         let mut admin = String::new();
         for (index, step) in steps.iter().enumerate() {
             let label = text(step, &["label"]);

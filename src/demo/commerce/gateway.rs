@@ -197,7 +197,9 @@ impl Gateway {
 
     /// Writes the events to the journal and pushes them behind the caller's back, trying again where Adobe does.
     pub fn publish(&self, events: &[Event]) {
-        events.iter().for_each(|event| self.lose(event));
+        for event in events {
+            self.lose(event);
+        }
         if matches!(self.standing(), Standing::Disabled | Standing::Unregistered) {
             self.registration().pushes.withheld += events.len() as u64;
             return;

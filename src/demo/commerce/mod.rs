@@ -20,6 +20,7 @@ mod routes;
 mod search;
 mod serve;
 mod shop;
+pub mod story;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -41,7 +42,7 @@ pub use search::PageLimits;
 pub use shop::Table;
 pub use tree::Tree;
 
-use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy, later};
+use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy};
 use shop::Shop;
 
 /// How this Commerce is set up.
@@ -194,12 +195,7 @@ impl StandIn {
     /// A sentence if it is not JSON.
     pub fn place(&self, order: &[u8]) -> Result<(u64, String), String> {
         let now = self.shared.settings.clock.now();
-        let from = match self.shared.settings.visible {
-            Visible::AtOnce => None,
-            Visible::After(delay) => Some(Some(later(now, delay))),
-            Visible::WhenSaved => Some(None),
-        };
-        Ok(self.shared.shop().place(Tree::parse(order)?, now, from))
+        Ok(self.shared.shop().place(Tree::parse(order)?, now, self.shared.settings.visible))
     }
 
     /// From now on the order can be read.

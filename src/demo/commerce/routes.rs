@@ -45,19 +45,24 @@ fn resource(method: &str, route: &[&str]) -> Option<&'static str> {
         ("GET", ["creditmemos"] | ["creditmemo", _]) => "Magento_Sales::sales_creditmemo",
         ("POST", ["order", _, "ship"]) => "Magento_Sales::ship",
         ("GET", ["products", "attributes", _]) => "Magento_Catalog::attributes_attributes",
-        ("GET", ["products"] | ["products", _] | ["products", _, "options"])
-        | ("GET", ["bundle-products", _, "options", "all"] | ["bundle-products", _, "children"])
-        | ("GET", ["configurable-products", _, "options", "all"] | ["configurable-products", _, "children"]) => {
-            "Magento_Catalog::products"
-        }
-        ("GET", ["inventory", "source-items"]) => "Magento_InventoryApi::source",
+        (
+            "GET",
+            ["products"]
+            | ["products", _]
+            | ["products", _, "options"]
+            | ["bundle-products" | "configurable-products", _, "options", "all"]
+            | ["bundle-products" | "configurable-products", _, "children"],
+        ) => "Magento_Catalog::products",
         ("POST", ["inventory", "source-items"]) => "Magento_InventoryApi::stock_source_item_assign",
-        ("GET", ["inventory", "sources"] | ["inventory", "sources", _]) => "Magento_InventoryApi::source",
+        ("GET", ["inventory", "source-items" | "sources"] | ["inventory", "sources", _]) => {
+            "Magento_InventoryApi::source"
+        }
         ("GET", ["inventory", "stocks"] | ["inventory", "stocks", _]) => "Magento_InventoryApi::stock",
         ("GET", ["taxClasses" | "taxRates" | "taxRules", "search"]) => "Magento_Tax::manage_tax",
         ("GET", ["store", "storeConfigs" | "storeViews" | "storeGroups" | "websites"]) => "Magento_Backend::store",
         ("GET", ["modules"]) => "Magento_Backend::admin",
-        ("GET", ["directory", "currency"] | ["directory", "countries", _]) => "anonymous",
+        ("GET", ["directory", "currency"] | ["directory", "countries", _])
+        | ("POST", ["integration", "admin", "token"]) => "anonymous",
         ("GET", ["webhooks", "list"]) | ("POST", ["webhooks", "subscribe" | "unsubscribe"]) => {
             "Magento_AdobeCommerceWebhooks::webhooks_list"
         }
@@ -65,7 +70,6 @@ fn resource(method: &str, route: &[&str]) -> Option<&'static str> {
             "Magento_AdobeCommerceEventsClient::event_subscribe"
         }
         ("POST", ["eventing", "eventUnsubscribe", _]) => "Magento_AdobeCommerceEventsClient::event_unsubscribe",
-        ("POST", ["integration", "admin", "token"]) => "anonymous",
         _ => return None,
     })
 }
@@ -214,24 +218,18 @@ fn document(shop: &Shop, route: &[&str]) -> Result<Answer, Answer> {
 fn searched(shared: &Shared, shop: &Shop, request: &Request<'_>, table: Table) -> Result<Answer, Answer> {
     let criteria = Criteria::read(&request.pairs(), shared.settings.pages)?;
     let rows = shop.rows(table, shared.settings.clock.now());
-    let found = match table {
-        Table::Products => {
-            let known = |name: &str| {
-                ["entity_id", "sku", "updated_at", "created_at", "type_id"].contains(&name)
-                    || rows.iter().any(|row| attribute(row, name).is_some())
-            };
-            let unknown = |name: &str| {
-                Answer::with(400, "The \"%1\" attribute name is invalid. Reset the name and try again.", &[name])
-            };
-            criteria.apply(&rows, &known, &attribute, &unknown)
-        }
-        _ => {
-            let known =
-                |name: &str| columns(table).contains(&name) || rows.iter().any(|row| scalar(row, name).is_some());
-            criteria.apply(&rows, &known, &scalar, &|_| Answer::masked())
-        }
-    };
-    found.map(Answer::ok)
+    if table == Table::Products {
+        let known = |name: &str| {
+            ["entity_id", "sku", "updated_at", "created_at", "type_id"].contains(&name)
+                || rows.iter().any(|row| attribute(row, name).is_some())
+        };
+        let unknown = |name: &str| {
+            Answer::with(400, "The \"%1\" attribute name is invalid. Reset the name and try again.", &[name])
+        };
+        return criteria.apply(&rows, &known, &attribute, &unknown).map(Answer::ok);
+    }
+    let known = |name: &str| columns(table).contains(&name) || rows.iter().any(|row| scalar(row, name).is_some());
+    criteria.apply(&rows, &known, &scalar, &|_| Answer::masked()).map(Answer::ok)
 }
 
 /// Columns that are there even when no row shows them.
@@ -259,8 +257,7 @@ fn columns(table: Table) -> &'static [&'static str] {
         Table::Sources => &["source_code", "name", "enabled"],
         Table::Stocks => &["stock_id", "name"],
         Table::TaxClasses => &["class_id", "class_name", "class_type"],
-        Table::TaxRates => &["code"],
-        Table::TaxRules => &["code"],
+        Table::TaxRates | Table::TaxRules => &["code"],
     }
 }
 

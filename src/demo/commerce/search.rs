@@ -239,13 +239,12 @@ fn whole(name: &str, value: &str) -> Result<i64, Answer> {
 }
 
 fn direction(value: &str) -> Result<String, Answer> {
-    match value.to_uppercase().as_str() {
-        direction @ ("ASC" | "DESC") => Ok(direction.to_owned()),
-        _ => {
-            let message = "The sort order has to be specified as %1 for ascending order or %2 for descending order.";
-            Err(Answer::with(400, message, &["ASC", "DESC"]))
-        }
+    let direction = value.to_uppercase();
+    if ["ASC", "DESC"].contains(&direction.as_str()) {
+        return Ok(direction);
     }
+    let message = "The sort order has to be specified as %1 for ascending order or %2 for descending order.";
+    Err(Answer::with(400, message, &["ASC", "DESC"]))
 }
 
 /// Order numbers and SKUs are text even where they look like numbers.

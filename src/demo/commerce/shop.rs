@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::Visible;
 use super::search::stamp;
 use super::tree::Tree;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, later};
 
 /// The tables that can be searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,14 +70,11 @@ impl Shop {
         };
         let wanted = key(row);
         let rows = self.tables.entry(table).or_default();
-        match rows.iter_mut().find(|known| key(known) == wanted) {
-            Some(known) => known.merge(row),
-            None => {
-                rows.push(row.clone());
-                rows.sort_by_key(|row| {
-                    key(row)[0].as_deref().and_then(|id| id.parse::<u64>().ok()).unwrap_or(u64::MAX)
-                });
-            }
+        if let Some(known) = rows.iter_mut().find(|known| key(known) == wanted) {
+            known.merge(row);
+        } else {
+            rows.push(row.clone());
+            rows.sort_by_key(|row| key(row)[0].as_deref().and_then(|id| id.parse::<u64>().ok()).unwrap_or(u64::MAX));
         }
     }
 
@@ -89,8 +87,8 @@ impl Shop {
         self.documents.get(path)
     }
 
-    /// Places an order, numbering it if it has no numbers; it cannot be read before `from`, or before it is saved.
-    pub(super) fn place(&mut self, mut order: Tree, now: Timestamp, from: Option<Option<Timestamp>>) -> (u64, String) {
+    /// Places an order, numbering it if it has no numbers; `visible` says from when it can be read.
+    pub(super) fn place(&mut self, mut order: Tree, now: Timestamp, visible: Visible) -> (u64, String) {
         let id = order.get("entity_id").and_then(Tree::as_text).and_then(|id| id.parse().ok());
         let id = id.unwrap_or_else(|| self.next_id());
         order.set("entity_id", Tree::number(id));
@@ -101,9 +99,12 @@ impl Shop {
             order.set(name, Tree::text(stamp(now)));
         }
         self.put(Table::Orders, &order);
-        if let Some(from) = from {
-            self.unsaved.insert(id, from);
-        }
+        let from = match visible {
+            Visible::AtOnce => return (id, number),
+            Visible::After(delay) => Some(later(now, delay)),
+            Visible::WhenSaved => None,
+        };
+        self.unsaved.insert(id, from);
         (id, number)
     }
 
