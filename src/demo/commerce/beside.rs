@@ -23,8 +23,10 @@ pub(super) fn answer(shared: &Shared, base: &str, request: &Request<'_>) -> Answ
         }
         ("POST", TOKEN_PATH) => {
             let body = String::from_utf8_lossy(request.body).into_owned();
-            let named = format!("client_id={}", settings.gateway.client_id);
-            if !body.split('&').any(|pair| pair == named) {
+            let gateway = &settings.gateway;
+            let names =
+                [format!("client_id={}", gateway.client_id), format!("client_secret={}", gateway.client_secret)];
+            if !names.iter().all(|name| body.split('&').any(|pair| pair == name)) {
                 return Answer::error(400, "invalid_client", None);
             }
             Answer::ok(Tree::object([

@@ -29,6 +29,8 @@ pub const ORDER_SAVED: &str = "com.adobe.commerce.observer.sales_order_save_comm
 pub struct GatewaySettings {
     /// The receiver's OAuth client, which every event names; also the API key of the journal.
     pub client_id: String,
+    /// That client's secret.
+    pub client_secret: String,
     /// What opens the journal as a bearer token.
     pub journal_token: String,
     /// Merchant and environment: `acme.production`.
@@ -43,6 +45,7 @@ impl Default for GatewaySettings {
     fn default() -> Self {
         GatewaySettings {
             client_id: "0123456789abcdef0123456789abcdef".to_owned(),
+            client_secret: "stand-in-client-secret".to_owned(),
             journal_token: "stand-in-journal-token".to_owned(),
             source: "acme.production".to_owned(),
             minute: Duration::from_mins(1),

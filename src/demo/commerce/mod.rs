@@ -146,7 +146,10 @@ impl StandIn {
         });
         let (open, receiver) = watch::channel(true);
         tokio::spawn(serve::accept(listener, address, Arc::clone(&shared), receiver));
-        Ok(StandIn { address, http: reqwest::Client::new(), shared, open })
+        // A redirect is an answer that is not followed, and loopback needs no proxy.
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+        let http = http.build().map_err(io::Error::other)?;
+        Ok(StandIn { address, http, shared, open })
     }
 
     /// Where it listens, without a path.

@@ -161,13 +161,14 @@ fn read(
         let id = whole_id(text)?.to_string();
         let key = table_key(table);
         let row = rows.into_iter().find(|row| row.get(key).and_then(Tree::as_text) == Some(&id));
-        row.map(Answer::ok).ok_or_else(Answer::no_entity)
+        row.cloned().map(Answer::ok).ok_or_else(Answer::no_entity)
     };
     match route {
         ["orders"] => search(Table::Orders),
         ["orders", "items"] => {
             let rows = order_items(&shop.rows(Table::Orders, shared.settings.clock.now()));
             let criteria = Criteria::read(&request.pairs(), shared.settings.pages)?;
+            let rows: Vec<&Tree> = rows.iter().collect();
             let known = |name: &str| rows.iter().any(|row| row.get(name).is_some());
             criteria.apply(&rows, &known, &scalar, &|_| Answer::masked()).map(without_missing_parents).map(Answer::ok)
         }
@@ -288,7 +289,7 @@ fn product(shared: &Shared, shop: &Shop, sku: &str) -> Result<Tree, Answer> {
     let plain = |text: &str| text.trim_end().to_lowercase();
     let rows = shop.rows(Table::Products, shared.settings.clock.now());
     let is_wanted = |row: &Tree| scalar(row, "sku").is_some_and(|known| plain(&known) == plain(sku));
-    rows.into_iter().find(is_wanted).ok_or_else(Answer::no_product)
+    rows.into_iter().find(|row| is_wanted(row)).cloned().ok_or_else(Answer::no_product)
 }
 
 /// A list shows the parent inside a child only where the list holds the parent as well.
@@ -305,7 +306,7 @@ fn without_missing_parents(mut found: Tree) -> Tree {
     found
 }
 
-fn order_items(orders: &[Tree]) -> Vec<Tree> {
+fn order_items(orders: &[&Tree]) -> Vec<Tree> {
     let lists = orders.iter().filter_map(|order| order.get("items"));
     let items = lists.flat_map(|items| match items {
         Tree::List(items) => items.clone(),

@@ -103,7 +103,7 @@ impl Criteria {
     /// is answered for a column that the table does not have.
     pub(super) fn apply(
         &self,
-        rows: &[Tree],
+        rows: &[&Tree],
         known: &dyn Fn(&str) -> bool,
         column: &dyn Fn(&Tree, &str) -> Option<String>,
         unknown: &dyn Fn(&str) -> Answer,
@@ -125,7 +125,7 @@ impl Criteria {
                 })
             })
         };
-        let mut found: Vec<&Tree> = rows.iter().filter(matches).collect();
+        let mut found: Vec<&Tree> = rows.iter().copied().filter(matches).collect();
         found.sort_by(|one, other| self.order(one, other, column));
         let total = found.len();
         let items = self.page(found).into_iter().cloned().collect();

@@ -70,11 +70,16 @@ impl Shop {
         };
         let wanted = key(row);
         let rows = self.tables.entry(table).or_default();
+        // Most new rows have the highest number of all.
+        if id_of(table, row).is_some_and(|id| rows.last().is_some_and(|last| id_of(table, last) < Some(id))) {
+            rows.push(row.clone());
+            return;
+        }
         if let Some(known) = rows.iter_mut().find(|known| key(known) == wanted) {
             known.merge(row);
         } else {
             rows.push(row.clone());
-            rows.sort_by_key(|row| key(row)[0].as_deref().and_then(|id| id.parse::<u64>().ok()).unwrap_or(u64::MAX));
+            rows.sort_by_key(|row| id_of(table, row).unwrap_or(u64::MAX));
         }
     }
 
@@ -109,8 +114,8 @@ impl Shop {
     }
 
     fn next_id(&self) -> u64 {
-        let ids = self.tables.get(&Table::Orders).into_iter().flatten();
-        ids.filter_map(|row| row.get("entity_id")?.as_text()?.parse::<u64>().ok()).max().unwrap_or(0) + 1
+        let last = self.tables.get(&Table::Orders).and_then(|rows| rows.last());
+        last.and_then(|row| id_of(Table::Orders, row)).unwrap_or(0) + 1
     }
 
     /// From now on the order can be read.
@@ -121,23 +126,21 @@ impl Shop {
     /// Changes members of an order and moves its `updated_at`; whether there is such an order.
     pub(super) fn change(&mut self, id: u64, change: &Tree, now: Timestamp) -> bool {
         let rows = self.tables.entry(Table::Orders).or_default();
-        let id = id.to_string();
-        let Some(row) = rows.iter_mut().find(|row| row.get("entity_id").and_then(Tree::as_text) == Some(&id)) else {
-            return false;
-        };
+        let Ok(at) = rows.binary_search_by_key(&Some(id), |row| id_of(Table::Orders, row)) else { return false };
+        let row = &mut rows[at];
         row.set("updated_at", Tree::text(stamp(now)));
         row.merge(change);
         true
     }
 
     /// The rows of a table that can be seen now.
-    pub(super) fn rows(&self, table: Table, now: Timestamp) -> Vec<Tree> {
+    pub(super) fn rows(&self, table: Table, now: Timestamp) -> Vec<&Tree> {
         let hidden = |row: &&Tree| {
             let id = row.get("entity_id").and_then(Tree::as_text).and_then(|id| id.parse().ok());
             let waits = table == Table::Orders && !self.unsaved.is_empty();
             waits && id.and_then(|id: u64| self.unsaved.get(&id)).is_some_and(|from| from.is_none_or(|from| now < from))
         };
-        self.tables.get(&table).into_iter().flatten().filter(|row| !hidden(row)).cloned().collect()
+        self.tables.get(&table).into_iter().flatten().filter(|row| !hidden(row)).collect()
     }
 
     /// The order with that id, unless it cannot be read yet.
@@ -148,8 +151,13 @@ impl Shop {
 
     /// The order with that id, whether it can be read or not.
     pub(super) fn order(&self, id: u64) -> Option<Tree> {
-        let id = id.to_string();
-        let mut rows = self.tables.get(&Table::Orders)?.iter();
-        rows.find(|row| row.get("entity_id").and_then(Tree::as_text) == Some(&id)).cloned()
+        let rows = self.tables.get(&Table::Orders)?;
+        let at = rows.binary_search_by_key(&Some(id), |row| id_of(Table::Orders, row)).ok()?;
+        Some(rows[at].clone())
     }
+}
+
+/// The number that a table is ordered by; none where the key is text.
+fn id_of(table: Table, row: &Tree) -> Option<u64> {
+    row.get(table.key()[0]).and_then(Tree::as_text).and_then(|id| id.parse().ok())
 }
