@@ -4,6 +4,7 @@
 pub mod samples;
 pub mod sender;
 pub mod erp;
+pub mod commerce;
 pub mod table;
 pub mod rehearsal;
 pub mod tour;
