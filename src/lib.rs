@@ -46,6 +46,7 @@ pub mod keeping;
 
 // edges
 pub mod intake;
+pub mod journal;
 pub mod api;
 
 // composition
