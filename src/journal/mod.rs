@@ -61,7 +61,7 @@ pub struct Reader {
 pub struct Read {
     /// Events taken in, duplicates among them.
     pub taken: u64,
-    /// The position had expired.
+    /// The position had expired, or was another journal's.
     pub gap: bool,
     /// What the journal asks us to wait.
     pub pause: Option<Duration>,
@@ -87,12 +87,14 @@ impl Reader {
     /// # Errors
     /// When it does not get there; the next reading goes on behind the last page that is durable.
     pub async fn read(&self) -> Result<Read, Trouble> {
-        let kept = self.positions.kept().await?;
-        let mut at = match &kept {
-            Some(kept) => rules::resumed(&self.home, kept).unwrap_or_else(|| rules::first(&self.home)),
-            None => rules::first(&self.home),
-        };
         let mut read = Read::default();
+        let mut at = match self.positions.kept().await? {
+            None => rules::first(&self.home),
+            Some(kept) => match rules::resumed(&self.home, &kept) {
+                Some(at) => at,
+                None => self.rewind(&mut read).await?,
+            },
+        };
         loop {
             let answer = self.fetch.get(&at).await.map_err(Trouble::Unreachable)?;
             match rules::turn(&self.home, &at, &answer)? {
@@ -101,24 +103,34 @@ impl Reader {
                         self.take.take(event.as_bytes()).await?;
                         read.taken += 1;
                     }
-                    self.positions.keep(next.as_str()).await?;
+                    self.keep(&next).await?;
                     at = next;
                 }
                 Turn::End { next, pause } => {
-                    self.positions.keep(next.as_str()).await?;
+                    self.keep(&next).await?;
                     read.pause = pause;
                     return Ok(read);
                 }
-                Turn::Gone => {
-                    // Rung before the position moves: a process that ends between the two notices the gap again.
-                    self.missed.notify_one();
-                    tracing::warn!(journal = self.home.host_str(), "the journal no longer holds what is missing here");
-                    read.gap = true;
-                    self.positions.keep(self.home.as_str()).await?;
-                    at = self.home.clone();
-                }
+                Turn::Gone => at = self.rewind(&mut read).await?,
             }
         }
+    }
+
+    /// The position is of no use: all that the journal still holds is read, what it no longer holds is searched for.
+    async fn rewind(&self, read: &mut Read) -> Result<Url, StoreError> {
+        // Rung before the position moves: a process that ends between the two notices the gap again.
+        self.missed.notify_one();
+        tracing::warn!(
+            journal = self.home.host_str(),
+            "the journal is read from its oldest event: older ones may be missing"
+        );
+        read.gap = true;
+        self.keep(&self.home).await?;
+        Ok(self.home.clone())
+    }
+
+    async fn keep(&self, next: &Url) -> Result<(), StoreError> {
+        self.positions.keep(&rules::written(&self.home, next)).await
     }
 }
 

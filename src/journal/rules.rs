@@ -87,9 +87,17 @@ pub fn first(home: &Url) -> Url {
     with(home, "latest", "true")
 }
 
-/// A kept position as an address; `None` if it is none of this journal (another one was configured since).
+/// A position as it is kept: with the journal it is of, as two registrations share a host.
+pub fn written(home: &Url, next: &Url) -> String {
+    // Neither holds a space: addresses are encoded.
+    format!("{home} {next}")
+}
+
+/// Where a kept position leads; `None` if it is none of this journal (another one was configured since).
 pub fn resumed(home: &Url, kept: &str) -> Option<Url> {
-    Url::parse(kept).ok().filter(|url| is_at_home(home, url))
+    let (of, next) = kept.split_once(' ')?;
+    let next = Url::parse(next).ok()?;
+    (of == home.as_str() && is_at_home(home, &next)).then_some(next)
 }
 
 /// What `answer` to a request of `asked` means.
@@ -199,7 +207,16 @@ mod tests {
                 assert!(matches!(refused, Err(Refused::Elsewhere(_))), "{target}: {refused:?}");
             }
         }
-        assert_eq!(resumed(&home(), "https://thief.example/x"), None);
+        let kept = written(&home(), &Url::parse("https://thief.example/x").unwrap());
+        assert_eq!(resumed(&home(), &kept), None);
+    }
+
+    #[test]
+    fn a_position_of_another_registration_on_the_same_host_is_not_followed() {
+        let next = with(&home(), "since", "a b");
+        assert_eq!(resumed(&home(), &written(&home(), &next)), Some(next.clone()));
+        let other = Url::parse("https://journal.example/events/organizations/1/integrations/2/4").unwrap();
+        assert_eq!(resumed(&other, &written(&home(), &next)), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ struct World {
 
 impl World {
     fn new(kept: Option<&str>, oldest: usize) -> Arc<Self> {
-        let kept = Mutex::new(kept.map(|since| format!("{}?since={since}", home())));
+        let kept = Mutex::new(kept.map(|since| format!("{0} {0}?since={since}", home())));
         Arc::new(World { oldest, events: 5, kept, taken: Mutex::default(), steps: Mutex::new(u32::MAX) })
     }
 
@@ -130,4 +130,12 @@ async fn an_expired_position_starts_at_the_oldest_and_asks_for_a_search() {
     let read = reader.read().await.unwrap();
     assert_eq!((read.taken, read.gap), (2, true));
     tokio::time::timeout(Duration::from_secs(5), reader.missed.notified()).await.unwrap();
+}
+
+#[tokio::test]
+async fn after_another_journal_was_configured_everything_it_holds_is_read() {
+    let world = World::new(None, 0);
+    *world.kept.lock().unwrap() = Some("https://old.example/a https://old.example/a?since=5".to_owned());
+    let read = reader(&world).read().await.unwrap();
+    assert_eq!((read.taken, read.gap), (5, true));
 }
