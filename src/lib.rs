@@ -49,6 +49,7 @@ pub mod keeping;
 pub mod intake;
 pub mod reading;
 pub mod catchup;
+pub mod journal;
 pub mod api;
 
 // composition
