@@ -49,6 +49,7 @@ impl Revision {
 
     /// The newer of this report and one that was known before it. Of two that say the same, the one of the later time: an
     /// older report that says it as well makes nothing older.
+    #[must_use]
     pub fn newer_of(self, known: Revision) -> Revision {
         match self.standing(&known) {
             Standing::Older => known,

@@ -11,9 +11,11 @@ pub mod events;
 pub mod health;
 pub mod log;
 pub mod metrics;
+mod observer;
 mod opened;
 
-pub use events::{Event, Observer, Refusal};
+pub use events::{Event, Refusal};
 pub use health::{Health, Reason};
 pub use metrics::{Metrics, Scrape};
+pub use observer::Observer;
 pub use opened::Opened;

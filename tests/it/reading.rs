@@ -21,7 +21,7 @@ fn announced(event: &str, order: &Value) -> String {
 
 async fn start(edit: impl FnOnce(String) -> String) -> (Commerce, TestApp) {
     let commerce = Commerce::default();
-    let app = TestApp::on(commerce.machine(), edit).await;
+    let app = TestApp::on(commerce.machine(), |text| edit(text.replace("\"never\"", "\"when-needed\""))).await;
     (commerce, app)
 }
 
@@ -274,7 +274,9 @@ async fn over_sockets_a_hint_by_number_is_read_from_the_address_in_the_configura
     let server =
         crossdock::server::Server::start(anywhere, router, crossdock::server::Settings::default()).await.unwrap();
     let url = format!("http://{}/rest", server.address());
-    let app = TestApp::with(|text| text.replace("http://127.0.0.1:1/rest", &url)).await;
+    let app =
+        TestApp::with(|text| text.replace("\"never\"", "\"when-needed\"").replace("http://127.0.0.1:1/rest", &url))
+            .await;
     let hint = json!({ "order": { "increment_id": "000000031", "store_id": 1 } });
     app.commerce_sends(hint.to_string()).await;
     app.settled().await;

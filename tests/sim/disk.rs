@@ -606,10 +606,14 @@ pub fn rewrite(path: &Path) -> std::io::Result<()> {
     let (mut chunk, mut at) = (vec![0; 64 * 1024], 0);
     while at < length {
         let part = (length - at).min(chunk.len());
-        for code in [file.read(at, &mut chunk[..part]), file.write(at, &chunk[..part])] {
-            if code != ffi::SQLITE_OK {
-                return Err(failed(code));
-            }
+        // One after the other: what could not be read is never written.
+        match file.read(at, &mut chunk[..part]) {
+            ffi::SQLITE_OK => {}
+            code => return Err(failed(code)),
+        }
+        match file.write(at, &chunk[..part]) {
+            ffi::SQLITE_OK => {}
+            code => return Err(failed(code)),
         }
         at += part;
     }

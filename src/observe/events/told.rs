@@ -4,7 +4,7 @@ use super::Event;
 use crate::envelope::ids::DeliveryId;
 
 /// Info is what an operator should know; a healthy order passes at debug.
-pub(super) fn log(event: &Event<'_>) {
+pub(in crate::observe) fn log(event: &Event<'_>) {
     match event {
         Event::RequestReceived { .. } | Event::Committed { .. } | Event::CatalogueRead { .. } => {}
         Event::RequestStored { origin, .. } => tracing::debug!(origin.name = origin, "a request was stored"),

@@ -36,7 +36,11 @@ fn cases() -> Vec<(&'static str, Change, Fate)> {
         ("an unknown currency", |order| order["order_currency_code"] = json!("ZZZ"), Told),
         ("a currency that is no text", |order| order["order_currency_code"] = json!({}), Told),
         ("a child without its parent", |order| child_of(order, json!(123_456)), Parked("orphan_item")),
-        ("a bundle without children", |order| order["items"][0]["product_type"] = json!("bundle"), Told),
+        (
+            "a bundle without children",
+            |order| order["items"][0]["product_type"] = json!("bundle"),
+            Parked("missing_component"),
+        ),
         (
             "a configurable without its child",
             |order| order["items"][0]["product_type"] = json!("configurable"),
@@ -89,7 +93,7 @@ fn cases() -> Vec<(&'static str, Change, Fate)> {
             |order| {
                 order.as_object_mut().unwrap().remove("tax_amount");
             },
-            Told,
+            Parked("missing_tax_data"),
         ),
         (
             "no item id",

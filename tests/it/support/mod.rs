@@ -65,7 +65,7 @@ ballast = "1MiB"
 edition = "paas"
 base_url = "http://127.0.0.1:1/rest"
 auth = {{ type = "none" }}
-read_back = "when-needed"
+read_back = "never"
 sweep = "off"
 catalogue = "off"
 
