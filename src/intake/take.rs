@@ -167,16 +167,15 @@ fn rejected_at_the_door(origin: &Origin, record: &Record<'_, '_>) -> Option<Reco
     })
 }
 
-/// A record that could not be read at all is the sender's to correct: one that reads our answers gets the list and
-/// nothing is stored; a hook's record is parked, since a hook never comes again.
+/// A record of which something could not be read is the sender's to correct: one that reads our answers gets the whole
+/// list and nothing is stored; a hook's record is parked, since a hook never comes again.
 fn unusable(origin: &Origin, prepared: &Prepared) -> Option<RecordResult> {
     let conclusion = prepared.record.conclusion.as_ref()?;
     let exceptions = &conclusion.exceptions;
     let unreadable = ExceptionCode::UnreadablePayload.as_str();
     if !origin.dialect.tells_problems()
-        || exceptions.is_empty()
         || !conclusion.deliveries.is_empty()
-        || exceptions.iter().any(|exception| exception.code != unreadable)
+        || exceptions.iter().all(|exception| exception.code != unreadable)
     {
         return None;
     }
