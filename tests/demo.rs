@@ -29,7 +29,9 @@ fn the_tour_ends_with_every_order_where_it_should_be() {
     let folder = tempfile::tempdir().unwrap();
     let (taken, shown) = take(&["--once"], folder.path());
     for line in [
-        "accepted 14 · duplicates 1 · delivered 12 · parked 1",
+        "accepted 15 · duplicates 1 · delivered 12 · parked 1",
+        "Adobe I/O event, the order read back from Commerce → 200",
+        "A push that got lost, the order found by searching Commerce",
         "12 sales orders for 12 orders, doubled 0  ✓",
         "proved on 12 of 12 sales orders, from what the ERP received  ✓",
         "difference 0  ✓",

@@ -27,12 +27,21 @@ pub enum Channel {
     PatchworksArray,
     /// A Patchworks flow, orders under a name: `{"orders":[…]}`.
     PatchworksNamed,
+    /// An event of Adobe I/O with the few members that name an order; the order itself is read back from Commerce.
+    AdobeEvent,
+    /// Nothing at all: the push was lost, and the order is only in Commerce.
+    LostPush,
 }
 
 impl Channel {
     /// Whether Commerce sends it; Patchworks does otherwise.
     pub fn is_commerce(self) -> bool {
         matches!(self, Channel::CommerceObserver | Channel::CommercePlugin)
+    }
+
+    /// Whether the order is placed in the stand-in Commerce, which is asked for it.
+    pub fn is_placed(self) -> bool {
+        matches!(self, Channel::AdobeEvent | Channel::LostPush)
     }
 
     /// For people.
@@ -43,6 +52,8 @@ impl Channel {
             Channel::PatchworksOne => "Patchworks flow, one order",
             Channel::PatchworksArray => "Patchworks flow, array",
             Channel::PatchworksNamed => "Patchworks flow, {\"orders\": […]}",
+            Channel::AdobeEvent => "Adobe I/O event, the order read back from Commerce",
+            Channel::LostPush => "A push that got lost, the order found by searching Commerce",
         }
     }
 }
@@ -116,10 +127,11 @@ pub const SENDINGS: &[Sending] = &[
     delivered(Channel::PatchworksOne, &[BUNDLE_FIXED]),
     Sending { channel: Channel::CommercePlugin, samples: &[BUNDLE_FIXED_EVENT], expected: Expected::NothingNew },
     delivered(Channel::CommerceObserver, &[GROUPED]),
-    delivered(Channel::PatchworksArray, &[VIRTUAL, GIFT_CARD]),
-    delivered(Channel::PatchworksNamed, &[COUPON_INCLUSIVE, FEES]),
+    delivered(Channel::AdobeEvent, &[FEES]),
+    delivered(Channel::LostPush, &[VIRTUAL]),
+    delivered(Channel::PatchworksArray, &[COUPON_INCLUSIVE, GIFT_CARD]),
     delivered(Channel::CommerceObserver, &[TWO_CURRENCIES]),
-    Sending { channel: Channel::PatchworksOne, samples: &[UNMAPPED], expected: Expected::Parked },
+    Sending { channel: Channel::PatchworksNamed, samples: &[UNMAPPED], expected: Expected::Parked },
     delivered(Channel::CommerceObserver, &[SENT_TWICE]),
     Sending { channel: Channel::CommerceObserver, samples: &[SENT_TWICE], expected: Expected::Duplicate },
     delivered(Channel::CommercePlugin, &[GUEST]),
@@ -153,7 +165,7 @@ const fn delivered(channel: Channel, samples: &'static [Sample]) -> Sending {
 }
 
 impl Sending {
-    /// The exact bytes of the request.
+    /// The exact bytes of the request; of an order that is placed in Commerce, the order itself.
     pub fn body(&self) -> String {
         let orders: Vec<&str> = self.samples.iter().map(|sample| sample.json.trim_end()).collect();
         let all = orders.join(",");
@@ -162,7 +174,7 @@ impl Sending {
                 format!(r#"{{"subject":[],"eventName":"sales_order_save_commit_after","data":{{"order":{all}}}}}"#)
             }
             Channel::CommercePlugin => format!(r#"{{"order":{all},"result":{all},"subject":[]}}"#),
-            Channel::PatchworksOne => all,
+            Channel::PatchworksOne | Channel::AdobeEvent | Channel::LostPush => all,
             Channel::PatchworksArray => format!("[{all}]"),
             Channel::PatchworksNamed => format!(r#"{{"orders":[{all}]}}"#),
         };
@@ -241,7 +253,7 @@ mod tests {
             let order = match sending.channel {
                 Channel::CommerceObserver => &value["data"]["order"],
                 Channel::CommercePlugin => &value["result"],
-                Channel::PatchworksOne => &value,
+                Channel::PatchworksOne | Channel::AdobeEvent | Channel::LostPush => &value,
                 Channel::PatchworksArray => &value[0],
                 Channel::PatchworksNamed => &value["orders"][0],
             };

@@ -144,6 +144,11 @@ impl Gateway {
         Ok(())
     }
 
+    /// The receiver's OAuth client, which every event names.
+    pub fn client_id(&self) -> &str {
+        &self.shared.settings.gateway.client_id
+    }
+
     /// Pushes to `url` without asking it anything.
     pub fn push_to(&self, url: &str) {
         self.registration().url = Some(url.to_owned());

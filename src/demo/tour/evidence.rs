@@ -19,8 +19,8 @@ const PAGE: Paging = Paging { limit: 200, cursor: None };
 pub struct Sent {
     /// What was sent.
     pub sending: &'static Sending,
-    /// What came back.
-    pub answer: Answer,
+    /// What came back; nothing where nothing was sent.
+    pub answer: Option<Answer>,
 }
 
 /// Everything the verdict goes by.

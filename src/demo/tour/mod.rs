@@ -1,4 +1,5 @@
-//! The tour: a service, a stand-in ERP and two senders in one process, and what becomes of every sample order.
+//! The tour: a service, a stand-in Commerce, a stand-in ERP and two senders in one process, and what becomes of every
+//! sample order.
 //!
 //! Nothing is faked on the way: keys are made, requests are signed and sent over loopback, the store is a file, the ERP
 //! keeps books. The cast: [`Tour`] starts, sends and stops; `setup` writes the folder an operator would write; the
@@ -18,8 +19,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::time::Instant;
 
+use super::commerce::{Settings, StandIn};
 use super::erp::StandInErp;
-use super::samples::{SENDINGS, Sending};
+use super::samples::{Channel, SENDINGS, Sending};
 use super::sender::{Answer, Sender};
 use super::table;
 use crate::app::{self, Doors, Running};
@@ -38,6 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Tour {
     folder: Folder,
     sender: Sender,
+    shop: StandIn,
     erp: StandInErp,
     running: Running,
     token: String,
@@ -62,10 +65,11 @@ impl Tour {
     pub async fn start(folder: Folder, progress: &(dyn Fn(&str) + Sync)) -> anyhow::Result<Tour> {
         progress("making an RSA key for Commerce and secrets for Patchworks");
         let sender = Sender::new(&SystemEntropy).context("no HTTP client can be made")?;
-        progress("starting a stand-in ERP on loopback");
+        progress("starting a stand-in Commerce and a stand-in ERP on loopback");
+        let shop = StandIn::start(Settings::default()).await.context("the stand-in Commerce cannot listen")?;
         let erp = StandInErp::start().await.context("the stand-in ERP cannot listen")?;
         progress("writing a configuration and the mapping tables");
-        let file = setup::write(folder.path(), &sender, &erp.url())?;
+        let file = setup::write(folder.path(), &sender, &shop, &erp.url())?;
         let loaded = Config::load(&file, &|name| std::env::var(name).ok()).map_err(|problems| {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("the tour's own configuration is wrong: {}", lines.join("; "))
@@ -73,7 +77,9 @@ impl Tour {
         progress("opening the store and starting the service");
         let running = app::start(loaded, Doors::default()).await?;
         let token = setup::prepare(&running).await?;
-        Ok(Tour { folder, sender, erp, running, token, shown: 0 })
+        let adobe = format!("http://{}/in/adobe", running.address);
+        shop.gateway().register(&adobe).await.map_err(|reason| anyhow::anyhow!("no events: {reason}"))?;
+        Ok(Tour { folder, sender, shop, erp, running, token, shown: 0 })
     }
 
     /// Sends everything, waits until it is settled, and gathers what came of it.
@@ -85,7 +91,8 @@ impl Tour {
         let begun = Instant::now();
         let mut sent = Vec::with_capacity(SENDINGS.len());
         for sending in SENDINGS {
-            sent.push(Sent { sending, answer: self.send(sending).await? });
+            let answer = self.send(sending).await?;
+            sent.push(Sent { sending, answer });
         }
         progress("waiting until everything is settled");
         self.settled().await?;
@@ -143,20 +150,44 @@ impl Tour {
         self.folder.path()
     }
 
-    async fn send(&self, sending: &Sending) -> anyhow::Result<Answer> {
+    async fn send(&self, sending: &Sending) -> anyhow::Result<Option<Answer>> {
+        if sending.channel.is_placed() {
+            return self.place(sending).await;
+        }
         let base = format!("http://{}", self.running.address);
         let answer = if sending.channel.is_commerce() {
             self.sender.as_commerce(&format!("{base}/in/hooks"), sending.body()).await
         } else {
             self.sender.as_patchworks(&format!("{base}/in/flows/orders"), sending.body()).await
         };
-        answer.with_context(|| format!("{} could not be sent", sending.channel.title()))
+        answer.map(Some).with_context(|| format!("{} could not be sent", sending.channel.title()))
+    }
+
+    /// The order is bought in the shop; an event of it is pushed, or lost on its way.
+    async fn place(&self, sending: &Sending) -> anyhow::Result<Option<Answer>> {
+        let (id, number) = self.shop.place(sending.body().as_bytes()).map_err(anyhow::Error::msg)?;
+        let gateway = self.shop.gateway();
+        let event = gateway.order_event(id, true).with_context(|| format!("order {number} is not in the shop"))?;
+        if sending.channel == Channel::LostPush {
+            gateway.lose(&event);
+            return Ok(None);
+        }
+        let begun = Instant::now();
+        let status = gateway.push(&[event], 0).await.with_context(|| format!("nobody took the event of {number}"))?;
+        Ok(Some(Answer { status, body: serde_json::Value::Null, took: begun.elapsed() }))
     }
 
     async fn settled(&self) -> anyhow::Result<()> {
         let patience = Instant::now() + PATIENCE;
+        let lost = SENDINGS.iter().filter(|sending| sending.channel == Channel::LostPush);
+        let mut lost: Vec<&str> = lost.flat_map(|sending| sending.samples).map(|sample| sample.increment_id).collect();
         loop {
-            let due = self.running.store.ledger().await?.due;
+            while let Some(number) = lost.last()
+                && !self.running.store.order((*number).to_owned()).await?.is_empty()
+            {
+                lost.pop();
+            }
+            let due = self.running.store.ledger().await?.due + lost.len() as u64;
             if due == 0 {
                 return Ok(());
             }

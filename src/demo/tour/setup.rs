@@ -10,6 +10,7 @@ use crate::access::{Actor, Role};
 use crate::api::mapping_csv;
 use crate::app::{Doors, Running};
 use crate::clock::{Entropy as _, SystemEntropy};
+use crate::demo::commerce::StandIn;
 use crate::demo::samples::TABLES;
 use crate::demo::sender::Sender;
 
@@ -73,7 +74,7 @@ impl Drop for Folder {
 }
 
 /// Writes keys, tables and the configuration; the configuration's path.
-pub(super) fn write(folder: &Path, sender: &Sender, erp_url: &str) -> anyhow::Result<PathBuf> {
+pub(super) fn write(folder: &Path, sender: &Sender, shop: &StandIn, erp_url: &str) -> anyhow::Result<PathBuf> {
     let file = folder.join("crossdock.toml");
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
@@ -85,7 +86,9 @@ pub(super) fn write(folder: &Path, sender: &Sender, erp_url: &str) -> anyhow::Re
     for (table, csv) in TABLES {
         write(&format!("{table}.csv"), csv)?;
     }
-    write("crossdock.toml", &configuration(erp_url))?;
+    write("integration.secret", &shop.credentials().consumer_secret)?;
+    write("integration.token", &shop.credentials().token_secret)?;
+    write("crossdock.toml", &configuration(shop, erp_url))?;
     Ok(file)
 }
 
@@ -106,7 +109,11 @@ pub(super) async fn prepare(running: &Running) -> anyhow::Result<String> {
     Ok(secret.reveal().to_owned())
 }
 
-fn configuration(erp_url: &str) -> String {
+fn configuration(shop: &StandIn, erp_url: &str) -> String {
+    let (rest_url, integration) = (shop.rest_url(), shop.credentials());
+    let (consumer_key, access_token) = (&integration.consumer_key, &integration.token);
+    let gateway = shop.gateway();
+    let (client_id, key_base_url) = (gateway.client_id(), gateway.key_base_url());
     format!(
         r#"# Written by `crossdock demo`: a small but complete configuration.
 [server]
@@ -118,16 +125,30 @@ ballast = "1MiB"
 
 [commerce.acme]
 edition = "paas"
-base_url = "https://shop.example.com/rest"
-auth = {{ type = "none" }}
+base_url = "{rest_url}"
+allow_private = ["127.0.0.0/8"]
 read_back = "when-needed"
-sweep = "off"
+sweep = {{ every = "1s", overlap = "10m" }}
 catalogue = "off"
+
+[commerce.acme.auth]
+type = "oauth1"
+consumer_key = "{consumer_key}"
+consumer_secret = "file:integration.secret"
+access_token = "{access_token}"
+access_token_secret = "file:integration.token"
 
 [origins.hooks]
 type = "commerce-webhook"
 commerce = "acme"
 auth = [{{ type = "rsa-signature", public_keys = ["file:commerce.pem"] }}]
+
+[origins.adobe]
+type = "commerce-events"
+commerce = "acme"
+client_id = "{client_id}"
+# Adobe's own host without this line; the stand-in signs with keys of its own.
+key_base_url = "{key_base_url}"
 
 [origins.flows]
 type = "patchworks"

@@ -51,7 +51,7 @@ async fn whatever_goes_otherwise_is_named() {
     assert!(again.contains("records known already: 0 instead of 1"), "{again}");
     let ledger = found(&good, |evidence| evidence.ledger.done -= 1);
     assert!(ledger.contains("the ledger does not close"), "{ledger}");
-    let refused = found(&good, |evidence| evidence.sent[0].answer.status = 503);
+    let refused = found(&good, |evidence| evidence.sent[0].answer.as_mut().unwrap().status = 503);
     assert!(refused.contains("was answered 503"), "{refused}");
 }
 

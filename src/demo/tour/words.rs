@@ -38,6 +38,7 @@ pub(super) fn orders(evidence: &Evidence) -> String {
 
 fn headline(number: usize, sent: &Sent) -> String {
     let Sent { sending, answer } = sent;
+    let Some(answer) = answer else { return format!("{number}. {}", sending.channel.title()) };
     let words = words_of(&answer.body).join(", ");
     let said = if words.is_empty() { String::new() } else { format!(" {words}") };
     format!("{number}. {} → {}{said} in {}", sending.channel.title(), answer.status, millis(answer.took))
