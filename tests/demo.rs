@@ -142,6 +142,20 @@ fn what_the_tour_proposes_repairs_the_parked_order_and_ctrl_c_ends_in_order() {
     let table = tour.until("Commerce sent:");
     assert!(table.iter().any(|line| line.contains("10-3101")), "{table:#?}");
 
+    let run = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap();
+    let doctor = |change: fn(String) -> String| {
+        let config = run.path().join("looked-at.toml");
+        let text = std::fs::read_to_string(run.path().join("crossdock.toml")).unwrap();
+        std::fs::write(&config, change(text)).unwrap();
+        let looked =
+            Command::new(env!("CARGO_BIN_EXE_crossdock")).args(["doctor", "--config"]).arg(&config).output().unwrap();
+        String::from_utf8(looked.stdout).unwrap()
+    };
+    let seen = doctor(|text| text);
+    assert!(seen.contains("acme can be read: 2 orders, the newest is 100000110"), "{seen}");
+    let seen = doctor(|text| text.replace("file:integration.token", "file:integration.secret"));
+    assert!(seen.contains("warning  commerce       acme: "), "a signature that Commerce refuses: {seen}");
+
     let pid = tour.child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     assert!(tour.child.wait().unwrap().success());

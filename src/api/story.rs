@@ -66,7 +66,12 @@ fn received(event: &EventRow) -> String {
         state => format!("; {state}: {}", event.explanation),
     };
     if let Some(system) = event.origin.strip_prefix(READ_ORIGIN) {
-        return format!("Read back from Commerce ({system}){became}{again}");
+        let how = match event.verification.as_str() {
+            "sweep" => "Found by searching Commerce",
+            "person" => "Read from Commerce on a person's word",
+            _ => "Read back from Commerce",
+        };
+        return format!("{how} ({system}){became}{again}");
     }
     format!("Received from {}{name}, verified by {}{became}{again}", event.origin, event.verification)
 }

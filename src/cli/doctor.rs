@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::open::{self, DEFAULT_CONFIG};
 use super::{Outcome, Shared, print};
 use crate::clock::{SharedEntropy, SystemEntropy};
-use crate::commerce::rest::Call;
+use crate::commerce::rest::search::Search;
 use crate::config::Config;
 use crate::incidents::{self, IncidentView};
 use crate::intake::load::DiskLevel;
@@ -144,7 +144,7 @@ async fn look_at(config: &Config, recount: bool, findings: &mut Vec<Finding>) {
     }
 }
 
-/// One cheap read of each instance. Trouble over there is no problem of this installation.
+/// One cheap read of each instance, with the right that reading orders takes. Trouble over there is no problem of this installation.
 async fn look_at_commerce(config: &Config, findings: &mut Vec<Finding>) {
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let instances = match crate::app::commerce_of(config, &open::clock(), &entropy) {
@@ -152,7 +152,7 @@ async fn look_at_commerce(config: &Config, findings: &mut Vec<Finding>) {
         Err(error) => return findings.push(Finding::new(Verdict::Problem, "commerce", format!("{error:#}"))),
     };
     for (name, rest) in instances {
-        let call = rest.call(Call::get("/V1/store/storeConfigs"));
+        let call = rest.call(newest_order().call("/V1/orders"));
         findings.push(match tokio::time::timeout(COMMERCE_TIMEOUT, call).await {
             Err(_) => {
                 let detail = format!("{name}: no answer within {} s", COMMERCE_TIMEOUT.as_secs());
@@ -160,10 +160,26 @@ async fn look_at_commerce(config: &Config, findings: &mut Vec<Finding>) {
             }
             Ok(Err(error)) => Finding::new(Verdict::Warning, "commerce", format!("{name}: {error}")),
             Ok(Ok(answered)) => {
-                let stores: Vec<serde::de::IgnoredAny> = serde_json::from_slice(&answered.body).unwrap_or_default();
-                Finding::new(Verdict::Ok, "commerce", format!("{name} answers: {} store views", stores.len()))
+                let (verdict, detail) = what_it_has(&answered.body);
+                Finding::new(verdict, "commerce", format!("{name} {detail}"))
             }
         });
+    }
+}
+
+fn newest_order() -> Search {
+    Search::new().sort("entity_id", false).page(1).size(1).fields("items[entity_id,increment_id],total_count")
+}
+
+/// What the list says of the instance's orders.
+fn what_it_has(list: &[u8]) -> (Verdict, String) {
+    let list: serde_json::Value = serde_json::from_slice(list).unwrap_or_default();
+    let Some(total) = list["total_count"].as_u64() else {
+        return (Verdict::Warning, "answers with something that is no list of orders".to_owned());
+    };
+    match list["items"][0]["increment_id"].as_str() {
+        Some(newest) => (Verdict::Ok, format!("can be read: {total} orders, the newest is {newest}")),
+        None => (Verdict::Ok, "can be read: no orders yet".to_owned()),
     }
 }
 

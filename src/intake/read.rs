@@ -116,7 +116,7 @@ impl Intake {
             origin,
             body: pack(&found.body),
             headers: serde_json::json!({ "found-by": found.by.as_str() }).to_string(),
-            verification: "read".to_owned(),
+            verification: found.by.as_str().to_owned(),
             config_version: self.config_version.clone(),
             request_id: RequestId::new(now, &*self.entropy),
             traceparent: None,
