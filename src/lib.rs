@@ -23,6 +23,7 @@ pub mod json;
 pub mod domain;
 pub mod envelope;
 pub mod routing;
+pub mod templates;
 
 // beside everything
 pub mod clock;

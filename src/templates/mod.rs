@@ -1,0 +1,246 @@
+//! What is sent in another system's words: templates over our canonical documents.
+//!
+//! A template is total and without side effects: it sees the document and nothing else, costs a bounded number of
+//! steps, and writes a bounded number of bytes. Numbers stay exact: a canonical document carries decimals as text, the
+//! [`numbers`] of a template reckon with exact decimals, and a binary fraction is refused wherever it would be printed.
+//! Whatever a buyer wrote is escaped for where it goes, chosen by the template's [`Form`]; in JSON the author writes the
+//! quotation marks, so that a template reads like the request it makes.
+//!
+//! JSON is read back before it counts: what is not JSON is an error at its line, `omit` takes members out that have
+//! nothing to say, and a comma before a closing bracket is forgiven, since loops leave one.
+//!
+//! Deliberately absent: files, time, chance, inheritance, macros.
+
+mod numbers;
+mod text;
+mod tidy;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use minijinja::value::ValueKind;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Steps that one rendering may take: an order of a thousand lines, a hundred steps each, and room.
+const FUEL: u64 = 2_000_000;
+/// Bytes that one rendering may write.
+const BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Unreserved characters of an address stay as they are.
+const IN_ADDRESS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What a template writes, and so how what it prints is escaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A JSON text.
+    Json,
+    /// XML, printed in text or in attributes.
+    Xml,
+    /// An address, or a body of type `application/x-www-form-urlencoded`.
+    Address,
+    /// One field of a CSV row, printed without quotation marks around it.
+    Csv,
+    /// A header, or text for people: nothing is escaped, and line breaks are refused.
+    Line,
+}
+
+impl Form {
+    /// As the environment's name for it; it never leaves this room.
+    fn as_str(self) -> &'static str {
+        match self {
+            Form::Json => "json",
+            Form::Xml => "xml",
+            Form::Address => "address",
+            Form::Csv => "csv",
+            Form::Line => "line",
+        }
+    }
+}
+
+/// Why a template cannot be used, or could not be rendered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The template.
+    pub template: String,
+    /// Its line, counted from one, where that is known.
+    pub line: Option<usize>,
+    /// One sentence.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.template)?;
+        if let Some(line) = self.line {
+            write!(formatter, " line {line}")?;
+        }
+        write!(formatter, ": {}", self.message)
+    }
+}
+
+/// A template that was read. Cheap to render, never changed.
+#[derive(Debug)]
+pub struct Template {
+    environment: Environment<'static>,
+    name: String,
+    form: Form,
+}
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// [`Problem`] with the line of what cannot be read.
+    pub fn new(name: &str, form: Form, source: &str) -> Result<Template, Problem> {
+        let mut environment = environment(form);
+        let read = environment.add_template_owned(name.to_owned(), source.to_owned());
+        read.map_err(|error| problem(name, &error))?;
+        Ok(Template { environment, name: name.to_owned(), form })
+    }
+
+    /// What the template makes of a document and what stands beside it.
+    ///
+    /// # Errors
+    /// [`Problem`]: something is missing, cannot be exact, is too long, or the result is not what its form says.
+    pub fn render(&self, context: &Value) -> Result<String, Problem> {
+        let failed = |error: &Error| problem(&self.name, error);
+        let template = self.environment.get_template(&self.name).map_err(|error| failed(&error))?;
+        let mut out = Bounded::default();
+        if let Err(error) = template.render_captured_to(context.clone(), &mut out) {
+            return Err(if out.full {
+                self.problem(format!("it writes more than {BYTES_MAX} bytes"))
+            } else {
+                failed(&error)
+            });
+        }
+        let text = String::from_utf8(out.bytes).map_err(|_| self.problem("it writes text that is not UTF-8"))?;
+        match self.form {
+            Form::Json => tidy::json(&text).map_err(|(line, message)| Problem { line, ..self.problem(message) }),
+            Form::Line if text.trim().contains(['\r', '\n', '\0']) => {
+                Err(self.problem("it writes more than one line where one belongs"))
+            }
+            Form::Line | Form::Address => Ok(text.trim().to_owned()),
+            Form::Xml | Form::Csv => Ok(text),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem { template: self.name.clone(), line: None, message: message.into() }
+    }
+}
+
+fn problem(name: &str, error: &Error) -> Problem {
+    let message = match (error.kind(), error.detail()) {
+        (ErrorKind::OutOfFuel, _) => "it takes too many steps".to_owned(),
+        (ErrorKind::UndefinedError, None) => "it prints something that the document does not have".to_owned(),
+        (kind, None) => kind.to_string(),
+        (ErrorKind::InvalidOperation, Some(detail)) => detail.to_owned(),
+        (kind, Some(detail)) => format!("{kind}: {detail}"),
+    };
+    Problem { template: name.to_owned(), line: error.line(), message }
+}
+
+/// A refusal by one of our own filters, in one sentence.
+fn refused(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, message)
+}
+
+fn environment(form: Form) -> Environment<'static> {
+    let mut environment = Environment::empty();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
+    environment.set_auto_escape_callback(move |_| AutoEscape::Custom(form.as_str().into()));
+    environment.set_formatter(move |out, state, value| print(form, out, state, value));
+    builtins(&mut environment);
+    numbers::add(&mut environment);
+    text::add(&mut environment);
+    environment
+}
+
+/// What the language brings and cannot make a binary fraction with.
+fn builtins(environment: &mut Environment<'static>) {
+    use minijinja::{filters, tests};
+    environment.add_filter("default", filters::default);
+    environment.add_filter("first", filters::first);
+    environment.add_filter("items", filters::items);
+    environment.add_filter("join", filters::join);
+    environment.add_filter("last", filters::last);
+    environment.add_filter("length", filters::length);
+    environment.add_filter("lower", filters::lower);
+    environment.add_filter("replace", filters::replace);
+    environment.add_filter("reject", filters::reject);
+    environment.add_filter("rejectattr", filters::rejectattr);
+    environment.add_filter("select", filters::select);
+    environment.add_filter("selectattr", filters::selectattr);
+    environment.add_filter("trim", filters::trim);
+    environment.add_filter("upper", filters::upper);
+    environment.add_test("defined", tests::is_defined);
+    environment.add_test("undefined", tests::is_undefined);
+    environment.add_test("none", tests::is_none);
+    environment.add_test("true", tests::is_true);
+    environment.add_test("false", tests::is_false);
+    environment.add_test("eq", tests::is_eq);
+    environment.add_test("ne", tests::is_ne);
+    environment.add_test("in", tests::is_in);
+    environment.add_test("startingwith", tests::is_startingwith);
+    environment.add_test("endingwith", tests::is_endingwith);
+}
+
+/// Prints one value, escaped for where it goes.
+fn print(form: Form, out: &mut Output<'_>, _state: &State<'_, '_>, value: &Value) -> Result<(), Error> {
+    let text = match value.kind() {
+        ValueKind::Undefined => return Err(Error::from(ErrorKind::UndefinedError)),
+        ValueKind::None => return Err(refused("it prints something that is null; use `| default(\"…\")` or `| omit`")),
+        ValueKind::Bool | ValueKind::String => value.to_string(),
+        ValueKind::Number if value.is_integer() => value.to_string(),
+        ValueKind::Number => {
+            return Err(refused("it prints a binary fraction; reckon with `plus`, `times`, `rounded`"));
+        }
+        ValueKind::Plain if numbers::is_exact(value) => value.to_string(),
+        _ => return Err(refused("it prints a list or an object; print its members, or use `| json`")),
+    };
+    let written = if value.is_safe() { out.write_str(&text) } else { write(form, out, &text) };
+    written.map_err(|_| Error::new(ErrorKind::WriteFailure, "there is no room for more"))
+}
+
+fn write(form: Form, out: &mut Output<'_>, text: &str) -> fmt::Result {
+    match form {
+        Form::Json => {
+            // A NUL marks what is omitted, and hardly any database takes one.
+            let quoted = serde_json::to_string(&text.replace('\0', "\u{fffd}")).map_err(|_| fmt::Error)?;
+            out.write_str(&quoted[1..quoted.len() - 1])
+        }
+        Form::Xml => out.write_str(&text::xml(text)),
+        Form::Address => utf8_percent_encode(text, IN_ADDRESS).try_for_each(|part| out.write_str(part)),
+        Form::Csv => out.write_str(&text::csv(text)),
+        Form::Line => out.write_str(text),
+    }
+}
+
+/// Takes so many bytes and no more.
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    full: bool,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + bytes.len() > BYTES_MAX {
+            self.full = true;
+            return Err(std::io::Error::from(std::io::ErrorKind::WriteZero));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
