@@ -15,6 +15,7 @@ pub mod http;
 pub mod outcome;
 pub mod private;
 pub mod profile;
+pub mod recipe;
 pub mod transport;
 
 use std::time::Duration;

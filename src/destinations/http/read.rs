@@ -272,7 +272,7 @@ fn summary(response: &ResponseSeen) -> String {
 }
 
 /// One line without control characters (DAT-4), shortened with an ellipsis.
-fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let words: Vec<&str> = text
         .split(|symbol: char| symbol.is_whitespace() || symbol.is_control())
         .filter(|word| !word.is_empty())
