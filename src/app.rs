@@ -234,6 +234,7 @@ async fn open_all(
     }
     let bell = Arc::new(Notify::new());
     let wake = waker(&delivery, &bell);
+    let journals = build::journals_of(&config, &doors, &store, &intake, &machine.missed)?;
     let catchup = CatchUp {
         store: store.clone(),
         clock: doors.clock.clone(),
@@ -311,6 +312,10 @@ async fn open_all(
     tasks.extend((!catchup.instances.is_empty()).then(|| {
         let catchup = tokio::spawn(catchup.run(supervisor.stopped.clone()));
         watch::supervised("catchup", catchup, &supervisor, health)
+    }));
+    tasks.extend(journals.map(|journals| {
+        let journals = tokio::spawn(journals.run(supervisor.stopped.clone()));
+        watch::supervised("journals", journals, &supervisor, health)
     }));
     serve(servers, &intake, &api, &doors);
     health.clear("recovering");

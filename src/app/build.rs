@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use anyhow::Context as _;
 
 use super::Doors;
 use crate::catalogue::{self, Catalogues};
 use crate::clock::{SharedClock, SharedEntropy};
+use crate::commerce::ims::{self, Ims};
 use crate::commerce::rest::{self, SharedRest};
 use crate::config::{self, CommerceSettings, Config, ConfigVersion, DestinationSettings, OriginSettings};
 use crate::delivery::Delivery;
@@ -22,6 +25,9 @@ use crate::intake::pressure::{Pace, Room};
 use crate::intake::signature::Verifier;
 use crate::intake::signature::adobe::AdobeVerifier;
 use crate::intake::{self, Intake, Origin};
+use crate::journal::Reader;
+use crate::journal::serve::{At, Journal, Journals, Kept};
+use crate::journal::wire::Wire;
 use crate::observe::Observer;
 use crate::processor::Processor;
 use crate::processor::rules::{OriginRules, ReadBack, Rules};
@@ -85,6 +91,55 @@ pub(super) fn swept(
         Some((name.clone(), (rest.clone(), sweep)))
     };
     instances.iter().filter_map(each).collect()
+}
+
+/// What reads Adobe's journals and hears of lost pushes; nothing without an origin of that kind.
+pub(super) fn journals_of(
+    config: &Config,
+    doors: &Doors,
+    store: &SharedStore,
+    intake: &Arc<Intake>,
+    search: &Arc<Notify>,
+) -> anyhow::Result<Option<Journals>> {
+    let mut events = config.origins.values().filter(|origin| origin.kind == config::OriginType::CommerceEvents);
+    let journals = events.clone().filter_map(|origin| Some((origin, origin.journal.as_ref()?)));
+    let journals = journals.map(|(origin, settings)| {
+        let ims = Ims {
+            client_id: origin.client_id.clone().unwrap_or_default(),
+            client_secret: settings.client_secret.expose().clone(),
+            scopes: settings.scopes.clone(),
+            org_id: Some(settings.org_id.clone()),
+            token_url: settings.token_url.clone().unwrap_or_else(token_url),
+        };
+        let wire = Wire::new(&settings.url, ims, doors.clock.clone())
+            .map_err(|problem| anyhow::anyhow!("origin {}: {problem}", origin.name))?;
+        let kept = Kept {
+            store: store.clone(),
+            clock: doors.clock.clone(),
+            system: origin.commerce.clone(),
+            origin: origin.name.clone(),
+        };
+        let reader = Reader {
+            home: settings.url.clone(),
+            fetch: Arc::new(wire),
+            take: Arc::new(At { intake: intake.clone(), origin: origin.name.clone() }),
+            positions: Arc::new(kept),
+            missed: search.clone(),
+        };
+        Ok(Journal { origin: origin.name.clone(), reader, every: settings.every })
+    });
+    let journals = Journals {
+        journals: journals.collect::<anyhow::Result<_>>()?,
+        intake: intake.clone(),
+        search: search.clone(),
+        entropy: doors.entropy.clone(),
+        observer: intake.observer.clone(),
+    };
+    Ok(events.next().is_some().then_some(journals))
+}
+
+fn token_url() -> reqwest::Url {
+    reqwest::Url::parse(ims::TOKEN_URL).expect("a constant address")
 }
 
 /// The catalogues of the instances that can be asked and whose cache is not switched off.
@@ -305,12 +360,12 @@ fn commerce_auth(auth: &config::CommerceAuth) -> rest::Auth {
                 access_token_secret: access_token_secret.expose().clone(),
             })
         }
-        config::CommerceAuth::Ims { client_id, client_secret, scopes, org_id } => rest::Auth::Ims(rest::Ims {
+        config::CommerceAuth::Ims { client_id, client_secret, scopes, org_id } => rest::Auth::Ims(Ims {
             client_id: client_id.clone(),
             client_secret: client_secret.expose().clone(),
             scopes: scopes.clone(),
             org_id: org_id.clone(),
-            token_url: rest::client::IMS_TOKEN_URL.to_owned(),
+            token_url: token_url(),
         }),
     }
 }

@@ -4,6 +4,7 @@
 //! parse files put them together into the domain's [`crate::domain::order::Order`].
 
 pub mod wire;
+pub mod ims;
 pub mod rest;
 pub mod fakes;
 pub mod parse;

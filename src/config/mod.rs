@@ -31,7 +31,7 @@ pub use commerce::{CatalogueCache, CommerceAuth, CommerceSettings, Edition, Read
 pub use destinations::{DestinationSettings, Guard, OutboundAuth, OutboundSignature, Profile};
 pub use load::{ConfigVersion, Loaded};
 pub use net::Network;
-pub use origins::{Direction, OnRefused, OriginSettings, OriginType};
+pub use origins::{Direction, JournalSettings, OnRefused, OriginSettings, OriginType};
 pub use policies::Policies;
 pub use problem::Problem;
 pub use secret::{Dated, Secret, Secrets};

@@ -1,14 +1,17 @@
 //! `[origins.NAME]`: who may send to us, and how they prove it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use http::HeaderName;
 use reqwest::Url;
 
 use super::auth::{AUTH_REMEDY, AuthSetting, header_name, inbound};
+use super::commerce::one_secret;
 use super::net::{PlainHttp, outbound_url};
 use super::problem::Complaint;
-use super::read::{Report, Section};
+use super::read::{Field, Report, Section};
+use super::secret::Secret;
 use super::units::{self, Rate};
 
 /// What kind of sender an origin is: decides shapes, answers and direction.
@@ -77,6 +80,8 @@ pub struct OriginSettings {
     pub grace: bool,
     /// Our client id, which every event must name (commerce-events).
     pub client_id: Option<String>,
+    /// Adobe's journal of the same registration, for what push lost (commerce-events).
+    pub journal: Option<JournalSettings>,
     /// Where signing keys are read instead of Adobe's host (commerce-events, loopback only, for tests).
     pub key_base_url: Option<Url>,
     /// Largest body, instead of the server's.
@@ -112,6 +117,7 @@ pub(super) fn origin(name: String, mut section: Section<'_>, report: &mut Report
         on_refused: OnRefused::Unauthorized,
         grace: false,
         client_id: None,
+        journal: None,
         key_base_url: None,
         body_bytes_max: section
             .field("body_bytes_max")
@@ -176,7 +182,66 @@ fn events(origin: &mut OriginSettings, section: &mut Section<'_>, report: &mut R
     let remedy =
         "name the client id of the Adobe Developer Console project: the signing key is shared by all customers";
     origin.client_id = section.required("client_id", remedy, report).and_then(|field| field.parse(report, client_id));
+    origin.journal = section.field("journal").and_then(|field| journal(&field, report));
     origin.key_base_url = section.field("key_base_url").and_then(|field| field.parse(report, key_base_url));
+}
+
+/// The journal of a registration and how it is read.
+#[derive(Clone, Debug)]
+pub struct JournalSettings {
+    /// Its address, as the registration's page shows it.
+    pub url: Url,
+    /// Of the project's OAuth credential.
+    pub client_secret: Secret<String>,
+    /// The organisation, `…@AdobeOrg`.
+    pub org_id: String,
+    /// Asked for with each token.
+    pub scopes: Vec<String>,
+    /// From its end to the next reading.
+    pub every: Duration,
+    /// Where tokens are read instead of Adobe's host (loopback only, for tests).
+    pub token_url: Option<Url>,
+}
+
+/// What Adobe's server-to-server credential is given for I/O events.
+const JOURNAL_SCOPES: [&str; 5] =
+    ["openid", "AdobeID", "read_organizations", "additional_info.projectedProductContext", "event_receiver_api"];
+
+fn journal(field: &Field<'_>, report: &mut Report<'_>) -> Option<JournalSettings> {
+    let second = Duration::from_secs(1);
+    let mut section = field.section("the journal of an origin", report)?;
+    let remedy = "copy the journaling endpoint from the registration's page";
+    let url = section.required("url", remedy, report).and_then(|field| field.parse(report, journal_url));
+    let client_secret = one_secret(&mut section, "client_secret", report);
+    let org_id = section.required("org_id", "name the organisation: …@AdobeOrg", report);
+    let org_id = org_id.and_then(|field| field.text(report)).map(str::to_owned);
+    let scopes = match section.field("scopes") {
+        None => JOURNAL_SCOPES.map(str::to_owned).to_vec(),
+        Some(field) => {
+            let scopes = field.list(true, report);
+            scopes.iter().filter_map(|scope| scope.text(report)).map(str::to_owned).collect()
+        }
+    };
+    let every = section.duration_or("every", second * 60, (second, second * 86_400), report);
+    let token_url = section.field("token_url").and_then(|field| field.parse(report, token_url));
+    section.finish(report);
+    Some(JournalSettings { url: url?, client_secret: client_secret?, org_id: org_id?, scopes, every, token_url })
+}
+
+fn journal_url(text: &str) -> Result<Url, Complaint> {
+    let url = outbound_url(text, PlainHttp::Loopback)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Complaint::new(
+            "has a query",
+            "write the journal's address without one: where to read is ours to know",
+        ));
+    }
+    Ok(url)
+}
+
+/// As [`key_base_url`]: our secret goes to Adobe's host and to no other.
+fn token_url(text: &str) -> Result<Url, Complaint> {
+    on_loopback(text, "remove it: tokens are read from Adobe's host")
 }
 
 /// As the Developer Console shows it; Adobe's are 32 hexadecimal digits.
@@ -191,11 +256,15 @@ fn client_id(text: &str) -> Result<String, Complaint> {
 
 /// SIG-6: the host of the keys is fixed; another one is a test on this machine.
 fn key_base_url(text: &str) -> Result<Url, Complaint> {
+    on_loopback(text, "remove it: signing keys are read from Adobe's host")
+}
+
+fn on_loopback(text: &str, remedy: &'static str) -> Result<Url, Complaint> {
     let url = outbound_url(text, PlainHttp::Loopback)?;
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     if host == "localhost" || address.is_ok_and(|address| address.is_loopback()) {
         return Ok(url);
     }
-    Err(Complaint::new("is not on loopback", "remove it: signing keys are read from Adobe's host"))
+    Err(Complaint::new("is not on loopback", remedy))
 }

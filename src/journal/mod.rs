@@ -3,9 +3,12 @@
 //! A position is an address that the journal gave us. It is kept only after every event before it is durable, so a process
 //! that ends anywhere reads a page again, whose events are duplicates then. The events themselves enter like pushed ones.
 //!
-//! Deliberately absent: tokens, sockets, and where a position is kept; see the ports.
+//! The cast: [`rules`] says what an answer means, [`Reader`] reads one journal through its ports, [`wire`] is the way there,
+//! [`serve`] reads all of them again and again.
 
 pub mod rules;
+pub mod serve;
+pub mod wire;
 
 use std::future::Future;
 use std::pin::Pin;

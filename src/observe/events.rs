@@ -312,6 +312,17 @@ pub enum Event<'a> {
         /// For the log only.
         detail: &'a str,
     },
+    /// Adobe's journal was read to its end, or not.
+    JournalRead {
+        /// The origin whose events it holds.
+        origin: &'a str,
+        /// `done`, `gap`, or why not.
+        outcome: &'static str,
+        /// Events taken in, those known already among them.
+        taken: u64,
+        /// For the log only.
+        detail: String,
+    },
     /// The store was copied, and the copy proved (BAK-1).
     BackupMade {
         /// Where it is.

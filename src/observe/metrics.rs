@@ -3,11 +3,13 @@
 //! Counters are fed by [`super::Observer`]; gauges are computed when somebody asks, from one [`Scrape`]. No label ever
 //! holds an order number, a SKU or anything a buyer typed: label values are configured names and words from our code.
 
+mod labels;
+
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -19,6 +21,10 @@ use super::disk::DiskSpace;
 use crate::clock::Timestamp;
 use crate::store::books::{AuditHead, MoneyRow};
 use crate::store::view::{Ledger, StoreFigures};
+pub(super) use labels::{
+    OfAction, OfAlarm, OfAttempt, OfCode, OfColumn, OfDestination, OfDestinationState, OfHead, OfIncident, OfMoney,
+    OfOrigin, OfRead, OfReading, OfRefusal, OfSystem,
+};
 
 /// What `/metrics` answers with.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -31,97 +37,6 @@ const SECONDS: [f64; 17] = [
 /// From a millisecond to the age limit of a delivery: an outage shows in the upper buckets.
 const ACCEPT_TO_ERP_SECONDS: [f64; 15] =
     [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0, 3_600.0, 86_400.0, 604_800.0];
-
-/// `{origin=…}`
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct OfOrigin {
-    pub origin: String,
-}
-
-/// `{origin=…, reason=…}`
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct OfRefusal {
-    pub origin: String,
-    pub reason: &'static str,
-}
-
-/// `{destination=…}`
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct OfDestination {
-    pub destination: String,
-}
-
-/// `{destination=…, outcome=…}`
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct OfAttempt {
-    pub destination: String,
-    pub outcome: String,
-}
-
-/// `{destination=…, state=…}`
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct OfDestinationState {
-    pub destination: String,
-    pub state: String,
-}
-
-/// `{destination=…, kind=…}`
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct OfIncident {
-    pub destination: String,
-    pub kind: String,
-}
-
-/// `{code=…}`
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct OfCode {
-    pub code: String,
-}
-
-/// `{action=…}`
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct OfAction {
-    pub action: String,
-}
-
-/// `{alarm=…}`
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct OfAlarm {
-    pub alarm: &'static str,
-}
-
-/// `{system=…, currency=…, state=…}`
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfMoney {
-    system: String,
-    currency: String,
-    state: String,
-}
-
-/// `{system=…}`
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct OfSystem {
-    pub system: String,
-}
-
-/// `{system=…, outcome=…}`
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct OfRead {
-    pub system: String,
-    pub outcome: &'static str,
-}
-
-/// `{digest=…}`
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfHead {
-    digest: String,
-}
-
-/// `{column=…}`
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfColumn {
-    column: &'static str,
-}
 
 type Counts<L> = Family<L, Counter>;
 type Whole<L> = Family<L, Gauge<i64, AtomicI64>>;
@@ -147,6 +62,8 @@ pub(super) struct Counters {
     pub records_rejected: Counts<OfOrigin>,
     pub pushes_missed: Counts<OfOrigin>,
     pub signing_keys_unread: Counts<OfOrigin>,
+    pub journal_events: Counts<OfOrigin>,
+    pub journal_readings: Counts<OfReading>,
     pub accept_seconds: Times<OfOrigin>,
     pub commit_seconds: Histogram,
     pub reads_wanted: Counts<OfSystem>,
@@ -343,6 +260,8 @@ impl Counters {
             records_rejected: Family::default(),
             pushes_missed: Family::default(),
             signing_keys_unread: Family::default(),
+            journal_events: Family::default(),
+            journal_readings: Family::default(),
             accept_seconds: times(short_times),
             commit_seconds: short_times(),
             reads_wanted: Family::default(),
@@ -395,6 +314,7 @@ impl Counters {
         add("intake_conflicts", "Records known with other content", &self.records_conflict);
         add("intake_rejected", "Records that could not be taken", &self.records_rejected);
         add("intake_missed_pushes", "Signed pushes of Adobe I/O refused for good", &self.pushes_missed);
+        add("journal_events", "Events read from Adobe's journal, those known already among them", &self.journal_events);
         add(
             "intake_signing_keys_unread",
             "Signing keys of Adobe I/O that could not be read",
@@ -435,6 +355,11 @@ impl Counters {
         registry.register("reads", "Reads of orders from Commerce, with their outcome", self.reads.clone());
         let help = "1 while nothing is read because Commerce refuses our credentials";
         registry.register("reads_held", help, self.reads_held.clone());
+        registry.register(
+            "journal_readings",
+            "Readings of Adobe's journal, with their outcome",
+            self.journal_readings.clone(),
+        );
         registry.register("sweeps", "Searches of Commerce for orders that push lost", self.sweeps.clone());
         let help = "Orders that such a search found missing or older here";
         registry.register("sweep_found", help, self.sweep_found.clone());

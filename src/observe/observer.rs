@@ -3,7 +3,7 @@
 use super::events::{Event, log};
 use super::metrics::{
     Metrics, OfAction, OfAlarm, OfAttempt, OfCode, OfDestination, OfDestinationState, OfIncident, OfOrigin, OfRead,
-    OfRefusal, OfSystem,
+    OfReading, OfRefusal, OfSystem,
 };
 use super::opened::Opened;
 use crate::clock::Timestamp;
@@ -144,6 +144,10 @@ impl Observer {
             }
             Event::SweepEnded { system, outcome, taken, newest, lag, .. } => {
                 counters.swept(system, outcome, *taken, *newest, *lag);
+            }
+            Event::JournalRead { origin, outcome, taken, .. } => {
+                count(&counters.journal_readings, &OfReading { origin: (*origin).to_owned(), outcome });
+                counters.journal_events.get_or_create(&of(origin)).inc_by(*taken);
             }
             Event::BackupMade { made_at, .. } => {
                 counters.backups.inc();

@@ -196,8 +196,6 @@ async fn sig_6_one_event_for_somebody_else_refuses_the_whole_batch_and_nothing_i
     assert_eq!(events.app.stored().await, 0);
     // It was signed by Adobe, so something was lost: the journal is to be read, once.
     is_refusal_without_reason("again", &events.pushes(&theirs).await);
-    let missed = tokio::time::timeout(Duration::from_secs(5), events.app.running.intake.missed_pushes.next()).await;
-    assert_eq!(missed.unwrap(), BTreeSet::from(["events".to_owned()]));
     assert_eq!(events.app.metric("intake_missed_pushes_total{origin=\"events\"}").await, 1.0);
     assert_eq!(events.app.metric("intake_refused_total{origin=\"events\",reason=\"unauthenticated\"}").await, 2.0);
 }

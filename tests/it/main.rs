@@ -11,6 +11,7 @@ mod catchup;
 mod catalogue;
 mod corpus;
 mod hard_times;
+mod journal;
 mod delivery;
 mod events;
 mod intake;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::{Request, Response, Url, redirect, retry};
-use serde::Deserialize;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::oauth::{Credentials, encode};
 use super::{Answered, Call, Reply, Rest, RestError, Scope, error};
-use crate::clock::{SharedClock, SharedEntropy, Timestamp, later};
+use crate::clock::{SharedClock, SharedEntropy};
+use crate::commerce::ims::{Ims, NoToken, Tokens};
 use crate::destinations::Network;
 use crate::destinations::http::retry_after::{self, RetryAfter};
 use crate::destinations::private::{AddressGuard, CheckedResolver};
@@ -24,11 +24,6 @@ const TRIES: u32 = 3;
 /// Who is asked to wait longer than this gives the answer to its caller instead.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// A token is renewed this long before its end.
-const RENEW_AHEAD: Duration = Duration::from_mins(5);
-
-/// Where Adobe gives tokens.
-pub const IMS_TOKEN_URL: &str = "https://ims-na1.adobelogin.com/ims/token/v3";
 
 /// How we prove who we are.
 #[derive(Clone)]
@@ -41,21 +36,6 @@ pub enum Auth {
     Bearer(String),
     /// Tokens from Adobe's identity service.
     Ims(Ims),
-}
-
-/// Client credentials for Adobe's identity service.
-#[derive(Clone)]
-pub struct Ims {
-    /// Also sent as `x-api-key`.
-    pub client_id: String,
-    /// Its secret.
-    pub client_secret: String,
-    /// Asked for with each token.
-    pub scopes: Vec<String>,
-    /// The organisation.
-    pub org_id: Option<String>,
-    /// [`IMS_TOKEN_URL`], or another one.
-    pub token_url: String,
 }
 
 /// One instance.
@@ -86,13 +66,7 @@ pub struct Client {
     slots: Semaphore,
     clock: SharedClock,
     entropy: SharedEntropy,
-    token: Mutex<Option<Token>>,
-}
-
-#[derive(Clone)]
-struct Token {
-    text: String,
-    until: Timestamp,
+    tokens: Option<Tokens>,
 }
 
 /// An error, and whether the very next try may succeed.
@@ -129,14 +103,17 @@ impl Client {
             .timeout(settings.request_timeout)
             .user_agent(concat!("crossdock/", env!("CARGO_PKG_VERSION")));
         if let Auth::Ims(ims) = &settings.auth {
-            let url = Url::parse(&ims.token_url).map_err(|_| "the token URL is none".to_owned())?;
-            guard.check_host(&url).map_err(|refusal| format!("token URL: {refusal}"))?;
+            guard.check_host(&ims.token_url).map_err(|refusal| format!("token URL: {refusal}"))?;
         } else if plain {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|error| format!("no HTTP client can be made: {}", words(&error)))?;
         let slots = Semaphore::new(usize::try_from(settings.concurrency.max(1)).unwrap_or(1));
-        Ok(Client { settings, http, slots, clock, entropy, token: Mutex::new(None) })
+        let tokens = match &settings.auth {
+            Auth::Ims(ims) => Some(Tokens::new(ims.clone(), clock.clone())),
+            Auth::None | Auth::OAuth1(_) | Auth::Bearer(_) => None,
+        };
+        Ok(Client { settings, http, slots, clock, entropy, tokens })
     }
 
     async fn made(&self, call: Call) -> Result<Answered, RestError> {
@@ -167,7 +144,9 @@ impl Client {
         let Err(Failure { error: RestError::Unauthorized(_), .. }) = &done else { return done };
         let Some(refused) = token.filter(|_| !*renewed) else { return done };
         *renewed = true;
-        self.forget(&refused).await;
+        if let Some(tokens) = &self.tokens {
+            tokens.forget(&refused).await;
+        }
         let token = self.token().await?;
         self.once(call, url, id, token.as_deref()).await
     }
@@ -257,60 +236,17 @@ impl Client {
         Ok(())
     }
 
-    /// The token in force; who comes while it is fetched waits for it.
     async fn token(&self) -> Result<Option<String>, Failure> {
-        let Auth::Ims(ims) = &self.settings.auth else { return Ok(None) };
-        let mut kept = self.token.lock().await;
-        if let Some(token) = kept.as_ref().filter(|token| self.clock.now() < token.until) {
-            return Ok(Some(token.text.clone()));
-        }
-        let token = self.fetch(ims).await?;
-        Ok(Some(kept.insert(token).text.clone()))
-    }
-
-    /// Unless somebody has renewed it already.
-    async fn forget(&self, refused: &str) {
-        let mut kept = self.token.lock().await;
-        if kept.as_ref().is_some_and(|token| token.text == refused) {
-            *kept = None;
-        }
-    }
-
-    async fn fetch(&self, ims: &Ims) -> Result<Token, Failure> {
-        #[derive(Deserialize)]
-        struct Given {
-            access_token: String,
-            expires_in: u64,
-        }
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", &ims.client_id),
-            ("client_secret", &ims.client_secret),
-            ("scope", &ims.scopes.join(",")),
-        ];
-        let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
-        let sent = self.http.post(&ims.token_url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        let response = sent.body(form.join("&")).send().await.map_err(|error| unreached(&error))?;
-        let status = response.status().as_u16();
-        let body = collect(response).await?;
-        match status {
-            200..=299 => {}
-            400..=428 | 430..=499 => {
+        let Some(tokens) = &self.tokens else { return Ok(None) };
+        let token = tokens.in_force(&self.http).await.map_err(|reason| match reason {
+            NoToken::Refused(status) => {
                 let message = format!("Adobe's identity service gives no token (status {status}): check auth");
-                return Err(RestError::Unauthorized(message).into());
+                RestError::Unauthorized(message).into()
             }
-            _ => {
-                let message = format!("Adobe's identity service answers status {status}");
-                return Err(RestError::Unavailable { message, retry_after: None }.into());
-            }
-        }
-        let given: Given = serde_json::from_slice(&body).map_err(|_| RestError::Unavailable {
-            message: "Adobe's identity service answers without a token".to_owned(),
-            retry_after: None,
-        })?;
-        let life = Duration::from_secs(given.expires_in);
-        let until = later(self.clock.now(), life.saturating_sub(RENEW_AHEAD.min(life / 10)));
-        Ok(Token { text: given.access_token, until })
+            NoToken::Unavailable(message) => RestError::Unavailable { message, retry_after: None }.into(),
+            NoToken::Unreached(error) => unreached(&error),
+        });
+        token.map(Some)
     }
 
     /// What was asked for, or twice as long as before; a little less or more, so that not all come at once.

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use client::{Auth, Client, Ims, Settings};
+pub use client::{Auth, Client, Settings};
 
 /// A call's eventual answer.
 pub type Reply<'a> = Pin<Box<dyn Future<Output = Result<Answered, RestError>> + Send + 'a>>;

@@ -253,12 +253,17 @@ impl Gateway {
         if retry > 0 {
             request = request.header("x-adobe-retry-count", retry.to_string());
         }
-        for (name, value) in lock(self.keys()).headers(body.as_bytes()) {
+        for (name, value) in self.sign(body.as_bytes()) {
             request = request.header(name, value);
         }
         let status = request.body(body).send().await.ok().map(|answer| answer.status().as_u16());
         self.note(status.is_some_and(|status| (200..300).contains(&status)));
         status
+    }
+
+    /// The signature headers of a push of these bytes.
+    pub fn sign(&self, body: &[u8]) -> Vec<(&'static str, String)> {
+        lock(self.keys()).headers(body).into_iter().collect()
     }
 
     fn note(&self, good: bool) {

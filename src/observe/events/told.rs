@@ -6,7 +6,10 @@ use crate::envelope::ids::DeliveryId;
 /// Info is what an operator should know; a healthy order passes at debug.
 pub(in crate::observe) fn log(event: &Event<'_>) {
     match event {
-        Event::RequestReceived { .. } | Event::Committed { .. } | Event::CatalogueRead { .. } => {}
+        Event::RequestReceived { .. }
+        | Event::Committed { .. }
+        | Event::CatalogueRead { .. }
+        | Event::JournalRead { outcome: "done", taken: 0, .. } => {}
         Event::RequestStored { origin, .. } => tracing::debug!(origin.name = origin, "a request was stored"),
         Event::RequestRefused { origin, reason, detail } => {
             tracing::warn!(origin.name = origin, reason = reason.as_str(), detail, "a request was refused");
@@ -138,6 +141,24 @@ pub(in crate::observe) fn log(event: &Event<'_>) {
         ),
         Event::SweepEnded { system, outcome, taken, detail, .. } => {
             tracing::warn!(commerce.name = system, outcome, taken, detail, "Commerce could not be searched to the end");
+        }
+        Event::JournalRead { origin, outcome: "done", taken, .. } => {
+            tracing::info!(origin.name = origin, taken, "events were read from Adobe's journal");
+        }
+        Event::JournalRead { origin, outcome: "gap", taken, .. } => tracing::error!(
+            origin.name = origin,
+            taken,
+            "Adobe's journal no longer holds what was to be read next: it is read from its oldest event, and Commerce is \
+             searched for the rest"
+        ),
+        Event::JournalRead { origin, outcome: outcome @ ("unauthorized" | "refused"), detail, .. } => tracing::error!(
+            origin.name = origin,
+            outcome,
+            detail,
+            "Adobe's journal cannot be read: it goes on where it was; look at the origin's journal in the configuration"
+        ),
+        Event::JournalRead { origin, outcome, detail, .. } => {
+            tracing::warn!(origin.name = origin, outcome, detail, "Adobe's journal could not be read to its end");
         }
         Event::BackupMade { path, bytes, took, .. } => {
             let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 
-use super::super::{Auth, Call, Ims, Rest as _, RestError, Scope, search::Search};
+use super::super::{Auth, Call, Rest as _, RestError, Scope, search::Search};
+use crate::commerce::ims::Ims;
+
 use super::helpers::{Server, client, credentials};
 
 #[tokio::test]
@@ -106,7 +108,7 @@ async fn a_token_is_fetched_once_and_renewed_once_when_it_is_refused() {
         client_secret: "s&s".to_owned(),
         scopes: vec!["openid".to_owned(), "commerce.accs".to_owned()],
         org_id: Some("o@AdobeOrg".to_owned()),
-        token_url: format!("http://{}/ims/token/v3", ims.address.lock().unwrap()),
+        token_url: format!("http://{}/ims/token/v3", ims.address.lock().unwrap()).parse().unwrap(),
     });
     let rest = server.client(auth);
     let (a, b) = tokio::join!(rest.call(Call::get("/V1/orders/1")), rest.call(Call::get("/V1/orders/2")));
