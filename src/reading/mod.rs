@@ -69,6 +69,19 @@ enum Health {
     Refused(String),
 }
 
+impl Health {
+    fn worse_of(self, other: Health) -> Health {
+        match (self, other) {
+            (Health::Refused(why), _) | (_, Health::Refused(why)) => Health::Refused(why),
+            (Health::Troubled(one), Health::Troubled(other)) => Health::Troubled(one.max(other)),
+            (Health::Troubled(asked), Health::Well) | (Health::Well, Health::Troubled(asked)) => {
+                Health::Troubled(asked)
+            }
+            (Health::Well, Health::Well) => Health::Well,
+        }
+    }
+}
+
 impl ReadBack {
     /// Reads until `stopping` resolves. A store that stopped ends it; nothing else does.
     pub async fn run(self, stopping: watch::Receiver<bool>) {
@@ -132,14 +145,22 @@ impl ReadBack {
                 (wanted, seen)
             });
         }
+        // Reads that failed side by side met one trouble, and are one reason to rest.
+        let mut worst: Option<Health> = None;
         while let Some(read) = reads.join_next().await {
             match read {
                 Ok((wanted, seen)) => {
                     let health = self.settle(&wanted, seen).await?;
-                    self.note(rest.system(), standing, health);
+                    worst = Some(match worst {
+                        Some(before) => before.worse_of(health),
+                        None => health,
+                    });
                 }
                 Err(failed) => std::panic::resume_unwind(failed.into_panic()),
             }
+        }
+        if let Some(health) = worst {
+            self.note(rest.system(), standing, health);
         }
         Ok(some && standing.rests_until.is_none())
     }

@@ -3,35 +3,16 @@
 use crossdock::demo::commerce::{Settings, StandIn};
 use serde_json::Value;
 
+use crate::support::shop::beside;
 use crate::support::{TestApp, orders, until};
 
-/// The service with an events origin and its journal; both searches are far apart, so that what comes was rung for.
+/// The service with an events origin and its journal, which is read every second where `change` says so.
 async fn start(shop: &StandIn, change: impl Fn(String) -> String) -> TestApp {
-    let (rest, gateway) = (shop.rest_url(), shop.gateway());
-    let keys = shop.credentials();
-    let auth = format!(
-        "auth = {{ type = \"oauth1\", consumer_key = \"{}\", consumer_secret = \"{}\", access_token = \"{}\", \
-         access_token_secret = \"{}\" }}",
-        keys.consumer_key, keys.consumer_secret, keys.token, keys.token_secret
-    );
-    TestApp::with(|text| {
-        let text = text.replacen("base_url = \"http://127.0.0.1:1/rest\"", &format!("base_url = \"{rest}\""), 1);
-        let text = text.replacen("auth = { type = \"none\" }", &auth, 1);
-        let text = text.replace("\"never\"", "\"when-needed\"");
-        let text = text.replace("sweep = \"off\"", "sweep = { every = \"23h\", overlap = \"10m\" }");
-        change(format!(
-            "{text}\n[origins.adobe]\ntype = \"commerce-events\"\ncommerce = \"acme\"\nclient_id = \"{}\"\n\
-             key_base_url = \"{}\"\n\
-             journal = {{ url = \"{}\", client_secret = \"{}\", org_id = \"0@AdobeOrg\", every = \"1s\", \
-             token_url = \"{}/ims/token/v3\" }}\n",
-            gateway.client_id(),
-            gateway.key_base_url(),
-            shop.journal_url(),
-            "stand-in-client-secret",
-            shop.url(),
-        ))
-    })
-    .await
+    TestApp::with(|text| change(beside(shop, &text))).await
+}
+
+fn often(text: String) -> String {
+    text.replace("every = \"22h\"", "every = \"1s\"")
 }
 
 async fn readings(app: &TestApp, outcome: &str, times: f64) {
@@ -58,7 +39,7 @@ async fn came_once(app: &TestApp, number: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_push_lost_is_read_from_the_journal_once_also_over_a_restart() {
     let shop = StandIn::start(Settings::default()).await.unwrap();
-    let app = start(&shop, |text| text).await;
+    let app = start(&shop, often).await;
     readings(&app, "done", 1.0).await;
     for number in 1..=7 {
         loses(&shop, &format!("{number:09}"));
@@ -85,7 +66,7 @@ async fn what_push_lost_is_read_from_the_journal_once_also_over_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_position_is_a_gap_that_commerce_is_searched_for() {
     let shop = StandIn::start(Settings::default()).await.unwrap();
-    let app = start(&shop, |text| text).await;
+    let app = start(&shop, often).await;
     readings(&app, "done", 1.0).await;
     // Searched once at the start; the next regular search is a day away.
     until("Commerce was searched", async || {
@@ -101,8 +82,8 @@ async fn an_expired_position_is_a_gap_that_commerce_is_searched_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ans_2_a_push_that_was_refused_for_good_has_the_journal_read_and_commerce_searched() {
     let shop = StandIn::start(Settings::default()).await.unwrap();
-    // The journal is far away as well, so only the refusal can ring for both.
-    let app = start(&shop, |text| text.replace("every = \"1s\"", "every = \"23h\"")).await;
+    // Both are far away, so only the refusal can ring for them.
+    let app = start(&shop, |text| text).await;
     readings(&app, "done", 1.0).await;
     places(&shop, "000000001");
     loses(&shop, "000000002");
@@ -131,7 +112,7 @@ async fn a_journal_that_refuses_us_is_named_and_holds_nothing_else_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_of_the_journal_that_cannot_be_read_is_parked_and_the_rest_goes_on() {
     let shop = StandIn::start(Settings::default()).await.unwrap();
-    let app = start(&shop, |text| text).await;
+    let app = start(&shop, often).await;
     readings(&app, "done", 1.0).await;
     let gateway = shop.gateway();
     let nothing = crossdock::demo::commerce::Tree::text("not an order");

@@ -10,6 +10,7 @@ mod capture;
 mod catchup;
 mod catalogue;
 mod corpus;
+mod day;
 mod hard_times;
 mod journal;
 mod delivery;

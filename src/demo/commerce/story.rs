@@ -46,9 +46,9 @@ type Share = (u32, fn(usize) -> Act);
 /// Of a thousand scenes so many are of this kind; the rest place orders.
 const MIXTURE: [Share; 8] = [
     (200, Act::Change),
-    (40, |_| Act::PlaceUnheard),
-    (40, |_| Act::PlaceDoubled),
-    (30, Act::ChangeOutOfOrder),
+    (10, |_| Act::PlaceUnheard),
+    (50, |_| Act::PlaceDoubled),
+    (50, Act::ChangeOutOfOrder),
     (10, |_| Act::RestOutage(5)),
     (10, |_| Act::RestLimits(5)),
     (8, |_| Act::RotateKeys),

@@ -2,10 +2,12 @@
 
 pub mod bend;
 pub mod commerce;
+pub mod front;
 pub mod key_host;
 pub mod laws;
 pub mod orders;
 pub mod process;
+pub mod shop;
 pub mod receiver;
 pub mod scripted;
 pub mod wire;
