@@ -112,7 +112,7 @@ async fn every_order_of_a_day_reaches_the_erp_once_whatever_happened_to_its_push
         day.serves()
     });
     let placed = placed.unwrap();
-    let played = began.elapsed();
+    let lasted = began.elapsed();
 
     // In the evening Adobe disables the registration, and somebody makes it anew.
     let gateway = day.shop.gateway();
@@ -132,7 +132,7 @@ async fn every_order_of_a_day_reaches_the_erp_once_whatever_happened_to_its_push
     println!(
         "{all} orders in a day of {:.1} s; the last gap was closed {:.1} s after its end; {} pushes tried, {} delivered, \
          {} withheld; {} reads, {} events of the journal, {} orders found by searching",
-        played.as_secs_f64(),
+        lasted.as_secs_f64(),
         closed.as_secs_f64(),
         pushes.attempts,
         pushes.delivered,

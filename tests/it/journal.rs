@@ -7,11 +7,11 @@ use crate::support::shop::beside;
 use crate::support::{TestApp, orders, until};
 
 /// The service with an events origin and its journal, which is read every second where `change` says so.
-async fn start(shop: &StandIn, change: impl Fn(String) -> String) -> TestApp {
-    TestApp::with(|text| change(beside(shop, &text))).await
+async fn start(shop: &StandIn, change: impl Fn(&str) -> String) -> TestApp {
+    TestApp::with(|text| change(&beside(shop, &text))).await
 }
 
-fn often(text: String) -> String {
+fn often(text: &str) -> String {
     text.replace("every = \"22h\"", "every = \"1s\"")
 }
 
@@ -83,7 +83,7 @@ async fn an_expired_position_is_a_gap_that_commerce_is_searched_for() {
 async fn ans_2_a_push_that_was_refused_for_good_has_the_journal_read_and_commerce_searched() {
     let shop = StandIn::start(Settings::default()).await.unwrap();
     // Both are far away, so only the refusal can ring for them.
-    let app = start(&shop, |text| text).await;
+    let app = start(&shop, str::to_owned).await;
     readings(&app, "done", 1.0).await;
     places(&shop, "000000001");
     loses(&shop, "000000002");
