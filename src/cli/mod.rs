@@ -13,6 +13,7 @@ mod capture;
 mod catalogue;
 mod chaos;
 mod check;
+mod commerce;
 mod demo;
 mod doctor;
 mod erase;
@@ -99,6 +100,8 @@ enum Verb {
     Mappings(mappings::Mappings),
     /// Make, list and revoke API tokens
     Token(token::Token),
+    /// See, make and try out our registration in Commerce
+    Commerce(commerce::Commerce),
     /// Read what is kept of Commerce's products
     Catalogue(catalogue::Catalogue),
     /// What became of every accepted event, and of every order in money
@@ -174,6 +177,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Replay(verb) => open::wait(replay::run(verb, &shared)),
         Verb::Mappings(verb) => open::wait(mappings::run(verb, &shared)),
         Verb::Token(verb) => open::wait(token::run(verb, &shared)),
+        Verb::Commerce(verb) => open::wait(commerce::run(verb, &shared)),
         Verb::Catalogue(verb) => open::wait(catalogue::run(verb, &shared)),
         Verb::Ledger(verb) => open::wait(ledger::run(verb, &shared)),
         Verb::AuditLog(verb) => open::wait(audit_log::run(verb, &shared)),

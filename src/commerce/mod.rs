@@ -12,6 +12,7 @@ mod parse_item;
 mod parse_options;
 mod parse_party;
 pub mod product;
+pub mod registration;
 
 #[cfg(test)]
 mod tests;

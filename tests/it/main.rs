@@ -22,6 +22,7 @@ mod mutations;
 mod outage;
 mod promise;
 mod reading;
+mod registration;
 mod repairs;
 mod run;
 mod secrecy;
