@@ -359,6 +359,19 @@ line 22: origins.events.key_base_url: is not on loopback; remove it: signing key
 }
 
 #[test]
+fn the_journal_of_an_events_origin_takes_its_address_a_secret_and_an_organisation() {
+    let events = "[origins.events]\ntype = \"commerce-events\"\ncommerce = \"acme\"\n\
+                  client_id = \"0123456789abcdef0123456789abcdef\"\n";
+    let with = |journal: &str| format!("{SMALL}{events}journal = {{ {journal} }}\n");
+    let whole = r#"url = "https://events-va6.adobe.io/events/organizations/1/integrations/2/3", client_secret = "0123456789abcdef0123", org_id = "1@AdobeOrg""#;
+    let journal = read(&with(whole)).unwrap().config.origins["events"].journal.clone().unwrap();
+    assert_eq!((journal.every.as_secs(), journal.token_url, journal.scopes.len()), (60, None, 5));
+    insta::assert_snapshot!(problems(&with(
+        "url = \"https://a.example/j?latest=true\", every = \"1ms\", token_url = \"https://a.example\", colour = 1"
+    )));
+}
+
+#[test]
 fn sig_6_an_events_origin_names_its_client_and_needs_no_credential() {
     let events = "[origins.events]\ntype = \"commerce-events\"\ncommerce = \"acme\"\n";
     let whole = format!("{SMALL}{events}client_id = \"0123456789abcdef0123456789abcdef\"\n");
