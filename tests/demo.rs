@@ -151,6 +151,12 @@ fn what_the_tour_proposes_repairs_the_parked_order_and_ctrl_c_ends_in_order() {
             Command::new(env!("CARGO_BIN_EXE_crossdock")).args(["doctor", "--config"]).arg(&config).output().unwrap();
         String::from_utf8(looked.stdout).unwrap()
     };
+    let config = run.path().join("crossdock.toml");
+    let caught_up =
+        Command::new(env!("CARGO_BIN_EXE_crossdock")).args(["catchup", "--config"]).arg(&config).output().unwrap();
+    let told = String::from_utf8(caught_up.stdout).unwrap();
+    assert!(caught_up.status.success() && told.contains("newest order there 100000110"), "{told}");
+    assert!(told.contains(": here, delivered") && told.contains("sweep moved last"), "{told}");
     let seen = doctor(|text| text);
     assert!(seen.contains("acme can be read: 2 orders, the newest is 100000110"), "{seen}");
     let seen = doctor(|text| text.replace("file:integration.token", "file:integration.secret"));

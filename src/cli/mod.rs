@@ -12,6 +12,7 @@ mod bench;
 mod capture;
 mod catalogue;
 mod chaos;
+mod catchup;
 mod check;
 mod commerce;
 mod demo;
@@ -102,6 +103,8 @@ enum Verb {
     Token(token::Token),
     /// See, make and try out our registration in Commerce
     Commerce(commerce::Commerce),
+    /// Is the newest order of Commerce here, and how far did the searches get?
+    Catchup(catchup::Catchup),
     /// Read what is kept of Commerce's products
     Catalogue(catalogue::Catalogue),
     /// What became of every accepted event, and of every order in money
@@ -178,6 +181,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Mappings(verb) => open::wait(mappings::run(verb, &shared)),
         Verb::Token(verb) => open::wait(token::run(verb, &shared)),
         Verb::Commerce(verb) => open::wait(commerce::run(verb, &shared)),
+        Verb::Catchup(verb) => open::wait(catchup::run(verb, &shared)),
         Verb::Catalogue(verb) => open::wait(catalogue::run(verb, &shared)),
         Verb::Ledger(verb) => open::wait(ledger::run(verb, &shared)),
         Verb::AuditLog(verb) => open::wait(audit_log::run(verb, &shared)),

@@ -1,0 +1,125 @@
+//! `crossdock catchup`: is the newest order of Commerce here, and how far did the searches get?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Outcome, Shared, open, print};
+use crate::clock::{SharedEntropy, SystemEntropy};
+use crate::commerce::rest::SharedRest;
+use crate::commerce::rest::search::Search;
+use crate::store::SharedStore;
+
+/// Longest wait for one instance.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What it takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  crossdock catchup\n  crossdock catchup --json\n\n\
+                        Each Commerce instance is asked for its newest order; nothing is changed. A restart of the service\n\
+                        searches at once. Exit code 1 when the newest order is not here, or Commerce could not be asked.")]
+pub struct Catchup {}
+
+/// One instance.
+#[derive(Debug, Serialize)]
+struct Instance {
+    system: String,
+    /// The newest order there: its number, and when it was placed by Commerce's clock (UTC).
+    newest_there: Option<Newest>,
+    /// What became of it here; `null`: it is not here.
+    here: Option<String>,
+    /// Why Commerce could not be asked.
+    trouble: Option<String>,
+    /// How far each search got.
+    searches: Vec<Got>,
+}
+
+#[derive(Debug, Serialize)]
+struct Newest {
+    increment_id: String,
+    placed_at: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Got {
+    kind: String,
+    at: String,
+}
+
+/// Asks and prints.
+pub async fn run(_: Catchup, shared: &Shared) -> anyhow::Result<Outcome> {
+    let config = open::config(shared)?.config;
+    let store = open::existing_store(&config)?;
+    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    let mut instances = Vec::new();
+    for (system, rest) in crate::app::commerce_of(&config, &open::clock(), &entropy)? {
+        instances.push(look(system, &rest, &store).await?);
+    }
+    store.close().await?;
+    let fine = instances.iter().all(|one| one.trouble.is_none() && (one.newest_there.is_none() || one.here.is_some()));
+    if shared.json {
+        print::json(&instances)?;
+    } else if instances.is_empty() {
+        eprintln!("no Commerce instance has a base_url, so none can be searched");
+    } else {
+        print::out(&instances.iter().map(told).collect::<String>())?;
+    }
+    Ok(if fine { Outcome::Done } else { Outcome::Findings })
+}
+
+async fn look(system: String, rest: &SharedRest, store: &SharedStore) -> anyhow::Result<Instance> {
+    let positions = store.positions().await?.into_iter().filter(|position| position.system == system);
+    let searches = positions.map(|position| Got { kind: position.kind, at: position.at.to_string() }).collect();
+    let mut instance = Instance { system, newest_there: None, here: None, trouble: None, searches };
+    let search = Search::new().sort("entity_id", false).page(1).size(1);
+    let search = search.fields("items[entity_id,increment_id,created_at],total_count");
+    let listed = match tokio::time::timeout(PATIENCE, rest.call(search.call("/V1/orders"))).await {
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Ok(answered)) => Ok(answered.body),
+    };
+    match listed {
+        Err(trouble) => instance.trouble = Some(trouble),
+        Ok(body) => {
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            let newest = &body["items"][0];
+            let text = |name: &str| newest[name].as_str().unwrap_or_default().to_owned();
+            if !text("increment_id").is_empty() {
+                let number = text("increment_id");
+                let known = store.order(number.clone()).await?;
+                let known = known.into_iter().find(|order| order.order.system == instance.system);
+                instance.here = known.map(|order| order.order.state);
+                instance.newest_there = Some(Newest { increment_id: number, placed_at: text("created_at") });
+            } else if body["total_count"].as_u64().is_none() {
+                instance.trouble = Some("it answers with something that is no list of orders".to_owned());
+            }
+        }
+    }
+    Ok(instance)
+}
+
+fn told(instance: &Instance) -> String {
+    let Instance { system, newest_there, here, trouble, searches } = instance;
+    let newest = match (trouble, newest_there, here) {
+        (Some(trouble), ..) => format!("could not be asked: {}", print::visible(trouble)),
+        (None, None, _) => "has no orders yet".to_owned(),
+        (None, Some(newest), Some(state)) => {
+            format!("newest order there {}, placed {} UTC: here, {state}", newest.increment_id, newest.placed_at)
+        }
+        (None, Some(newest), None) => format!(
+            "newest order there {}, placed {} UTC: NOT HERE; it comes with the next search, or a restart searches at once",
+            newest.increment_id, newest.placed_at
+        ),
+    };
+    let searched = match &searches[..] {
+        [] => "  not searched yet: the service has not run with this store, or sweep is \"off\"\n".to_owned(),
+        all => {
+            let lines: Vec<String> =
+                all.iter().map(|one| format!("  {} moved last {}", print::visible(&one.kind), one.at)).collect();
+            lines.join("\n") + "\n"
+        }
+    };
+    format!("{system}: {newest}\n{searched}")
+}
