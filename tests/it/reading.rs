@@ -283,3 +283,25 @@ async fn over_sockets_a_hint_by_number_is_read_from_the_address_in_the_configura
     assert_eq!(app.erp.find("000000031").len(), 1);
     assert!(asked.lock().unwrap().contains("000000031"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blip_that_many_reads_met_side_by_side_is_one_reason_to_rest() {
+    let (commerce, app) = start(|text| text).await;
+    for number in 51..=54 {
+        commerce.saves(orders::rest(&format!("{number:09}"), "24-WG085", 1));
+    }
+    commerce.fails(Some(RestError::Unavailable { message: "a blip".to_owned(), retry_after: None }));
+    for number in 51..=54 {
+        app.commerce_sends(hint(&format!("{number:09}"), "a")).await;
+    }
+    let failed = r#"reads_total{system="acme",outcome="unavailable"}"#;
+    until("reads failed", async || (app.metric(failed).await >= 1.0).then_some(())).await;
+    commerce.fails(None);
+    let begun = std::time::Instant::now();
+    app.settled().await;
+    // Counted one by one, four failures would have been a rest of eight seconds.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(6), "{:?}", begun.elapsed());
+    for number in 51..=54 {
+        assert_eq!(app.erp.find(&format!("{number:09}")).len(), 1);
+    }
+}
