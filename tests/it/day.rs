@@ -89,9 +89,9 @@ fn story(count: usize) -> Vec<Scene> {
             Act::RestLimits(_) => 2,
             _ => return true,
         };
-        let played: bool = left[kind] > 0;
-        left[kind] -= usize::from(played);
-        played
+        let kept = left[kind] > 0;
+        left[kind] -= usize::from(kept);
+        kept
     });
     rarely
         .take_while(|scene| {
