@@ -305,3 +305,24 @@ async fn a_blip_that_many_reads_met_side_by_side_is_one_reason_to_rest() {
         assert_eq!(app.erp.find(&format!("{number:09}")).len(), 1);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_hint_of_the_same_second_says_nothing_against_what_was_read() {
+    let (commerce, app) = start(|text| text).await;
+    let mut order = orders::rest("000000061", "24-WG085", 1);
+    (order["state"], order["status"]) = (json!("complete"), json!("complete"));
+    commerce.saves(order.clone());
+    let say = |status: &str| {
+        let hint = json!({ "order": { "increment_id": "000000061", "entity_id": order["entity_id"], "store_id": 1,
+                                      "updated_at": order["updated_at"], "state": status, "status": status } });
+        app.commerce_sends(hint.to_string())
+    };
+    // The later event is pushed first.
+    say("complete").await;
+    app.settled().await;
+    assert_eq!(app.order("000000061").await["commerce_status"], "complete");
+    say("processing").await;
+    app.settled().await;
+    let told = app.order("000000061").await;
+    assert_eq!((&told["commerce_status"], told["events"].as_array().unwrap().len()), (&json!("complete"), 3), "{told}");
+}

@@ -135,7 +135,9 @@ pub(super) fn apply(
     at: Timestamp,
 ) -> Outcome<Applied> {
     if !target.first {
-        subjects::learn(tx, target.subject, &conclusion.facts)?;
+        // Of one second, what only hints at its order says nothing against what was read of it.
+        let whole = conclusion.read.is_none();
+        subjects::learn(tx, target.subject, &conclusion.facts, whole)?;
     }
     let mut applied = Applied::default();
     for (index, delivery) in conclusion.deliveries.iter().enumerate() {

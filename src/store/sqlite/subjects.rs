@@ -61,8 +61,9 @@ pub(super) fn find(tx: &Tx<'_>, seq: i64) -> Outcome<Subject> {
     .ok_or_else(|| Fault::not_found(format!("subject row {seq}")))
 }
 
-/// Takes over what a report says about the subject. A report older than the known one only fills gaps.
-pub(super) fn learn(tx: &Tx<'_>, subject: i64, facts: &SubjectFacts) -> Outcome<()> {
+/// Takes over what a report says about the subject. A report older than the known one only fills gaps; so does one of the
+/// same second that is not the `whole` order.
+pub(super) fn learn(tx: &Tx<'_>, subject: i64, facts: &SubjectFacts, whole: bool) -> Outcome<()> {
     let updated_at = facts.updated_at.map(Timestamp::as_microsecond);
     let placed_at = facts.placed_at.map(Timestamp::as_microsecond);
     let texts = [&facts.entity_id, &facts.state, &facts.status, &facts.currency, &facts.grand_total];
@@ -72,7 +73,8 @@ pub(super) fn learn(tx: &Tx<'_>, subject: i64, facts: &SubjectFacts) -> Outcome<
     let known = tx
         .row("SELECT updated_at FROM subjects WHERE seq = ?1", [subject], |row| row.get::<_, Option<i64>>(0))?
         .flatten();
-    let sql = if known.is_none() || updated_at >= known { NEWER } else { OLDER };
+    let newer = known.is_none() || updated_at > known || (whole && updated_at == known);
+    let sql = if newer { NEWER } else { OLDER };
     tx.run(sql, (subject, texts[0], texts[1], texts[2], texts[3], texts[4], placed_at, updated_at))?;
     Ok(())
 }
