@@ -263,7 +263,7 @@ impl Gateway {
 
     /// The signature headers of a push of these bytes.
     pub fn sign(&self, body: &[u8]) -> Vec<(&'static str, String)> {
-        lock(self.keys()).headers(body).into_iter().collect()
+        lock(self.keys()).headers(body)
     }
 
     fn note(&self, good: bool) {
@@ -308,8 +308,7 @@ impl Gateway {
 
     /// Replaces one of the two keys, the other one the next time.
     pub fn rotate_keys(&self) {
-        let name = self.uuid();
-        lock(self.keys()).rotate(&name);
+        lock(self.keys()).rotate();
     }
 
     /// Whether the host of the public keys is out of order.
@@ -343,7 +342,7 @@ impl Gateway {
 
     /// Made when first needed, because making them takes a while.
     fn keys(&self) -> &Mutex<Keys> {
-        self.shared.adobe.keys.get_or_init(|| Mutex::new(Keys::new(&|| self.uuid())))
+        self.shared.adobe.keys.get_or_init(|| Mutex::new(Keys::new()))
     }
 
     fn uuid(&self) -> String {
