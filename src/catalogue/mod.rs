@@ -1,6 +1,6 @@
 //! The catalogue cache: what Commerce says of products beside the order, kept so that orders need not wait for it.
 //!
-//! [`needs`] says purely which products and attributes an order cannot do without; [`shelf`] holds what is known, in memory
+//! [`mod@needs`] says purely which products and attributes an order cannot do without; [`shelf`] holds what is known, in memory
 //! and bounded; [`filler`] asks Commerce for what is missing, for a set time and never longer; the store keeps the shelf
 //! over a restart. Expansion gets a [`View`] of exactly what the order needs, so that a document depends on the order and
 //! on what Commerce says of its products, and never on what else happens to be known.

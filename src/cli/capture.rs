@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(500);
                   Exit code 1 when fewer payloads came than were asked for."
 )]
 pub struct Capture {
-    /// Which origin's payloads; see [origins] in the configuration
+    /// Which origin's payloads; see `origins` in the configuration
     #[arg(long, value_name = "NAME")]
     origin: String,
     /// How many

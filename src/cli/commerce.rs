@@ -48,7 +48,7 @@ enum Act {
                             and subscribe again."
     )]
     Subscribe {
-        /// The origin; see [origins] in the configuration
+        /// The origin; see `origins` in the configuration
         #[arg(long, value_name = "NAME")]
         origin: String,
         /// Where Commerce reaches us, without /in/…
@@ -68,7 +68,7 @@ enum Act {
                             address is the one the service listens at, which says nothing about the way through the internet."
     )]
     Verify {
-        /// The origin; see [origins] in the configuration
+        /// The origin; see `origins` in the configuration
         #[arg(long, value_name = "NAME")]
         origin: String,
         /// Where the service is reached, without /in/…

@@ -356,7 +356,7 @@ pub fn unreadable(error: &json::JsonError) -> Defect {
     }
 }
 
-/// [`step()`] with our own mistakes kept to this record (POI-2).
+/// [`mod@step`] with our own mistakes kept to this record (POI-2).
 pub fn guarded(input: &Input<'_>, rules: &Rules, known: Option<Known<'_>>) -> Outcome {
     let begun = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(|| step_knowing(input, rules, known))).unwrap_or_else(|panic| {
