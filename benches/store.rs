@@ -200,10 +200,11 @@ impl Bench {
             detail: "the destination took it".into(),
             response: Some("{\"number\":\"SO-1\"}".into()),
             duration_us: Some(900),
+            steps: None,
         };
         let next = NextState::Delivered { receipt: Some("SO-1".into()) };
         let at = SystemClock.now();
-        let settled = self.store.settle(Settlement { delivery, number, epoch, seen, next, at }).await;
+        let settled = self.store.settle(Settlement { delivery, number, epoch, seen, next, progress: None, at }).await;
         assert!(settled.expect("the store takes it"));
     }
 }

@@ -267,7 +267,7 @@ pub fn renderer(config: &Config) -> anyhow::Result<Render> {
     let destinations = destinations_of(config)?;
     Ok(Arc::new(move |due| {
         let destination = destinations.iter().find(|destination| destination.name() == due.destination)?;
-        Some(destination.render(&due.document, &due.key))
+        destination.render(&due.purpose, &due.document, &due.key, &due.progress.found).ok()
     }))
 }
 

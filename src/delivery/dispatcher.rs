@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::gate::{Gate, Opening, Seat};
 use super::machine::{self, InFlight, Turn, Withheld};
 use super::sending::{self, Errand, Identity, Plan};
+use super::steps::{self, Steps};
 use super::sweeping;
 use super::worker::Engine;
 use crate::clock::{Timestamp, from_micros};
@@ -247,6 +248,8 @@ fn prepare(
         uncertain: due.uncertain,
         ladder: due.ladder,
         looked_for: gate.destination.looks_for(&due.purpose),
+        stage: due.progress.stage,
+        to_prepare: steps::to_prepare(gate, &due),
     };
     let turn = withhold.map_or_else(|| machine::turn(&facts, &gate.policy, now), Turn::Withhold);
     let (purpose, request, plan) = match turn {
@@ -259,6 +262,16 @@ fn prepare(
             (AttemptPurpose::Send, request, plan)
         }
         Turn::Withhold(reason) => (AttemptPurpose::Send, request(gate, &due).0, Plan::Withhold(reason)),
+    };
+    let (steps, plan) = match sending::guarded(|| Steps::of(gate, &due)) {
+        Ok(Ok(steps)) => (steps.map(Box::new), plan),
+        Ok(Err(detail)) => (None, Plan::Withhold(Withheld::CannotWrite(detail))),
+        Err(detail) => (None, Plan::Fail(detail)),
+    };
+    // What could not be written yet is not sealed: it can be written when what it lacks is there.
+    let purpose = match plan {
+        Plan::Withhold(Withheld::CannotWrite(_)) => AttemptPurpose::Find,
+        _ => purpose,
     };
     let seals = purpose == AttemptPurpose::Send && due.sealed.is_none();
     let start = AttemptStart {
@@ -280,6 +293,7 @@ fn prepare(
         request,
         traceparent: due.traceparent,
         plan,
+        steps,
         held: engine.roll.hold(due.id),
     };
     (start, errand)
@@ -288,6 +302,9 @@ fn prepare(
 /// The question whether it is there. One that cannot be put is told to a person; it never falls through to sending
 /// (UNC-6).
 fn question(gate: &Gate, due: &DueDelivery) -> (SealedRequest, Plan) {
+    if gate.destination.recipe().is_some() {
+        return (unsendable(due), Plan::Walk);
+    }
     let sought = sending::guarded(|| gate.destination.find().map(|find| find.seek(&due.document, &due.key)));
     match sought {
         Ok(Some(Ok(sought))) => (sought.request.clone(), Plan::Look(sought)),
@@ -302,7 +319,7 @@ fn request(gate: &Gate, due: &DueDelivery) -> (SealedRequest, Plan) {
     if let Some(sealed) = due.sealed.as_ref().filter(|_| !planted!(ResendRendersAgain)) {
         let plan = if !render::is_intact(sealed) {
             Plan::Fail("the sealed request does not match its digest, so it was not sent".to_owned())
-        } else if moved_away(gate, due, sealed) {
+        } else if moved_away(gate, sealed) {
             Plan::Withhold(Withheld::MovedAway)
         } else {
             Plan::Send
@@ -314,22 +331,22 @@ fn request(gate: &Gate, due: &DueDelivery) -> (SealedRequest, Plan) {
         }
         return (sealed.clone(), plan);
     }
-    match sending::guarded(|| gate.destination.render(&due.document, &due.key)) {
-        Ok(request) => (request, Plan::Send),
+    match sending::guarded(|| gate.destination.render(&due.purpose, &due.document, &due.key, &due.progress.found)) {
+        Ok(Ok(request)) => (request, Plan::Send),
+        Ok(Err(detail)) => (unsendable(due), Plan::Withhold(Withheld::CannotWrite(detail))),
         Err(detail) => (unsendable(due), Plan::Fail(detail)),
     }
 }
 
 /// Whether the destination has another host now. Our credential goes with every request and belongs to the configured
 /// host alone (DAT-5); a path that changed is no reason to touch a seal (KEY-5).
-fn moved_away(gate: &Gate, due: &DueDelivery, sealed: &SealedRequest) -> bool {
+fn moved_away(gate: &Gate, sealed: &SealedRequest) -> bool {
     let host = |url: &str| {
         let uri: ::http::Uri = url.parse().ok()?;
         Some((uri.scheme_str()?.to_owned(), uri.authority()?.as_str().to_ascii_lowercase()))
     };
     let Some(was) = host(&sealed.url) else { return false };
-    let now = sending::guarded(|| gate.destination.render(&due.document, &due.key)).ok();
-    now.and_then(|now| host(&now.url)).is_some_and(|now| now != was)
+    host(gate.destination.url().as_str()).is_some_and(|now| now != was)
 }
 
 /// What is sealed when rendering failed: the store wants a seal to start an attempt, and this one can never be sent,
@@ -377,7 +394,7 @@ mod tests {
     use crate::destinations::{Destination, Settings};
     use crate::envelope::ids::DocumentId;
     use crate::envelope::keys::IdempotencyKey;
-    use crate::store::write::Subject;
+    use crate::store::write::{Progress, Subject};
 
     fn gate() -> Gate {
         let settings = Settings::new("erp", "https://erp.example.com/orders");
@@ -401,6 +418,7 @@ mod tests {
             created_at: now,
             first_attempt_at: None,
             uncertain: false,
+            progress: Progress::default(),
             sealed,
             document_id: DocumentId::new(now, &entropy),
             document: Bytes::from_static(b"{}"),

@@ -39,7 +39,7 @@ use crate::clock::{Timestamp, from_micros, later};
 use crate::destinations::{
     AttemptOutcome, CredentialUse, Destination, Finding, Guard, Health, Mark, Receipt, Rejection, Wait,
 };
-use crate::store::write::{AttemptPurpose, Ladder, Rung};
+use crate::store::write::{AttemptPurpose, Ladder, Rung, Stage};
 pub use ladder::{Turn, turn};
 
 /// UNC-2 leaves the last tenth of a key window alone; the last try comes this much before.
@@ -64,6 +64,10 @@ pub struct InFlight {
     pub ladder: Ladder,
     /// Its purpose is one that can be looked for there.
     pub looked_for: bool,
+    /// How far its steps are.
+    pub stage: Stage,
+    /// Something has to be asked before it can be written in the destination's words.
+    pub to_prepare: bool,
 }
 
 /// How a destination can be asked.
@@ -95,7 +99,7 @@ impl Policy {
             guard: destination.guard(),
             retry: RetryPolicy::new(destination.retry_delays()),
             age_limit: destination.age_limit(),
-            looks: destination.find().map(|find| Looks { settle_after: find.settle_after(), first: find.first() }),
+            looks: destination.looking().map(|(settle_after, first)| Looks { settle_after, first }),
         }
     }
 
@@ -178,6 +182,8 @@ pub enum Withheld {
     InDoubt,
     /// The question whether it is there cannot be put.
     CannotAsk(String),
+    /// It cannot be put in the destination's words.
+    CannotWrite(String),
     /// It is past the age limit (RET-2).
     TooOld,
     /// It is sealed for another host than its destination has now; our credential is not for that one.
@@ -224,6 +230,11 @@ pub enum Problem {
     /// `found_different`
     FoundDifferent {
         /// What differs.
+        detail: String,
+    },
+    /// `totals_differ_at_destination`
+    TotalsDiffer {
+        /// Both sides.
         detail: String,
     },
     /// `found_many`
@@ -366,7 +377,7 @@ impl Case<'_> {
         let rung = match rejection.mark {
             Mark::Exists => Some(Rung::Exists),
             Mark::StaleKey => Some(Rung::StaleKey),
-            Mark::Record | Mark::Configuration | Mark::Gone | Mark::OurBug => None,
+            Mark::Record | Mark::Configuration | Mark::Gone | Mark::OurBug | Mark::Unmet => None,
         };
         match rung.zip(self.policy.looks(self.delivery)) {
             Some((rung, _)) => self.at_once(Ladder::at(rung)),
@@ -463,6 +474,7 @@ impl Case<'_> {
                 let detail = "not sent again: nothing protects from a second effect or says how to look".to_owned();
                 self.parked(Problem::OutcomeUncertain { detail }, true)
             }
+            Withheld::CannotWrite(detail) => self.parked(unmet(detail), false),
             Withheld::CannotAsk(detail) if self.delivery.uncertain => {
                 self.parked(Problem::OutcomeUncertain { detail }, true)
             }
@@ -502,7 +514,8 @@ fn after_rejection(rejection: &Rejection) -> Vec<Effect> {
     match rejection.mark {
         Mark::Record | Mark::Exists | Mark::StaleKey => vec![Effect::Answered],
         // Not even sent: that says something about the record's seal, nothing about the destination.
-        Mark::Configuration if rejection.status.is_none() => Vec::new(),
+        Mark::Configuration | Mark::Unmet if rejection.status.is_none() => Vec::new(),
+        Mark::Unmet => vec![Effect::Answered],
         Mark::Configuration => vec![Effect::RefusedForConfiguration { reason }],
         Mark::Gone => vec![
             Effect::Hold { reason: format!("the destination says that it is gone: {reason}") },
@@ -526,6 +539,10 @@ fn after_refused_credential(credential: CredentialUse, detail: &str) -> Option<E
 fn asked_to_pause(wait: &Wait) -> Option<Effect> {
     let floor = wait.floor.filter(|_| wait.whole_destination)?;
     Some(Effect::Pause { floor: Some(floor) })
+}
+
+fn unmet(detail: String) -> Problem {
+    Problem::Rejected(Rejection { mark: Mark::Unmet, status: None, detail })
 }
 
 fn micros(duration: Duration) -> i64 {

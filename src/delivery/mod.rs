@@ -32,6 +32,7 @@ mod places;
 mod recent;
 mod sending;
 mod standing;
+mod steps;
 mod sweeping;
 pub mod throttle;
 pub mod trace;

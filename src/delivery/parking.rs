@@ -63,8 +63,9 @@ fn whose(problem: &Problem, code: ExceptionCode) -> (Severity, Owner) {
         Problem::Rejected(Rejection { mark: Mark::Gone | Mark::OurBug, .. }) => {
             (Severity::Critical, Owner::Integration)
         }
-        Problem::Rejected(Rejection { mark: Mark::Record | Mark::Exists | Mark::StaleKey, .. })
+        Problem::Rejected(Rejection { mark: Mark::Record | Mark::Exists | Mark::StaleKey | Mark::Unmet, .. })
         | Problem::FoundDifferent { .. }
+        | Problem::TotalsDiffer { .. }
         | Problem::FoundMany { .. }
         | Problem::OutcomeUncertain { .. }
         | Problem::RetriesExhausted { .. }
@@ -77,6 +78,21 @@ fn defect(problem: &Problem, parked: &Parked<'_>) -> Defect {
     let Parked { destination, purpose, .. } = parked;
     let doubt = if parked.uncertain { "; an earlier attempt may have taken effect" } else { "" };
     let (code, message, remedy, like) = match problem {
+        Problem::Rejected(rejection) if rejection.mark == Mark::Unmet => (
+            ExceptionCode::RejectedByDestination,
+            format!("{purpose} cannot be put to {destination}: {}{doubt}", rejection.detail),
+            remedy_of_refusal(rejection.mark, destination),
+            alike(&rejection.detail),
+        ),
+        Problem::TotalsDiffer { detail } => (
+            ExceptionCode::TotalsDifferAtDestination,
+            format!("{destination} has {purpose} with other amounts: {detail}"),
+            format!(
+                "Correct the record in {destination} or its tax settings, then retry the delivery, which compares again; or \
+                 settle the delivery as applied with its number, if the difference is accepted."
+            ),
+            String::new(),
+        ),
         Problem::Rejected(rejection) => (
             ExceptionCode::RejectedByDestination,
             format!("{destination} refused {purpose}: {}{doubt}", rejection.detail),
@@ -141,6 +157,10 @@ fn remedy_of_refusal(mark: Mark, destination: &str) -> String {
         Mark::StaleKey => format!(
             "{destination} repeats the failure it stored for this key and cannot be asked what it has: look there, then \
              settle the delivery as applied, or correct the order and replay the event, which makes a new key."
+        ),
+        Mark::Unmet => format!(
+            "Add what is missing in {destination} (a product, a customer), in a mapping or in its settings, then retry the \
+             delivery."
         ),
         Mark::Record => {
             format!("Correct what {destination} complains about (the order, or a mapping), then replay the event.")

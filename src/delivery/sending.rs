@@ -15,6 +15,7 @@ use super::events::Finished;
 use super::gate::{Gate, Seat};
 use super::machine::{self, DeliveryEvent, Effect, InFlight, Moment, Next, Policy, Step, Withheld};
 use super::parking::{self, Parked};
+use super::steps::{self, Steps, Told};
 use super::sweeping::Held;
 use super::trace;
 use super::worker::Engine;
@@ -24,8 +25,8 @@ use crate::envelope::ids::{DeliveryId, DocumentId, ExceptionId};
 use crate::envelope::keys::{IdempotencyKey, KeyParts};
 use crate::store::view::Interrupted;
 use crate::store::write::{
-    AttemptPurpose, AttemptSeen, NewDelivery, NewException, NextState, SealedRequest, Settlement, StartedAttempt,
-    Subject,
+    AttemptPurpose, AttemptSeen, NewDelivery, NewException, NextState, Progress, SealedRequest, Settlement,
+    StartedAttempt, Subject,
 };
 use crate::store::{Answer, StoreError};
 
@@ -43,6 +44,8 @@ pub(super) struct Errand {
     pub(super) request: SealedRequest,
     pub(super) traceparent: Option<String>,
     pub(super) plan: Plan,
+    /// What it needs where it takes several steps.
+    pub(super) steps: Option<Box<Steps>>,
     /// Until the attempt is settled nobody takes it for lost (P6).
     #[expect(dead_code, reason = "kept for its life, not for its content")]
     pub(super) held: Held,
@@ -61,6 +64,8 @@ pub(super) enum Plan {
     Send,
     /// Ask whether it is there.
     Look(Sought),
+    /// Ask whether it is there, and go on from what is found.
+    Walk,
     /// Do not send it; settle.
     Withhold(Withheld),
     /// It cannot be sent: our own code failed on it.
@@ -72,6 +77,8 @@ struct Report {
     event: DeliveryEvent,
     seen: AttemptSeen,
     elapsed: Duration,
+    /// How far its steps came.
+    progress: Option<Progress>,
     /// The answer that was not there in time.
     late: Option<Late>,
 }
@@ -99,6 +106,7 @@ pub(super) async fn run(engine: Arc<Engine>, errand: Errand, started: StartedAtt
         purpose: &errand.purpose,
         identity: Some(&errand.identity),
         created_at: errand.facts.created_at,
+        progress: report.progress,
     };
     settle(&engine, &settling, &report.seen, report.elapsed, &step.next, moment.now).await;
     drop(seat);
@@ -117,7 +125,7 @@ async fn overhear(engine: &Engine, gate: &Gate, settling: &Settling<'_>, late: L
     let begun = Instant::now();
     let Ok(wire) = caught(late).await else { return };
     let now = engine.clock.now();
-    let outcome = gate.destination.read(&wire, now);
+    let outcome = gate.destination.read(settling.purpose, &wire, now);
     let (AttemptOutcome::Accepted(receipt) | AttemptOutcome::AlreadyApplied(receipt)) = &outcome else { return };
     let seen = AttemptSeen {
         outcome: outcome.as_str().to_owned(),
@@ -125,6 +133,7 @@ async fn overhear(engine: &Engine, gate: &Gate, settling: &Settling<'_>, late: L
         detail: format!("answered late: {}", outcome.detail()),
         response: wire.excerpt(),
         duration_us: None,
+        steps: None,
     };
     settle(engine, settling, &seen, begun.elapsed(), &Next::Delivered(receipt.clone()), now).await;
     engine.wake.notify_one();
@@ -132,7 +141,7 @@ async fn overhear(engine: &Engine, gate: &Gate, settling: &Settling<'_>, late: L
 
 async fn attempt(engine: &Engine, gate: &Gate, errand: &Errand, number: u32, seat: &mut Seat) -> Report {
     match &errand.plan {
-        Plan::Send | Plan::Look(_) => {}
+        Plan::Send | Plan::Look(_) | Plan::Walk => {}
         Plan::Withhold(reason) => return withheld(reason.clone()),
         Plan::Fail(detail) => return failed(false, detail.clone(), Duration::ZERO),
     }
@@ -152,7 +161,25 @@ async fn attempt(engine: &Engine, gate: &Gate, errand: &Errand, number: u32, sea
             Err(detail) => failed(false, detail, begun.elapsed()),
         };
     }
+    if let (Plan::Walk, Some(steps), Some(profile)) = (&errand.plan, &errand.steps, gate.destination.recipe()) {
+        let walked = caught(steps::look(engine, gate, errand, profile, steps, number)).await;
+        seat.step_down();
+        return match walked {
+            Ok(told) => walked_to(engine, gate, told, begun.elapsed()),
+            Err(detail) => failed(false, detail, begun.elapsed()),
+        };
+    }
     let exchanged = caught(exchange(engine, gate, errand, number)).await;
+    if let (Ok(Exchange { outcome: AttemptOutcome::Accepted(_), wire, .. }), Some(steps)) = (&exchanged, &errand.steps)
+    {
+        let told = caught(steps::go_on(engine, gate, errand, steps, wire, number)).await;
+        seat.step_down();
+        return match told {
+            Ok(Some(told)) => walked_to(engine, gate, told, begun.elapsed()),
+            Ok(None) => failed(true, "it takes steps, and its destination has none".to_owned(), begun.elapsed()),
+            Err(detail) => failed(true, detail, begun.elapsed()),
+        };
+    }
     seat.step_down();
     let elapsed = begun.elapsed();
     match exchanged {
@@ -173,8 +200,10 @@ struct Exchange {
 async fn exchange(engine: &Engine, gate: &Gate, errand: &Errand, number: u32) -> Exchange {
     let (version, extra) = extra(gate, errand, number);
     let (wire, late) = gate.destination.send_and_keep(&errand.request, extra).await;
-    let outcome = gate.destination.read(&wire, engine.clock.now());
+    let outcome = gate.destination.read(&errand.purpose, &wire, engine.clock.now());
     let credential = judged(gate, &outcome, version);
+    // What follows is asked for when it is there; a late word alone would leave it undone.
+    let late = late.filter(|_| errand.steps.is_none());
     Exchange { outcome, wire, credential, late }
 }
 
@@ -197,7 +226,7 @@ async fn ask(
 }
 
 /// What belongs to this attempt alone, and which credential that is.
-fn extra(gate: &Gate, errand: &Errand, number: u32) -> (u64, HeaderMap) {
+pub(super) fn extra(gate: &Gate, errand: &Errand, number: u32) -> (u64, HeaderMap) {
     let (version, credential) = gate.destination.credentials().presented();
     let mut extra = HeaderMap::with_capacity(4);
     extra.extend(credential);
@@ -236,8 +265,33 @@ fn answered(
         detail: outcome.detail(),
         response: wire.excerpt(),
         duration_us: Some(micros(elapsed)),
+        steps: None,
     };
-    Report { event: DeliveryEvent::Seen { outcome, health: wire.health(), credential }, seen, elapsed, late: None }
+    let event = DeliveryEvent::Seen { outcome, health: wire.health(), credential };
+    Report { event, seen, elapsed, progress: None, late: None }
+}
+
+/// What several steps came to.
+fn walked_to(engine: &Engine, gate: &Gate, told: Told, elapsed: Duration) -> Report {
+    let Told { walked, progress, steps, version } = told;
+    let outcome = match &walked.finding {
+        Finding::Failed(outcome) | Finding::Unfinished { outcome, .. } => Some(outcome),
+        _ => None,
+    };
+    if outcome.is_some_and(AttemptOutcome::retry_after_ignored) {
+        engine.events.retry_after_ignored(gate.name());
+    }
+    let credential = outcome.map_or(CredentialUse::First, |outcome| judged(gate, outcome, version));
+    let seen = AttemptSeen {
+        outcome: walked.finding.as_str().to_owned(),
+        status: walked.status,
+        detail: walked.finding.detail(),
+        response: walked.excerpt,
+        duration_us: Some(micros(elapsed)),
+        steps,
+    };
+    let event = DeliveryEvent::Looked { finding: walked.finding, health: walked.health, credential };
+    Report { event, seen, elapsed, progress: Some(progress), late: None }
 }
 
 fn looked(
@@ -257,8 +311,10 @@ fn looked(
         detail: finding.detail(),
         response: wire.excerpt(),
         duration_us: Some(micros(elapsed)),
+        steps: None,
     };
-    Report { event: DeliveryEvent::Looked { finding, health: wire.health(), credential }, seen, elapsed, late: None }
+    let event = DeliveryEvent::Looked { finding, health: wire.health(), credential };
+    Report { event, seen, elapsed, progress: None, late: None }
 }
 
 fn withheld(reason: Withheld) -> Report {
@@ -269,9 +325,10 @@ fn withheld(reason: Withheld) -> Report {
         Withheld::TooOld => "not sent: past the age limit",
         Withheld::InDoubt => "not sent: in doubt, with nothing that protects or says how to look",
         Withheld::CannotAsk(detail) => &format!("not asked and not sent: {detail}"),
+        Withheld::CannotWrite(detail) => &format!("not sent: {detail}"),
     };
     let seen = AttemptSeen { outcome: "unavailable".to_owned(), detail: detail.to_owned(), ..AttemptSeen::default() };
-    Report { event: DeliveryEvent::Withheld(reason), seen, elapsed: Duration::ZERO, late: None }
+    Report { event: DeliveryEvent::Withheld(reason), seen, elapsed: Duration::ZERO, progress: None, late: None }
 }
 
 fn failed(sent: bool, detail: String, elapsed: Duration) -> Report {
@@ -282,7 +339,7 @@ fn failed(sent: bool, detail: String, elapsed: Duration) -> Report {
         duration_us: sent.then(|| micros(elapsed)),
         ..AttemptSeen::default()
     };
-    Report { event: DeliveryEvent::Failed { sent, detail }, seen, elapsed, late: None }
+    Report { event: DeliveryEvent::Failed { sent, detail }, seen, elapsed, progress: None, late: None }
 }
 
 /// An attempt that the last process, or a lost task of this one, left under way (ATT-1): uncertain, and the machine
@@ -302,6 +359,8 @@ pub(super) async fn settle_interrupted(engine: Arc<Engine>, interrupted: Interru
         looked_for: engine
             .gate(&delivery.destination)
             .is_some_and(|gate| gate.destination.looks_for(&delivery.purpose)),
+        stage: delivery.progress.stage,
+        to_prepare: false,
     };
     let moment = Moment { now: engine.clock.now(), jitter: engine.entropy.unit() };
     let mut step = machine::step(&facts, DeliveryEvent::ProcessDied(interrupted.purpose), policy, moment);
@@ -327,6 +386,7 @@ pub(super) async fn settle_interrupted(engine: Arc<Engine>, interrupted: Interru
         purpose: &delivery.purpose,
         identity: None,
         created_at: delivery.created_at,
+        progress: None,
     };
     settle(&engine, &settling, &seen, Duration::ZERO, &step.next, moment.now).await;
 }
@@ -342,6 +402,7 @@ struct Settling<'a> {
     /// `None` for what was interrupted, which is never renewed.
     identity: Option<&'a Identity>,
     created_at: Timestamp,
+    progress: Option<Progress>,
 }
 
 async fn settle(
@@ -361,6 +422,7 @@ async fn settle(
         epoch: settling.epoch,
         seen: seen.clone(),
         next: next_state(next, exception.as_ref(), &renewal),
+        progress: settling.progress.clone(),
         at,
     };
     let Some(counted) = persist(settling.delivery, || engine.store.settle(settlement())).await else {

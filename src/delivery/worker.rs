@@ -21,7 +21,7 @@ use crate::destinations::Destination;
 use crate::envelope::ids::{DeliveryId, DocumentId};
 use crate::envelope::keys::IdempotencyKey;
 use crate::store::SharedStore;
-use crate::store::write::{AttemptPurpose, AttemptStart, Ladder, StartedAttempt, Subject};
+use crate::store::write::{AttemptPurpose, AttemptStart, Ladder, Stage, StartedAttempt, Subject};
 
 /// What configuration says about the engine itself.
 #[derive(Clone, Debug)]
@@ -178,7 +178,12 @@ impl Delivery {
             return None;
         }
         let seat = gate.reserve()?;
-        let request = sending::guarded(|| gate.destination.render(delivery.body, delivery.key)).ok()?;
+        if gate.destination.recipe().is_some() {
+            // It takes several steps, which are the dispatcher's.
+            return None;
+        }
+        let rendered = || gate.destination.render(delivery.purpose, delivery.body, delivery.key, "");
+        let request = sending::guarded(rendered).ok()?.ok()?;
         let started_at = engine.clock.now();
         let start = AttemptStart {
             delivery: delivery.id,
@@ -208,10 +213,13 @@ impl Delivery {
                 uncertain: false,
                 ladder: Ladder::default(),
                 looked_for,
+                stage: Stage::Open,
+                to_prepare: false,
             },
             request,
             traceparent: delivery.traceparent.map(str::to_owned),
             plan: Plan::Send,
+            steps: None,
             held: engine.roll.hold(delivery.id),
         };
         Some((start, Place { errand, seat }))

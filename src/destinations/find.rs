@@ -14,16 +14,17 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 
+mod records;
+
 use super::Guard;
 use super::http::read::{self, Rules};
 use super::http::render;
-use super::outcome::{AttemptOutcome, BodyEnd, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
+use super::outcome::{AttemptOutcome, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
 use super::private::{self, Network};
 use crate::clock::Timestamp;
-use crate::domain::decimal;
 use crate::envelope::keys::{Digest, IdempotencyKey};
-use crate::json::{self, Json, Limits};
 use crate::store::write::SealedRequest;
+pub(super) use records::{Ours, Records, Sighting, body};
 
 /// A template costs at most this much; a reference is a handful of look-ups.
 const FUEL: u64 = 10_000;
@@ -105,6 +106,29 @@ pub enum Finding {
     },
     /// The look failed: nothing is known.
     Failed(AttemptOutcome),
+    /// It is not there, and what making it needs is not either, in words.
+    Unmet(String),
+    /// It is there, and a step that follows failed.
+    Unfinished {
+        /// Its own id.
+        receipt: Receipt,
+        /// What came of that step.
+        outcome: AttemptOutcome,
+    },
+    /// It is there, and a step that follows cannot be asked.
+    Stuck {
+        /// Its own id.
+        receipt: Receipt,
+        /// Why, in words.
+        detail: String,
+    },
+    /// It is there with other amounts than ours.
+    TotalsDiffer {
+        /// Its own id.
+        receipt: Receipt,
+        /// Both sides.
+        detail: String,
+    },
 }
 
 impl Finding {
@@ -118,6 +142,9 @@ impl Finding {
             // A look changes nothing there, so its own failure leaves no doubt.
             Finding::Failed(AttemptOutcome::Uncertain { .. }) => "unavailable",
             Finding::Failed(outcome) => outcome.as_str(),
+            Finding::Unmet(_) => "rejected",
+            Finding::Unfinished { .. } | Finding::Stuck { .. } => "unfinished",
+            Finding::TotalsDiffer { .. } => "totals_differ",
         }
     }
 
@@ -129,6 +156,12 @@ impl Finding {
             Finding::Ours(Receipt(None)) => "looked: it is there".to_owned(),
             Finding::Different { detail, .. } | Finding::Many { detail, .. } => format!("looked: {detail}"),
             Finding::Failed(outcome) => format!("the look failed: {}", outcome.detail()),
+            Finding::Unmet(detail) | Finding::Stuck { detail, .. } => detail.clone(),
+            Finding::Unfinished { receipt: Receipt(Some(number)), outcome } => {
+                format!("it is there as {number}, and is not finished: {}", outcome.detail())
+            }
+            Finding::Unfinished { outcome, .. } => format!("it is there, and is not finished: {}", outcome.detail()),
+            Finding::TotalsDiffer { detail, .. } => detail.clone(),
         }
     }
 }
@@ -152,8 +185,7 @@ pub struct Find {
     encoding: Environment<'static>,
     plain: Environment<'static>,
     door: Door,
-    /// The list, and where in an item the rest stands; without a list the answer is one record.
-    list: Option<String>,
+    records: Records,
 }
 
 /// Scheme, host and port.
@@ -189,7 +221,14 @@ impl Find {
                 ));
             }
         }
-        let list = list.map(str::to_owned);
+        let inside = |pointer: &String| split(pointer).1.to_owned();
+        let records = Records {
+            list: list.map(str::to_owned),
+            reference: inside(&settings.reference),
+            id: settings.id.as_ref().map(inside),
+            digest: settings.digest.as_ref().map(inside),
+            total: settings.total.as_ref().map(inside),
+        };
         let (encoding, plain) = (environment(true), environment(false));
         for (name, text) in [("url", &settings.url), ("value", &settings.value)] {
             if let Err(error) = plain.template_from_str(text) {
@@ -198,7 +237,7 @@ impl Find {
         }
         let door = fixed_part(&settings.url).and_then(|fixed| private::destination_url(&fixed, allowed));
         match door {
-            Ok(url) if problems.is_empty() => Ok(Find { door: Door::of(&url), settings, encoding, plain, list }),
+            Ok(url) if problems.is_empty() => Ok(Find { door: Door::of(&url), settings, encoding, plain, records }),
             Ok(_) => Err(problems),
             Err(found) => {
                 problems.extend(found.into_iter().map(|problem| format!("find.url: {problem}")));
@@ -282,83 +321,22 @@ impl Find {
     }
 
     fn answer(&self, response: &ResponseSeen, sought: &Sought) -> Result<Finding, String> {
-        match response.end {
-            BodyEnd::Complete => {}
-            BodyEnd::CutOff => return Err("the body broke off".to_owned()),
-            BodyEnd::TooLarge => return Err("the body is larger than we read".to_owned()),
-        }
-        let body = json::parse(&response.body, &Limits::default()).map_err(|_| "its body is not JSON".to_owned())?;
-        if read::says_failed(&body) {
-            return Err("its body says that it failed".to_owned());
-        }
-        let items = self.items(&body)?;
-        let (_, inside) = split(&self.settings.reference);
-        let named: Vec<(&Json<'_>, &str)> =
-            items.iter().filter_map(|item| Some((*item, item.pointer(inside)?.as_text()?))).collect();
-        if named.is_empty() && !items.is_empty() {
-            return Err(format!("no record in it has our reference's place {}", self.settings.reference));
-        }
-        let ours: Vec<&Json<'_>> =
-            named.iter().filter(|(_, text)| *text == sought.reference).map(|(item, _)| *item).collect();
-        match ours[..] {
-            [] if self.list.is_none() && !named.is_empty() => Err("it is about another record".to_owned()),
-            [] => Ok(Finding::Absent),
-            [one] => Ok(self.compared(one, sought)),
-            _ => Ok(self.many(&ours)),
-        }
+        let body = body(response)?;
+        let Sought { reference, total, digest, .. } = sought;
+        let ours = Ours { reference, total: total.as_deref(), digest };
+        Ok(match self.records.sight(&body, &ours)? {
+            Sighting::Absent => Finding::Absent,
+            Sighting::One { receipt, difference, .. } => found(receipt, difference),
+            Sighting::Many { count, detail } => Finding::Many { count, detail },
+        })
     }
+}
 
-    /// The records of an answer. A list that is `null` is empty; one that is missing is no list.
-    fn items<'j, 'a>(&self, body: &'j Json<'a>) -> Result<Vec<&'j Json<'a>>, String> {
-        let Some(list) = &self.list else {
-            return Ok(if matches!(body, Json::Null) { Vec::new() } else { vec![body] });
-        };
-        match body.pointer(list) {
-            Some(Json::Array(items)) => Ok(items.iter().collect()),
-            Some(Json::Null) => Ok(Vec::new()),
-            Some(_) | None => Err(format!("there is no list at \"{list}\"")),
-        }
-    }
-
-    /// One record under our reference: ours, if what can be compared agrees. Either of the two suffices (UNC-4).
-    fn compared(&self, record: &Json<'_>, sought: &Sought) -> Finding {
-        let receipt = self.receipt(record);
-        let mut differences = Vec::new();
-        if let Some(there) = self.settings.digest.as_deref() {
-            let there = text_at(record, there);
-            if there.is_some_and(|there| is_digest(there, &sought.digest)) {
-                return Finding::Ours(receipt);
-            }
-            differences.push("the content digest is another".to_owned());
-        }
-        if let Some(there) = self.settings.total.as_deref() {
-            let there = text_at(record, there);
-            let ours = sought.total.as_deref();
-            if there.zip(ours).is_some_and(|(there, ours)| is_equal(there, ours)) {
-                return Finding::Ours(receipt);
-            }
-            let shown = |total: Option<&str>| total.map_or_else(|| "none".to_owned(), short);
-            differences.push(format!("its total is {}, ours is {}", shown(there), shown(ours)));
-        }
-        if differences.is_empty() {
-            return Finding::Ours(receipt);
-        }
-        let name = receipt.0.as_deref().map(|id| format!(" as {id}")).unwrap_or_default();
-        let detail = format!("it is there{name}, but {}", differences.join(", and "));
-        Finding::Different { receipt, detail }
-    }
-
-    fn many(&self, records: &[&Json<'_>]) -> Finding {
-        let ids: Vec<String> = records.iter().take(5).filter_map(|record| self.receipt(record).0).collect();
-        let ids = if ids.is_empty() { String::new() } else { format!(": {}", ids.join(", ")) };
-        let count = records.len();
-        Finding::Many { count, detail: format!("it is there {count} times{ids}") }
-    }
-
-    fn receipt(&self, record: &Json<'_>) -> Receipt {
-        let id = self.settings.id.as_deref().and_then(|pointer| text_at(record, pointer));
-        Receipt(id.map(short).filter(|id| !id.is_empty()))
-    }
+/// One record under our reference.
+pub(super) fn found(receipt: Receipt, difference: Option<String>) -> Finding {
+    let Some(difference) = difference else { return Finding::Ours(receipt) };
+    let name = receipt.0.as_deref().map(|id| format!(" as {id}")).unwrap_or_default();
+    Finding::Different { detail: format!("it is there{name}, but {difference}"), receipt }
 }
 
 fn rendered(environment: &Environment<'_>, text: &str, context: &Value) -> Result<String, String> {
@@ -367,7 +345,7 @@ fn rendered(environment: &Environment<'_>, text: &str, context: &Value) -> Resul
 }
 
 /// Whether reading the address took segments out of its path, as `..` does.
-fn steps_upwards(text: &str, parsed: &Url) -> bool {
+pub(super) fn steps_upwards(text: &str, parsed: &Url) -> bool {
     let path = text.split(['?', '#']).next().unwrap_or_default().splitn(4, '/').nth(3).unwrap_or_default();
     path.matches('/').count() + 1 != parsed.path().matches('/').count()
 }
@@ -383,24 +361,6 @@ fn split(pointer: &str) -> (Option<&str>, &str) {
         at = end + 1;
     }
     (None, pointer)
-}
-
-fn text_at<'j>(record: &'j Json<'_>, pointer: &str) -> Option<&'j str> {
-    record.pointer(split(pointer).1)?.as_text()
-}
-
-fn is_digest(there: &str, ours: &Digest) -> bool {
-    let there = there.trim();
-    there.eq_ignore_ascii_case(&ours.hex()) || there == data_encoding::BASE64.encode(&ours.0)
-}
-
-/// As exact decimals: `33.60` is `33.6`.
-fn is_equal(there: &str, ours: &str) -> bool {
-    matches!((decimal::parse(there), decimal::parse(ours)), (Ok(there), Ok(ours)) if there == ours)
-}
-
-fn short(text: &str) -> String {
-    text.trim().chars().filter(|symbol| !symbol.is_control()).take(200).collect()
 }
 
 fn failed(detail: String) -> Finding {

@@ -18,6 +18,7 @@ pub mod profile;
 pub mod recipe;
 pub mod transport;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderName};
@@ -33,7 +34,9 @@ pub use find::{Find, FindSettings, Finding, Sought};
 pub use http::read::ExistsRule;
 pub use outcome::{AttemptOutcome, BodyEnd, Health, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
 pub use private::Network;
-use profile::Profile;
+use profile::{Profile, RecipeProfile};
+use recipe::said::RecipeSaid;
+use recipe::{Recipe, Work};
 pub use transport::Late;
 use transport::Transport;
 
@@ -91,9 +94,24 @@ pub struct Settings {
     pub find: Option<FindSettings>,
     /// What it answers for a record that it has already; `None`: 409 under the guards `find` and `unique`.
     pub already_exists: Option<ExistsRule>,
+    /// How it is spoken to, if not by posting the canonical document.
+    pub recipe: Option<RecipeSettings>,
     /// Answers in place of the network.
     #[cfg(test)]
     pub simulated: Option<SimulatedNetwork>,
+}
+
+/// A recipe and what a destination sets of it.
+#[derive(Clone)]
+pub struct RecipeSettings {
+    /// The recipe.
+    pub said: RecipeSaid,
+    /// Its settings.
+    pub with: BTreeMap<String, serde_json::Value>,
+    /// How long the destination may take until a record shows (UNC-4).
+    pub settle_after: Duration,
+    /// Amounts that differ there are told and accepted; else a person decides.
+    pub accepts_differences: bool,
 }
 
 /// What the simulation puts in place of the network.
@@ -122,6 +140,7 @@ impl Settings {
             key_header: "idempotency-key".to_owned(),
             find: None,
             already_exists: None,
+            recipe: None,
             #[cfg(test)]
             simulated: None,
         }
@@ -182,11 +201,13 @@ impl Destination {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Destination {
-            name: settings.name,
-            url,
-            guard: settings.guard,
-            profile: Profile::Http(http::HttpProfile {
+        let profile = match settings.recipe {
+            Some(recipe) => Profile::Recipe(Box::new(RecipeProfile {
+                recipe: Recipe::new(recipe.said, &recipe.with, &url)?,
+                settle_after: recipe.settle_after,
+                accepts_differences: recipe.accepts_differences,
+            })),
+            None => Profile::Http(http::HttpProfile {
                 key_header: key_header.as_str().to_owned(),
                 reading: http::read::Rules {
                     receipt: settings.receipt,
@@ -194,6 +215,12 @@ impl Destination {
                     already_exists: settings.already_exists,
                 },
             }),
+        };
+        Ok(Destination {
+            name: settings.name,
+            url,
+            guard: settings.guard,
+            profile,
             credentials,
             transport,
             find,
@@ -239,9 +266,53 @@ impl Destination {
         &self.credentials
     }
 
-    /// The request as it will go out on every attempt (KEY-5). Total and without side effects.
-    pub fn render(&self, document: &Bytes, key: &IdempotencyKey) -> SealedRequest {
-        self.profile.render(self.url.as_str(), document, key)
+    /// Where it is.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The request as it will go out on every attempt (KEY-5), from a document and what its steps found. Total and without
+    /// side effects.
+    ///
+    /// # Errors
+    /// Why it cannot be put in the destination's words.
+    pub fn render(
+        &self,
+        purpose: &str,
+        document: &Bytes,
+        key: &IdempotencyKey,
+        found: &str,
+    ) -> Result<SealedRequest, String> {
+        match &self.profile {
+            Profile::Http(profile) => Ok(http::render::render(profile, self.url.as_str(), document, key)),
+            Profile::Recipe(profile) => {
+                let work = Work::new(purpose, document, key)?;
+                profile.recipe.create(&work, &recipe::found(found))
+            }
+        }
+    }
+
+    /// How it is spoken to in steps, if it is.
+    pub fn recipe(&self) -> Option<&RecipeProfile> {
+        match &self.profile {
+            Profile::Http(_) => None,
+            Profile::Recipe(profile) => Some(profile),
+        }
+    }
+
+    /// Whether something has to be asked there before that purpose can be put in its words.
+    pub fn prepares(&self, purpose: &str) -> bool {
+        self.recipe().is_some_and(|profile| profile.recipe.prepares(purpose))
+    }
+
+    /// How long until a record shows there and whether it is looked for before the first send; `None`: it cannot be asked.
+    pub fn looking(&self) -> Option<(Duration, bool)> {
+        match &self.profile {
+            Profile::Http(_) => self.find().map(|find| (find.settle_after(), find.first())),
+            Profile::Recipe(profile) => {
+                profile.recipe.looks_for("order.create").then_some((profile.settle_after, true))
+            }
+        }
     }
 
     /// Sends sealed bytes with what belongs to this attempt alone: the credential and `extra`.
@@ -261,7 +332,10 @@ impl Destination {
 
     /// Whether deliveries of that purpose can be looked for here.
     pub fn looks_for(&self, purpose: &str) -> bool {
-        self.find().is_some_and(|find| find.looks_for(purpose))
+        match &self.profile {
+            Profile::Http(_) => self.find().is_some_and(|find| find.looks_for(purpose)),
+            Profile::Recipe(profile) => profile.recipe.looks_for(purpose),
+        }
     }
 
     /// Asks whether a record is there, with what belongs to this attempt alone.
@@ -271,9 +345,12 @@ impl Destination {
     }
 
     /// What the answer, or its absence, means (delivery-semantics section 8, for a write).
-    pub fn read(&self, wire: &Wire, now: Timestamp) -> AttemptOutcome {
+    pub fn read(&self, purpose: &str, wire: &Wire, now: Timestamp) -> AttemptOutcome {
         match wire {
-            Wire::Answered(response) => self.profile.read(self.guard, response, now),
+            Wire::Answered(response) => match &self.profile {
+                Profile::Http(profile) => http::read::read(&profile.reading, self.guard, response, now),
+                Profile::Recipe(profile) => profile.recipe.read_create(purpose, wire, self.guard, now).0,
+            },
             Wire::Forbidden(detail) => {
                 AttemptOutcome::Rejected(Rejection { mark: Mark::Configuration, status: None, detail: detail.clone() })
             }
@@ -300,7 +377,7 @@ fn guard_problem(settings: &Settings) -> Option<String> {
         Guard::Key { window } if window.is_zero() => {
             Some("guard = \"key\" needs a key_window: how long the destination remembers a key (RET-7)".to_owned())
         }
-        Guard::Unique | Guard::Find if settings.find.is_none() => {
+        Guard::Unique | Guard::Find if settings.find.is_none() && settings.recipe.is_none() => {
             Some("guards \"unique\" and \"find\" must be able to look: say how under find".to_owned())
         }
         Guard::Key { .. } | Guard::Unique | Guard::Find | Guard::None => None,

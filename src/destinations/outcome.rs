@@ -199,6 +199,8 @@ pub enum Mark {
     Exists,
     /// The failure that the destination stored for this key, once more (KEY-3 b).
     StaleKey,
+    /// Nobody's yet: it cannot be put in the destination's words, since something it needs is not there.
+    Unmet,
 }
 
 /// What `Retry-After` asked for (RET-3).

@@ -1,32 +1,25 @@
-//! How a destination speaks. Every profile renders a document and reads an answer; nothing else differs.
+//! How a destination speaks. Every profile renders a document and reads an answer; one that takes several steps says
+//! which.
 
-use bytes::Bytes;
+use std::time::Duration;
 
 use super::http::HttpProfile;
-use super::outcome::{AttemptOutcome, ResponseSeen};
-use super::{Guard, http};
-use crate::clock::Timestamp;
-use crate::envelope::keys::IdempotencyKey;
-use crate::store::write::SealedRequest;
+use super::recipe::Recipe;
 
 /// The profiles we have.
 pub enum Profile {
     /// Posts the canonical document as it stands.
     Http(HttpProfile),
+    /// Speaks as a recipe says.
+    Recipe(Box<RecipeProfile>),
 }
 
-impl Profile {
-    /// Total and without side effects.
-    pub fn render(&self, url: &str, document: &Bytes, key: &IdempotencyKey) -> SealedRequest {
-        match self {
-            Profile::Http(profile) => http::render::render(profile, url, document, key),
-        }
-    }
-
-    /// First matching rule wins.
-    pub fn read(&self, guard: Guard, response: &ResponseSeen, now: Timestamp) -> AttemptOutcome {
-        match self {
-            Profile::Http(profile) => http::read::read(&profile.reading, guard, response, now),
-        }
-    }
+/// A recipe at one destination.
+pub struct RecipeProfile {
+    /// The recipe, with the destination's settings.
+    pub recipe: Recipe,
+    /// How long the destination may take until a record shows (UNC-4).
+    pub settle_after: Duration,
+    /// Amounts that differ there are told and accepted; else a person decides.
+    pub accepts_differences: bool,
 }

@@ -22,9 +22,9 @@ fn document() -> Bytes {
 }
 
 async fn exchange(destination: &Destination) -> (Wire, AttemptOutcome) {
-    let request = destination.render(&document(), &key());
+    let request = destination.render("order.create", &document(), &key(), "").unwrap();
     let wire = destination.send(&request, HeaderMap::new()).await;
-    let outcome = destination.read(&wire, from_micros(0));
+    let outcome = destination.read("order.create", &wire, from_micros(0));
     (wire, outcome)
 }
 
@@ -211,7 +211,7 @@ async fn dat_5_a_name_is_called_only_at_addresses_that_pass() {
 async fn key_5_sealed_bytes_go_where_they_were_sealed_for_but_never_to_another_host() {
     let (double, other) = (Double::start().await, Double::start().await);
     let destination = Destination::new(settings(&double.url())).unwrap();
-    let mut sealed = destination.render(&document(), &key());
+    let mut sealed = destination.render("order.create", &document(), &key(), "").unwrap();
     sealed.url = double.url().replace("/orders", "/v1/orders");
     assert_eq!(destination.send(&sealed, HeaderMap::new()).await.status(), Some(201));
     assert!(double.seen()[0].head.starts_with("POST /v1/orders"));
@@ -221,10 +221,10 @@ async fn key_5_sealed_bytes_go_where_they_were_sealed_for_but_never_to_another_h
         sealed.url = url;
         let wire = destination.send(&sealed, HeaderMap::new()).await;
         assert!(matches!(wire, Wire::Forbidden(_)), "{}: {wire:?}", sealed.url);
-        assert_eq!(destination.read(&wire, from_micros(0)).as_str(), "rejected");
+        assert_eq!(destination.read("order.create", &wire, from_micros(0)).as_str(), "rejected");
     }
     assert_eq!(other.connections(), 0);
-    assert!(render::is_intact(&destination.render(&document(), &key())));
+    assert!(render::is_intact(&destination.render("order.create", &document(), &key(), "").unwrap()));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::write::{AttemptPurpose, Ladder, SealedRequest, Subject};
+use super::write::{AttemptPurpose, Ladder, Progress, SealedRequest, Subject};
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId, TokenId};
 use crate::envelope::keys::IdempotencyKey;
@@ -78,6 +78,8 @@ pub struct DueDelivery {
     pub uncertain: bool,
     /// What its next attempt does.
     pub ladder: Ladder,
+    /// How far its steps are.
+    pub progress: Progress,
     /// Present once sealed: these bytes go out.
     pub sealed: Option<SealedRequest>,
     /// The document, to be named when the attempt starts.
@@ -308,6 +310,8 @@ pub struct AttemptRow {
     pub response: Option<String>,
     /// Time on the wire.
     pub duration_us: Option<u64>,
+    /// How each of its steps went; `null` where it was one request.
+    pub steps: Option<serde_json::Value>,
 }
 
 /// An exception as lists show it.

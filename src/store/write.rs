@@ -366,6 +366,47 @@ impl Ladder {
     }
 }
 
+/// How far a delivery of several steps is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing is known.
+    #[default]
+    Open,
+    /// What making the record needs has been asked.
+    Prepared,
+    /// The record is there; what follows is not finished.
+    Made,
+}
+
+impl Stage {
+    /// As stored; nothing for what every delivery is at first.
+    pub fn as_stored(self) -> Option<&'static str> {
+        match self {
+            Stage::Open => None,
+            Stage::Prepared => Some("prepared"),
+            Stage::Made => Some("made"),
+        }
+    }
+
+    /// From the store.
+    pub fn of_stored(text: Option<&str>) -> Self {
+        match text {
+            Some("prepared") => Stage::Prepared,
+            Some("made") => Stage::Made,
+            _ => Stage::Open,
+        }
+    }
+}
+
+/// How far a delivery of several steps is, with what its steps found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// How far.
+    pub stage: Stage,
+    /// What was found, a JSON object; empty for nothing.
+    pub found: String,
+}
+
 /// An attempt that is now durable: send it.
 #[derive(Clone, Debug)]
 pub struct StartedAttempt {
@@ -391,6 +432,8 @@ pub struct Settlement {
     pub seen: AttemptSeen,
     /// What follows.
     pub next: NextState,
+    /// How far its steps came; `None`: as far as before.
+    pub progress: Option<Progress>,
     /// When.
     pub at: Timestamp,
 }
@@ -408,6 +451,8 @@ pub struct AttemptSeen {
     pub response: Option<String>,
     /// From first byte out to last byte in.
     pub duration_us: Option<u64>,
+    /// How each of its steps went, as JSON, where it took several.
+    pub steps: Option<String>,
 }
 
 /// Where a delivery goes after an attempt.

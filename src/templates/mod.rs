@@ -135,6 +135,46 @@ impl Template {
     }
 }
 
+/// An expression in the language of templates: a condition, or a list to go through.
+#[derive(Debug)]
+pub struct Expression {
+    environment: Environment<'static>,
+    name: String,
+    source: String,
+}
+
+impl Expression {
+    /// Reads an expression.
+    ///
+    /// # Errors
+    /// [`Problem`]: it cannot be read.
+    pub fn new(name: &str, source: &str) -> Result<Expression, Problem> {
+        let mut environment = environment(Form::Line);
+        // Whether something is there is a fair question; what is not there is still never reckoned with.
+        environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        environment.compile_expression(source).map_err(|error| problem(name, &error))?;
+        Ok(Expression { environment, name: name.to_owned(), source: source.to_owned() })
+    }
+
+    /// Its value.
+    ///
+    /// # Errors
+    /// [`Problem`]: something is missing, or it takes too many steps.
+    pub fn value(&self, context: &Value) -> Result<Value, Problem> {
+        let compiled = self.environment.compile_expression(&self.source);
+        let value = compiled.and_then(|expression| expression.eval(context));
+        value.map_err(|error| problem(&self.name, &error))
+    }
+
+    /// Whether it holds. What is not there does not.
+    ///
+    /// # Errors
+    /// As [`Expression::value`].
+    pub fn holds(&self, context: &Value) -> Result<bool, Problem> {
+        self.value(context).map(|value| value.is_true())
+    }
+}
+
 fn problem(name: &str, error: &Error) -> Problem {
     let message = match (error.kind(), error.detail()) {
         (ErrorKind::OutOfFuel, _) => "it takes too many steps".to_owned(),

@@ -22,6 +22,10 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("hex", hex);
     environment.add_filter("uuid", uuid);
     environment.add_filter("json", json);
+    environment.add_filter("base64", |text: &str| data_encoding::BASE64.encode(text.as_bytes()));
+    environment.add_filter("base64url", |text: &str| data_encoding::BASE64URL.encode(text.as_bytes()));
+    environment.add_filter("quoted", |text: &str| format!("'{}'", text.replace('\'', "''")));
+    environment.add_filter("needed", needed);
 }
 
 /// Takes the member out when there is nothing in it: absent, null, or an empty text or list.
@@ -33,6 +37,13 @@ fn omit(value: &Value) -> Value {
         _ => false,
     };
     if nothing { Value::from_safe_string(OMITTED.to_string()) } else { value.clone() }
+}
+
+/// The value itself, if it is there and not empty; else an error in the author's words: `{{ found.products[line.sku] |
+/// needed("it has no product " ~ line.sku) }}`.
+fn needed(value: &Value, otherwise: String) -> Result<Value, Error> {
+    let nothing = value.is_undefined() || value.is_none() || value.as_str().is_some_and(str::is_empty);
+    if nothing { Err(refused(otherwise)) } else { Ok(value.clone()) }
 }
 
 fn width(value: usize) -> Result<usize, Error> {

@@ -384,8 +384,9 @@ impl Site {
             detail: format!("answered {status}"),
             response: Some("{\"id\":\"SO-1\"}".into()),
             duration_us: Some(5_000),
+            steps: None,
         };
-        let settlement = Settlement { delivery, number: 1, epoch, seen, next, at: self.clock.now() };
+        let settlement = Settlement { delivery, number: 1, epoch, seen, next, progress: None, at: self.clock.now() };
         assert!(self.store.settle(settlement).await.unwrap());
     }
 

@@ -117,7 +117,7 @@ impl Service {
             wake: Arc::clone(&wake),
             render: Arc::new(move |due| {
                 let there = rendering.iter().find(|destination| destination.name() == due.destination)?;
-                Some(there.render(&due.document, &due.key))
+                there.render(&due.purpose, &due.document, &due.key, "").ok()
             }),
         };
         let (stopping, stopped) = watch::channel(false);

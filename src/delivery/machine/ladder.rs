@@ -24,13 +24,20 @@
 //! | absent: exists      | after the second in a row parked `rejected_by_destination`                               |
 //! | absent: stale key   | after the second in a row the next generation (KEY-3 b)                                  |
 //! | failed              | looked again by the schedule (UNC-6); at its end a person                                |
+//! | unmet               | parked `rejected_by_destination`                                                         |
+//! | unfinished          | gone on with by the schedule; refused or at its end parked; in no doubt any more          |
+//! | stuck               | parked `rejected_by_destination`                                                         |
+//! | totals differ       | parked `totals_differ_at_destination`                                                    |
+//!
+//! A delivery of several steps whose record is there always looks: what is left to do is read from what is there. One that
+//! needs something asked before it can be written looks before it is sent.
 
 use std::time::Duration;
 
 use super::{
     AttemptOutcome, Case, CredentialUse, Effect, Finding, Guard, Health, InFlight, Ladder, Mark, Next, Policy, Problem,
-    Rejection, Rung, Step, Timestamp, Wait, Withheld, after_refused_credential, after_rejection, asked_to_pause, later,
-    resend_limit,
+    Rejection, Rung, Stage, Step, Timestamp, Wait, Withheld, after_refused_credential, after_rejection, asked_to_pause,
+    later, resend_limit, unmet,
 };
 
 /// UNC-4: that many looks in a row must find nothing.
@@ -58,6 +65,16 @@ pub fn turn(delivery: &InFlight, policy: &Policy, now: Timestamp) -> Turn {
     if !excused && now >= later(delivery.created_at, policy.age_limit) {
         return Turn::Withhold(Withheld::TooOld);
     }
+    if delivery.stage == Stage::Made {
+        return Turn::Look;
+    }
+    match rung_turn(delivery, policy, now) {
+        Turn::Send if delivery.to_prepare => Turn::Look,
+        turn => turn,
+    }
+}
+
+fn rung_turn(delivery: &InFlight, policy: &Policy, now: Timestamp) -> Turn {
     let looks = policy.looks(delivery);
     let looks_first = looks.is_some_and(|looks| looks.first) && !delivery.sent;
     match delivery.ladder.rung {
@@ -122,6 +139,13 @@ impl Case<'_> {
                 self.absent()
             }
             Finding::Failed(outcome) => self.look_failed(outcome, credential, &mut effects),
+            Finding::Unmet(detail) => self.parked(unmet(detail), false),
+            Finding::Unfinished { outcome, .. } => self.unfinished(outcome, credential, &mut effects),
+            Finding::Stuck { detail, .. } => Next::Parked { problem: unmet(detail), uncertain: false },
+            Finding::TotalsDiffer { detail, .. } => {
+                effects.push(Effect::Answered);
+                Next::Parked { problem: Problem::TotalsDiffer { detail }, uncertain: false }
+            }
         };
         Step { next, effects }
     }
@@ -157,10 +181,27 @@ impl Case<'_> {
         }
     }
 
+    /// The record is there, so nothing is in doubt; what follows is tried again as a look is.
+    fn unfinished(&self, outcome: AttemptOutcome, credential: CredentialUse, effects: &mut Vec<Effect>) -> Next {
+        let ladder = Ladder { rung: Rung::Cleared, absent: 0, look_failures: self.delivery.ladder.look_failures };
+        let sure = InFlight { uncertain: false, ladder, ..self.delivery.clone() };
+        let case = Case { delivery: &sure, policy: self.policy, at: self.at };
+        match outcome {
+            AttemptOutcome::Rejected(rejection) => {
+                effects.extend(after_rejection(&rejection));
+                case.parked(Problem::Rejected(rejection), false)
+            }
+            outcome => case.look_failed(outcome, credential, effects),
+        }
+    }
+
     fn look_again(&self, wait: &Wait, detail: &str) -> Next {
         let Ladder { rung, absent, look_failures } = self.delivery.ladder;
         let failures = look_failures.saturating_add(1);
-        let detail = format!("it could not be looked for: {detail}");
+        let detail = match self.delivery.stage {
+            Stage::Made => detail.to_owned(),
+            Stage::Open | Stage::Prepared => format!("it could not be looked for: {detail}"),
+        };
         if self.is_too_old() {
             return self.parked(Problem::TooOld { detail }, false);
         }

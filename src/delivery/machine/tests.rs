@@ -21,6 +21,8 @@ pub(super) fn first() -> InFlight {
         failures: 0,
         uncertain: false,
         ladder: Ladder::default(),
+        stage: Stage::Open,
+        to_prepare: false,
         looked_for: true,
     }
 }
@@ -62,6 +64,7 @@ fn code(next: &Next) -> &'static str {
             Problem::OutcomeUncertain { .. } => "outcome_uncertain",
             Problem::FoundDifferent { .. } => "found_different",
             Problem::FoundMany { .. } => "found_many",
+            Problem::TotalsDiffer { .. } => "totals_differ_at_destination",
             Problem::RetriesExhausted { .. } => "retries_exhausted",
             Problem::TooOld { .. } => "too_old",
             Problem::Crashed { .. } => "crashed_worker",

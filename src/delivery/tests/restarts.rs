@@ -24,7 +24,7 @@ async fn died(erp: &Double, folder: &TempDir, clock: &Arc<ManualClock>) -> (Shar
         delivery,
         number: 1,
         document: due.document_id,
-        seal: Some(destination.render(&due.document, &due.key)),
+        seal: Some(destination.render(&due.purpose, &due.document, &due.key, "").unwrap()),
         purpose: AttemptPurpose::Send,
         started_at: at(5),
         deadline: at(35),

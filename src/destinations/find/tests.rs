@@ -1,5 +1,6 @@
 use ::http::HeaderMap;
 
+use super::super::outcome::BodyEnd;
 use super::*;
 use crate::clock::from_micros;
 

@@ -185,7 +185,8 @@ fn rejected(mark: Mark, response: &ResponseSeen) -> AttemptOutcome {
     AttemptOutcome::Rejected(Rejection { mark, status: Some(response.status), detail: describe(response) })
 }
 
-fn wait(response: &ResponseSeen, now: Timestamp) -> Wait {
+/// What `Retry-After` asks for (RET-3).
+pub fn wait(response: &ResponseSeen, now: Timestamp) -> Wait {
     let whole_destination = matches!(response.status, 429 | 503);
     match retry_after::parse(&response.headers, now) {
         RetryAfter::Absent => Wait { whole_destination, ..Wait::default() },
@@ -237,7 +238,7 @@ pub fn named(status: u16) -> String {
 }
 
 /// The status and, if it says anything, the shortened answer.
-fn describe(response: &ResponseSeen) -> String {
+pub fn describe(response: &ResponseSeen) -> String {
     let summary = summary(response);
     let cut = if response.end == BodyEnd::Complete { "" } else { " (body incomplete)" };
     if summary.is_empty() {

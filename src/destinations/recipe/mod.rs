@@ -1,7 +1,352 @@
-//! How one kind of back office is spoken to, written down instead of programmed: ordered rules that say what an answer
-//! means.
+//! How one kind of back office is spoken to, written down instead of programmed.
 //!
-//! Status codes lie: a 200 may hold an error, a 400 may mean *done already* or *too busy*. So a recipe says what it knows
-//! of its destination's answers, as [`rules`] that are tried in order; what no rule knows is read as any other answer is.
+//! A recipe is a list of named [steps](said::Kind): it *finds* our record, *looks up* what the record needs, *ensures*
+//! that it is there, *creates* the record, *advances* it, and *verifies* it. Each step is a request template with a
+//! condition, what is taken from its answer, and ordered [`rules`] that say what an answer means, since status codes lie:
+//! a 200 may hold an error, a 400 may mean *done already* or *too busy*. What no rule knows is read as any other answer is.
+//!
+//! Three of the delivery engine's questions are answered here. [`Recipe::look`] asks whether the record is there and, where
+//! it may be made next, gets what making it needs; [`Recipe::create`] writes the one request that must not happen twice,
+//! so that it can be sealed (KEY-5); [`Recipe::follow`] goes on with a record that is there. Every attempt begins with the
+//! find, so whatever broke off before, the next attempt starts from what is there and not from what we remember.
+//!
+//! Deliberately absent: retries, state, credentials. What has been found is handed in and out; the store keeps it.
 
 pub mod rules;
+pub mod said;
+mod step;
+mod take;
+mod walk;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, Weak};
+
+use minijinja::value::{Serde, merge_maps};
+use minijinja::{Value, context};
+use reqwest::Url;
+use serde_json::Map;
+
+use super::Guard;
+use super::outcome::{AttemptOutcome, Receipt, Wire};
+use crate::clock::Timestamp;
+use crate::envelope::keys::{Digest, IdempotencyKey};
+use crate::store::write::SealedRequest;
+use crate::templates::{Form, Template};
+use rules::Rule;
+use said::{GuardSaid, Kind, RecipeSaid, SettingSaid};
+use step::Step;
+pub use take::Found;
+pub use walk::{Call, Start, StepSeen, Walked};
+
+/// Answers of lookups that are kept for other orders.
+const KEPT_MAX: usize = 20_000;
+
+/// What we deliver, as a recipe sees it.
+#[derive(Debug)]
+pub struct Work {
+    /// `order.create`, …
+    pub purpose: String,
+    members: Value,
+    total: Option<String>,
+    digest: Digest,
+}
+
+impl Work {
+    /// From a canonical document.
+    ///
+    /// # Errors
+    /// It is no JSON object.
+    pub fn new(purpose: &str, document: &[u8], key: &IdempotencyKey) -> Result<Work, String> {
+        let json: Map<String, serde_json::Value> =
+            serde_json::from_slice(document).map_err(|_| "the document is no JSON object".to_owned())?;
+        let total = json.get("totals").and_then(|totals| totals["grand_total"].as_str()).map(str::to_owned);
+        let mut beside = Map::new();
+        beside.insert("skus".to_owned(), skus(&json).into());
+        beside.insert("key".to_owned(), key.as_str().into());
+        let members = merge_maps([Value::from(Serde(beside)), Value::from(Serde(json))]);
+        Ok(Work { purpose: purpose.to_owned(), members, total, digest: Digest::of(document) })
+    }
+}
+
+/// The SKUs of the lines, each once, in their order.
+fn skus(document: &Map<String, serde_json::Value>) -> Vec<serde_json::Value> {
+    let lines = document.get("lines").and_then(serde_json::Value::as_array);
+    let mut skus = Vec::new();
+    for line in lines.into_iter().flatten() {
+        let sku = &line["sku"];
+        let goods = line["kind"].as_str().is_some_and(|kind| matches!(kind, "item" | "component" | "kit"));
+        if goods && sku.is_string() && !skus.contains(sku) {
+            skus.push(sku.clone());
+        }
+    }
+    skus
+}
+
+/// A recipe with a destination's settings, checked.
+pub struct Recipe {
+    about: String,
+    guard: GuardSaid,
+    base: Url,
+    fixed: Value,
+    receipt: Option<Template>,
+    steps: Vec<Step>,
+    rules: Vec<Rule>,
+    kept: Mutex<HashMap<Digest, (Timestamp, Found)>>,
+    turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+impl Recipe {
+    /// Checks a recipe and what a destination sets of it.
+    ///
+    /// # Errors
+    /// Every problem at once, each a sentence.
+    pub fn new(
+        said: RecipeSaid,
+        with: &BTreeMap<String, serde_json::Value>,
+        base: &Url,
+    ) -> Result<Recipe, Vec<String>> {
+        let mut problems = Vec::new();
+        let settings = settings(&said.settings, with, &mut problems);
+        let receipt = said.receipt.as_deref().and_then(|source| {
+            Template::new("receipt", Form::Line, source).map_err(|problem| problems.push(problem.to_string())).ok()
+        });
+        let mut steps = Vec::new();
+        for step in said.steps {
+            match Step::new(step) {
+                Ok(step) => steps.push(step),
+                Err(found) => problems.extend(found),
+            }
+        }
+        in_order(&steps, said.guard, &mut problems);
+        let mut rules = Vec::new();
+        for rule in said.rules {
+            match Rule::new(rule) {
+                Ok(rule) => rules.push(rule),
+                Err(found) => problems.extend(found.into_iter().map(|problem| format!("a rule: {problem}"))),
+            }
+        }
+        if base.query().is_some() || base.fragment().is_some() {
+            problems.push("the URL of a recipe's destination has no query: paths are put behind it".to_owned());
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let mut fixed = Map::new();
+        fixed.insert("with".to_owned(), serde_json::Value::Object(settings));
+        let maps = said.maps.into_iter().map(|(name, map)| {
+            (name, map.into_iter().map(|(code, text)| (code, text.into())).collect::<Map<_, _>>().into())
+        });
+        fixed.insert("maps".to_owned(), serde_json::Value::Object(maps.collect()));
+        Ok(Recipe {
+            about: said.about,
+            guard: said.guard,
+            base: base.clone(),
+            fixed: Value::from(Serde(fixed)),
+            receipt,
+            steps,
+            rules,
+            kept: Mutex::default(),
+            turns: Mutex::default(),
+        })
+    }
+
+    /// Which system, which interface.
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
+    /// What protects the system from a second effect, by the recipe's own word.
+    pub fn guard(&self) -> GuardSaid {
+        self.guard
+    }
+
+    /// Whether there is anything to do for that purpose.
+    pub fn serves(&self, purpose: &str) -> bool {
+        self.has(purpose, |kind| kind == Kind::Create)
+    }
+
+    /// Whether our record can be asked for.
+    pub fn looks_for(&self, purpose: &str) -> bool {
+        self.has(purpose, |kind| kind == Kind::Find)
+    }
+
+    /// Whether making the record needs something that has to be asked first.
+    pub fn prepares(&self, purpose: &str) -> bool {
+        self.has(purpose, |kind| matches!(kind, Kind::Lookup | Kind::Ensure))
+    }
+
+    /// Whether something is to be done with a record that is there.
+    pub fn follows(&self, purpose: &str) -> bool {
+        self.has(purpose, |kind| matches!(kind, Kind::Advance | Kind::Verify))
+    }
+
+    /// The request that makes our record.
+    ///
+    /// # Errors
+    /// What it lacks, in words.
+    pub fn create(&self, work: &Work, found: &Found) -> Result<SealedRequest, String> {
+        let step = self.create_step(&work.purpose)?;
+        let request = step.request.as_ref().ok_or("the create asks nothing")?;
+        request.render(&self.base, &self.context(work, found, None))
+    }
+
+    /// What its answer means, with what it gives the steps that follow.
+    pub fn read_create(&self, purpose: &str, wire: &Wire, guard: Guard, now: Timestamp) -> (AttemptOutcome, Found) {
+        let Ok(step) = self.create_step(purpose) else {
+            return (
+                AttemptOutcome::Uncertain { detail: no_steps(purpose), wait: super::Wait::default() },
+                Found::new(),
+            );
+        };
+        let outcome = step.read(wire, &self.rules, guard, now);
+        let taken = match (&outcome, wire) {
+            (AttemptOutcome::Accepted(_) | AttemptOutcome::AlreadyApplied(_), Wire::Answered(response)) => {
+                step.taken(response)
+            }
+            _ => Found::new(),
+        };
+        (outcome, taken)
+    }
+
+    /// The number that the destination gave the record.
+    pub fn receipt(&self, work: &Work, found: &Found) -> Receipt {
+        let usual = || {
+            let named = ["number", "id"].iter().find_map(|name| found.get(*name));
+            named.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        };
+        let number = match &self.receipt {
+            Some(template) => template.render(&self.context(work, found, None)).ok(),
+            None => usual(),
+        };
+        Receipt(number.map(|number| number.chars().take(200).collect::<String>()).filter(|number| !number.is_empty()))
+    }
+
+    fn create_step(&self, purpose: &str) -> Result<&Step, String> {
+        self.steps_for(purpose).find(|step| step.kind == Kind::Create).ok_or_else(|| no_steps(purpose))
+    }
+
+    fn steps_for<'s>(&'s self, purpose: &str) -> impl Iterator<Item = &'s Step> {
+        let purpose = purpose.to_owned();
+        self.steps.iter().filter(move |step| step.purposes.contains(&purpose))
+    }
+
+    fn has(&self, purpose: &str, is: impl Fn(Kind) -> bool) -> bool {
+        self.steps_for(purpose).any(|step| is(step.kind))
+    }
+
+    fn context(&self, work: &Work, found: &Found, item: Option<&Value>) -> Value {
+        let found = Value::from(Serde(found.clone()));
+        let own = match item {
+            Some(item) => context! { found, item },
+            None => context! { found },
+        };
+        merge_maps([own, self.fixed.clone(), work.members.clone()])
+    }
+
+    /// The lock of all who do something one at a time under that name.
+    fn turn(&self, name: String) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        if let Some(turn) = turns.get(&name).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::new(tokio::sync::Mutex::new(()));
+        turns.insert(name, Arc::downgrade(&turn));
+        turn
+    }
+
+    fn kept(&self, question: &Digest, now: Timestamp) -> Option<Found> {
+        let kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (until, found) = kept.get(question)?;
+        (now < *until).then(|| found.clone())
+    }
+
+    fn keep(&self, question: Digest, until: Timestamp, now: Timestamp, found: Found) {
+        let mut kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if kept.len() >= KEPT_MAX {
+            kept.retain(|_, (until, _)| now < *until);
+        }
+        if kept.len() < KEPT_MAX {
+            kept.insert(question, (until, found));
+        }
+    }
+}
+
+/// What was found, as the store keeps it. What cannot be read is nothing: it is asked again.
+pub fn found(stored: &str) -> Found {
+    serde_json::from_str(stored).unwrap_or_default()
+}
+
+fn no_steps(purpose: &str) -> String {
+    format!("its recipe has no steps for {purpose}")
+}
+
+/// What a destination sets, with the defaults of the recipe.
+fn settings(
+    known: &BTreeMap<String, SettingSaid>,
+    with: &BTreeMap<String, serde_json::Value>,
+    problems: &mut Vec<String>,
+) -> Map<String, serde_json::Value> {
+    for name in with.keys().filter(|name| !known.contains_key(*name)) {
+        let names: Vec<&str> = known.keys().map(String::as_str).collect();
+        problems.push(format!("with.{name} is no setting of this recipe; it has {}", listed(&names)));
+    }
+    let mut settings = Map::new();
+    for (name, setting) in known {
+        let Some(value) = with.get(name).or(setting.default.as_ref()) else {
+            problems.push(format!("with.{name} is missing: {}", setting.about));
+            continue;
+        };
+        if !setting.one_of.is_empty() && !setting.one_of.contains(value) {
+            let all: Vec<String> = setting.one_of.iter().map(ToString::to_string).collect();
+            problems.push(format!("with.{name} is {value}; it may be {}", all.join(", ")));
+        }
+        settings.insert(name.clone(), value.clone());
+    }
+    settings
+}
+
+fn listed(names: &[&str]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// The steps of each purpose stand in the order in which they are done, and one of them makes the record.
+fn in_order(steps: &[Step], guard: GuardSaid, problems: &mut Vec<String>) {
+    if steps.is_empty() {
+        problems.push("it has no steps".to_owned());
+    }
+    let rank = |kind: Kind| match kind {
+        Kind::Find => 0,
+        Kind::Lookup | Kind::Ensure => 1,
+        Kind::Create => 2,
+        Kind::Advance | Kind::Verify => 3,
+    };
+    for purpose in ["order.create", "order.change", "order.cancel"] {
+        let own: Vec<&Step> = steps.iter().filter(|step| step.purposes.iter().any(|one| one == purpose)).collect();
+        if own.is_empty() {
+            continue;
+        }
+        if !own.is_sorted_by_key(|step| rank(step.kind)) {
+            problems.push(format!(
+                "{purpose}: steps stand in the order find, lookup and ensure, create, advance and verify"
+            ));
+        }
+        for (kind, least) in [(Kind::Create, 1), (Kind::Find, 0)] {
+            let count = own.iter().filter(|step| step.kind == kind).count();
+            if count < least || count > 1 {
+                problems.push(format!("{purpose}: it has {count} steps of kind {}", kind.as_str()));
+            }
+        }
+        let finds = own.iter().any(|step| step.kind == Kind::Find);
+        if purpose == "order.create" && !finds && matches!(guard, GuardSaid::Find | GuardSaid::Unique) {
+            problems.push(format!("{purpose}: guards find and unique need a step of kind find"));
+        }
+    }
+    for (place, step) in steps.iter().enumerate() {
+        if steps[..place].iter().any(|other| other.name == step.name) {
+            problems.push(format!("two steps are named {}", step.name));
+        }
+    }
+}

@@ -300,9 +300,10 @@ pub async fn settle(store: &SharedStore, started: StartedAttempt, next: NextStat
         detail: format!("the destination said {outcome}"),
         response: Some("{}".into()),
         duration_us: Some(1_500),
+        steps: None,
     };
     let StartedAttempt { delivery, number, epoch } = started;
-    store.settle(Settlement { delivery, number, epoch, seen, next, at: at(3) }).await.unwrap()
+    store.settle(Settlement { delivery, number, epoch, seen, next, progress: None, at: at(3) }).await.unwrap()
 }
 
 /// Applied.

@@ -117,7 +117,8 @@ pub(super) fn recorded(tx: &Tx<'_>, act: &Act, done: Done<'_>) -> Outcome<()> {
 /// The same bytes with the same key again (KEY-4); a person's word starts the retry schedule anew.
 fn retry(tx: &mut Tx<'_>, row: &Row, due_at: i64) -> Outcome<()> {
     tx.run(
-        "UPDATE deliveries SET state = 'waiting', due_at = ?2, failures = 0, rung = 'asked', absent = 0, look_failures = 0 \
+        "UPDATE deliveries SET state = 'waiting', due_at = ?2, failures = 0, rung = 'asked', absent = 0, look_failures = 0, \
+         stage = CASE WHEN stage = 'prepared' AND sealed = 0 THEN NULL ELSE stage END \
          WHERE seq = ?1",
         (row.seq, due_at),
     )?;

@@ -27,6 +27,8 @@ pub(super) const DOCUMENT: &str = "document";
 pub(super) const SEALED: &str = "sealed request";
 /// What was answered.
 pub(super) const ANSWER: &str = "answer";
+/// What the steps of a delivery found.
+pub(super) const FOUND: &str = "found";
 
 /// Every kind of body.
 pub(super) const KINDS: [Kind; 3] = [

@@ -92,6 +92,13 @@ pub(super) fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Outcome<bool> 
     if !current && !late {
         return Ok(false);
     }
+    if current && let Some(progress) = &settlement.progress {
+        let found = Some(progress.found.as_str()).filter(|found| !found.is_empty());
+        tx.run(
+            "UPDATE deliveries SET stage = ?2, found = ?3 WHERE seq = ?1",
+            (delivery.seq, progress.stage.as_stored(), found),
+        )?;
+    }
     match &settlement.next {
         NextState::Delivered { receipt } => {
             delivered(tx, &delivery, receipt.as_deref(), settlement.at)?;
@@ -152,7 +159,8 @@ fn keep_evidence(tx: &Tx<'_>, delivery: i64, settlement: &Settlement) -> Outcome
     let duration = seen.duration_us.map(|us| i64::try_from(us).unwrap_or(i64::MAX));
     let at = settlement.at.as_microsecond();
     let completed = tx.run(
-        "UPDATE attempts SET finished_at = ?4, outcome = ?5, status = ?6, detail = ?7, response = ?8, duration_us = ?9 \
+        "UPDATE attempts SET finished_at = ?4, outcome = ?5, status = ?6, detail = ?7, response = ?8, duration_us = ?9, \
+         steps = ?10 \
          WHERE delivery = ?1 AND number = ?2 AND epoch = ?3 AND finished_at IS NULL",
         rusqlite::params![
             delivery,
@@ -164,6 +172,7 @@ fn keep_evidence(tx: &Tx<'_>, delivery: i64, settlement: &Settlement) -> Outcome
             seen.detail,
             seen.response,
             duration,
+            seen.steps,
         ],
     )?;
     if completed == 1 {

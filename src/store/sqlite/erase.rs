@@ -94,13 +94,17 @@ fn erase_one(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut Eras
         }
     }
     for sql in [
-        "UPDATE attempts SET response = NULL, detail = CASE WHEN detail IS NULL THEN NULL ELSE ?2 END \
+        "UPDATE attempts SET response = NULL, steps = NULL, detail = CASE WHEN detail IS NULL THEN NULL ELSE ?2 END \
          WHERE started_at <= ?3 AND delivery IN (SELECT seq FROM deliveries WHERE subject = ?1)",
         "UPDATE evidence SET response = NULL, detail = ?2 WHERE seen_at <= ?3 \
          AND delivery IN (SELECT seq FROM deliveries WHERE subject = ?1)",
     ] {
         erased.answers += count(int(tx.run(sql, (subject, WORDS, until))?));
     }
+    tx.run(
+        "UPDATE deliveries SET found = NULL WHERE subject = ?1 AND found IS NOT NULL AND created_at <= ?2",
+        (subject, until),
+    )?;
     erased.bodies += complaints(tx, subject, erasure)?;
     erased.answers += kept_answers(tx, subject)?;
     tx.run("UPDATE subjects SET erased_at = MAX(COALESCE(erased_at, ?2), ?2) WHERE seq = ?1", (subject, until))?;

@@ -19,6 +19,7 @@ const STEPS: &[&str] = &[
     READS,
     include_str!("migrations/0008_positions.sql"),
     include_str!("migrations/0009_known.sql"),
+    include_str!("migrations/0010_steps.sql"),
 ];
 
 /// The step that opens the books: what is there already is booked with it.

@@ -92,11 +92,11 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRow)> {
 pub(super) fn detail(conn: &Connection, seq: i64, delivery: DeliveryRow, keys: &Keys) -> Outcome<DeliveryDetail> {
     let mut attempts_made = tx::rows(
         conn,
-        "SELECT number, started_at, finished_at, outcome, status, detail, response, duration_us, purpose \
+        "SELECT number, started_at, finished_at, outcome, status, detail, response, duration_us, purpose, steps \
          FROM attempts \
          WHERE delivery = ?1 UNION ALL \
          SELECT number, seen_at, seen_at, outcome, status, detail, response, duration_us, \
-         COALESCE((SELECT a.purpose FROM attempts AS a WHERE a.delivery = e.delivery AND a.number = e.number), 'send') \
+         COALESCE((SELECT a.purpose FROM attempts AS a WHERE a.delivery = e.delivery AND a.number = e.number), 'send'), NULL \
          FROM evidence AS e WHERE delivery = ?1 ORDER BY 1, 2",
         [seq],
         attempt,
@@ -133,6 +133,7 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
         detail: row.get(5)?,
         response: row.get(6)?,
         duration_us: row.get::<_, Option<i64>>(7)?.map(count),
+        steps: row.get::<_, Option<String>>(9)?.and_then(|steps| serde_json::from_str(&steps).ok()),
     })
 }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::bodies::{ANSWER, DOCUMENT, PAYLOAD, SEALED};
+use super::bodies::{ANSWER, DOCUMENT, FOUND, PAYLOAD, SEALED};
 use super::effects::{self, Packs};
 use crate::clock::Entropy;
 use crate::envelope::ids::DeliveryId;
@@ -65,6 +65,10 @@ pub(super) fn settlement(mut settlement: Settlement, seals: &Seals<'_>) -> Settl
     if let Some(answer) = settlement.seen.response.take() {
         let binding = of_attempt(settlement.delivery, settlement.number);
         settlement.seen.response = Some(seals.keys.seal_text(answer, ANSWER, &binding, seals.entropy));
+    }
+    if let Some(progress) = settlement.progress.as_mut().filter(|progress| !progress.found.is_empty()) {
+        let found = std::mem::take(&mut progress.found);
+        progress.found = seals.keys.seal_text(found, FOUND, settlement.delivery.as_bytes(), seals.entropy);
     }
     settlement
 }

@@ -115,6 +115,7 @@ fn section_8_the_table_row_by_row() {
                 Mark::OurBug => " our bug",
                 Mark::Exists => " exists",
                 Mark::StaleKey => " stale key",
+                Mark::Unmet => " unmet",
             },
             _ => "",
         };

@@ -419,7 +419,7 @@ async fn whole_life(store: &SharedStore, maker: &Maker, number: &str) -> crate::
         AttemptSeen { outcome: "accepted".into(), response: Some("thanks, Anna".into()), ..AttemptSeen::default() };
     let next = NextState::Delivered { receipt: None };
     let (delivery, number, epoch) = (started.delivery, started.number, started.epoch);
-    store.settle(Settlement { delivery, number, epoch, seen, next, at: at(3) }).await.unwrap();
+    store.settle(Settlement { delivery, number, epoch, seen, next, progress: None, at: at(3) }).await.unwrap();
     envelope
 }
 

@@ -1,0 +1,206 @@
+//! A recipe as it is written, before it is checked.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::rules::RuleSaid;
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeSaid {
+    /// One sentence: which system, which interface.
+    pub about: String,
+    /// What protects this system from a second effect, unless the destination says otherwise.
+    #[serde(default)]
+    pub guard: GuardSaid,
+    /// What a destination may set, as `with = { … }`; templates read it as `with.name`.
+    #[serde(default)]
+    pub settings: BTreeMap<String, SettingSaid>,
+    /// Code maps; templates read them as `maps.name`.
+    #[serde(default)]
+    pub maps: BTreeMap<String, BTreeMap<String, String>>,
+    /// A template of the number that the destination gave it.
+    pub receipt: Option<String>,
+    /// Steps, in order.
+    pub steps: Vec<StepSaid>,
+    /// Rules for every step, tried behind its own.
+    #[serde(default)]
+    pub rules: Vec<RuleSaid>,
+}
+
+/// The words for what protects a system from a second effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GuardSaid {
+    /// It stores our key; how long is the destination's `key_window`.
+    Key,
+    /// It refuses a second record with the same external id.
+    Unique,
+    /// It can be asked by our reference.
+    Find,
+    /// Nothing.
+    #[default]
+    None,
+}
+
+/// Something a destination may set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingSaid {
+    /// What it is, in one sentence.
+    pub about: String,
+    /// What it is when nobody says; without one it must be said.
+    pub default: Option<serde_json::Value>,
+    /// All that it may be.
+    #[serde(default)]
+    pub one_of: Vec<serde_json::Value>,
+}
+
+/// What a step is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Asks whether our record is there. Every attempt begins with it.
+    Find,
+    /// Reads what the next steps need.
+    Lookup,
+    /// Makes sure that something is there which the record needs, a customer; looked up before, and harmless twice.
+    Ensure,
+    /// Makes our record: the one write that must not happen twice.
+    Create,
+    /// Takes the record that is there one step on; what has been done already it does not do again.
+    Advance,
+    /// Compares what is there with ours.
+    Verify,
+}
+
+impl Kind {
+    /// The word in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Find => "find",
+            Kind::Lookup => "lookup",
+            Kind::Ensure => "ensure",
+            Kind::Create => "create",
+            Kind::Advance => "advance",
+            Kind::Verify => "verify",
+        }
+    }
+}
+
+/// A step.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepSaid {
+    /// Its name, in messages and records.
+    pub name: String,
+    /// What it is there for.
+    pub kind: Kind,
+    /// The purposes it serves.
+    #[serde(default = "orders", rename = "for")]
+    pub purposes: Vec<String>,
+    /// An expression; the step is left out where it does not hold.
+    pub when: Option<String>,
+    /// `GET` unless there is a body, then `POST`.
+    pub method: Option<String>,
+    /// A template of what stands behind the destination's URL. Without one nothing is asked: only for `verify`.
+    pub path: Option<String>,
+    /// Templates of headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// What the body is.
+    #[serde(rename = "type")]
+    pub form: Option<FormSaid>,
+    /// A template of the body.
+    pub body: Option<String>,
+    /// An expression with a list: the step is done once for each, as `item`.
+    pub each: Option<String>,
+    /// A template: no two orders do this and the following lookups at the same time where it says the same.
+    pub one_at_a_time: Option<String>,
+    /// How long an answer of a lookup is good for other orders: `"1h"`.
+    pub keep: Option<String>,
+    /// Variables taken from the answer.
+    #[serde(default)]
+    pub take: BTreeMap<String, TakeSaid>,
+    /// Of `find`: where the records stand; without it the answer is one record.
+    pub list: Option<String>,
+    /// Of `find`: where our reference stands in a record.
+    pub reference: Option<String>,
+    /// Of `find`: a template of our reference.
+    pub is: Option<String>,
+    /// Of `find`: where a record's grand total stands, if it tells ours from another.
+    pub total: Option<String>,
+    /// Of `find`: statuses that say that it is not there.
+    #[serde(default)]
+    pub absent: Vec<u16>,
+    /// What answers mean, tried in order.
+    #[serde(default)]
+    pub rules: Vec<RuleSaid>,
+    /// Of `verify`: what must agree.
+    #[serde(default)]
+    pub expect: Vec<ExpectSaid>,
+}
+
+fn orders() -> Vec<String> {
+    vec!["order.create".to_owned()]
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FormSaid {
+    /// `application/json`
+    Json,
+    /// `text/xml`
+    Xml,
+    /// `application/x-www-form-urlencoded`
+    Form,
+    /// `text/csv`
+    Csv,
+}
+
+/// A variable taken from an answer: a JSON pointer, or more words for it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum TakeSaid {
+    /// What stands there.
+    At(String),
+    /// From elsewhere, or several.
+    From(FromSaid),
+}
+
+/// Where a variable comes from.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FromSaid {
+    /// JSON pointer.
+    pub at: Option<String>,
+    /// A header instead of the body.
+    pub header: Option<String>,
+    /// Only what follows the last of these.
+    pub after: Option<String>,
+    /// And of that only what comes before the first of these.
+    pub before: Option<String>,
+    /// JSON pointer to a list, of which each member gives one entry of a map, or of a list.
+    pub list: Option<String>,
+    /// In a member: the entry's name.
+    pub key: Option<String>,
+    /// In a member: the entry's value.
+    pub value: Option<String>,
+}
+
+/// Two amounts that must agree.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectSaid {
+    /// What it is, in words: `grand total`.
+    pub what: String,
+    /// A template of the destination's.
+    pub there: String,
+    /// A template of ours.
+    pub ours: String,
+    /// A template of how far they may lie apart; nothing unless said.
+    pub within: Option<String>,
+}
