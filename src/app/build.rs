@@ -301,6 +301,7 @@ fn destination(settings: &DestinationSettings) -> Result<destinations::Settings,
         allow_private,
         key_header: settings.idempotency_header.to_string(),
         find: settings.find.clone(),
+        recipe: settings.recipe.clone(),
         already_exists: settings.already_exists.clone(),
         ..destinations::Settings::new(&settings.name, url.as_str())
     })

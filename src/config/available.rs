@@ -3,11 +3,13 @@
 use super::destinations::Profile;
 use super::problem::Complaint;
 use super::server::StoreUrl;
+use crate::destinations::profiles;
 
 /// Whether a destination of that profile can be served.
 pub(super) fn profile(profile: Profile) -> Result<(), Complaint> {
     match profile {
-        Profile::Http => Ok(()),
+        Profile::Http | Profile::Recipe => Ok(()),
+        profile if profiles::shipped(profile.as_str()).is_some() => Ok(()),
         other => Err(missing(&format!("profile {}", other.as_str()), "use profile = \"http\"")),
     }
 }

@@ -12,9 +12,11 @@ use super::looking;
 use super::net::{Network, PlainHttp, outbound_url};
 use super::policies::{Policies, policies};
 use super::read::{Field, Place, Report, Section};
+use super::recipes;
 use super::secret::{Secret, Secrets};
 use super::units::{self, Rate};
-use crate::destinations::{ExistsRule, FindSettings};
+use crate::destinations::recipe::Recipe;
+use crate::destinations::{ExistsRule, FindSettings, RecipeSettings};
 use crate::intake::signature::standard_webhooks_key;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -48,11 +50,13 @@ pub enum Profile {
     Brightpearl,
     /// Tryton.
     Tryton,
+    /// As a recipe of the merchant's own says.
+    Recipe,
     /// A file for a warehouse.
     PickList,
 }
 
-const PROFILES: [(&str, Profile); 12] = [
+const PROFILES: [(&str, Profile); 13] = [
     ("http", Profile::Http),
     ("patchworks", Profile::Patchworks),
     ("commerce", Profile::Commerce),
@@ -64,6 +68,7 @@ const PROFILES: [(&str, Profile); 12] = [
     ("erpnext", Profile::Erpnext),
     ("brightpearl", Profile::Brightpearl),
     ("tryton", Profile::Tryton),
+    ("recipe", Profile::Recipe),
     ("pick-list", Profile::PickList),
 ];
 
@@ -147,6 +152,8 @@ pub struct DestinationSettings {
     pub commerce: Option<String>,
     /// What protects from a second effect.
     pub guard: Guard,
+    /// How it is spoken to, where its profile is a recipe.
+    pub recipe: Option<RecipeSettings>,
     /// How to look; guards `find` and `unique` need it.
     pub find: Option<FindSettings>,
     /// What it answers for a record that it has already.
@@ -193,13 +200,22 @@ pub(super) fn destination(
     let timeouts = (SECOND / 10, SECOND * 300);
     let request_timeout = section.duration_or("request_timeout", SECOND * 30, timeouts, report);
     let own = section.section("policies", report);
-    let guard = guard(&mut section, report);
+    let recipe = recipes::recipe(&mut section, profile, request_timeout, report);
+    let guard = match &recipe {
+        Some(recipe) if section.is_without("guard") => {
+            let window =
+                section.field("key_window").and_then(|field| field.duration((SECOND, HOUR * 24 * 400), report));
+            recipes::guard(recipe, &section.place, window, report)
+        }
+        _ => guard(&mut section, report),
+    };
     let settings = DestinationSettings {
         name,
         profile,
         url,
         commerce,
         guard,
+        recipe,
         find: looking::find(&mut section, &allow_private, guard, request_timeout, report),
         already_exists: looking::already_exists(&mut section, report),
         auth: auth(&mut section, report).unwrap_or(OutboundAuth::None),
@@ -216,6 +232,14 @@ pub(super) fn destination(
         policies: policies(file_policies, Some(&own), report),
     };
     check_guard(&section.place, &settings, report);
+    if let Some((recipe, url)) = settings.recipe.as_ref().zip(settings.url.as_ref())
+        && let Err(problems) = Recipe::new(recipe.said.clone(), &recipe.with, url)
+    {
+        let place = section.place.below("recipe");
+        for problem in problems {
+            report.error(&place, problem, "docs/destinations/write-a-profile.md explains every word of a recipe");
+        }
+    }
     for (name, set) in [("signature", settings.signature.is_some()), ("rate", settings.rate.is_some())] {
         if set {
             report.complain(&section.place.below(name), available::destination_setting(name));
@@ -227,7 +251,9 @@ pub(super) fn destination(
 
 fn url(section: &mut Section<'_>, profile: Profile, allowed: &[Network], report: &mut Report<'_>) -> Option<Url> {
     let field = match profile {
-        Profile::Http => section.required("url", "name the address that documents are posted to", report)?,
+        profile if profile != Profile::Commerce => {
+            section.required("url", "name the address that documents are posted to", report)?
+        }
         _ => section.field("url")?,
     };
     field.parse(report, |text| outbound_url(text, PlainHttp::Named(allowed)))

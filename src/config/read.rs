@@ -328,6 +328,11 @@ impl<'t> Section<'t> {
         Some(Field::new(self.place.below(name).path, value))
     }
 
+    /// Whether nothing is said of a key.
+    pub(super) fn is_without(&self, name: &str) -> bool {
+        !self.entries().contains_key(name)
+    }
+
     /// The value of a key that must be there.
     pub(super) fn required(&mut self, name: &'static str, remedy: &str, report: &mut Report<'_>) -> Option<Field<'t>> {
         let field = self.field(name);

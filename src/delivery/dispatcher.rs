@@ -248,8 +248,7 @@ fn prepare(
         uncertain: due.uncertain,
         ladder: due.ladder,
         looked_for: gate.destination.looks_for(&due.purpose),
-        stage: due.progress.stage,
-        to_prepare: steps::to_prepare(gate, &due),
+        ahead: steps::ahead(gate, &due),
     };
     let turn = withhold.map_or_else(|| machine::turn(&facts, &gate.policy, now), Turn::Withhold);
     let (purpose, request, plan) = match turn {

@@ -39,7 +39,7 @@ use crate::clock::{Timestamp, from_micros, later};
 use crate::destinations::{
     AttemptOutcome, CredentialUse, Destination, Finding, Guard, Health, Mark, Receipt, Rejection, Wait,
 };
-use crate::store::write::{AttemptPurpose, Ladder, Rung, Stage};
+use crate::store::write::{AttemptPurpose, Ladder, Rung};
 pub use ladder::{Turn, turn};
 
 /// UNC-2 leaves the last tenth of a key window alone; the last try comes this much before.
@@ -64,10 +64,20 @@ pub struct InFlight {
     pub ladder: Ladder,
     /// Its purpose is one that can be looked for there.
     pub looked_for: bool,
-    /// How far its steps are.
-    pub stage: Stage,
+    /// What its steps leave to do.
+    pub ahead: Ahead,
+}
+
+/// What the steps of a delivery leave to do beside its one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ahead {
+    /// Nothing.
+    #[default]
+    Nothing,
     /// Something has to be asked before it can be written in the destination's words.
-    pub to_prepare: bool,
+    Prepare,
+    /// The record is there; what follows is not finished.
+    Finish,
 }
 
 /// How a destination can be asked.
@@ -512,10 +522,9 @@ fn said_of_itself(outcome: &AttemptOutcome, health: Health) -> Health {
 fn after_rejection(rejection: &Rejection) -> Vec<Effect> {
     let reason = rejection.detail.clone();
     match rejection.mark {
-        Mark::Record | Mark::Exists | Mark::StaleKey => vec![Effect::Answered],
         // Not even sent: that says something about the record's seal, nothing about the destination.
         Mark::Configuration | Mark::Unmet if rejection.status.is_none() => Vec::new(),
-        Mark::Unmet => vec![Effect::Answered],
+        Mark::Record | Mark::Exists | Mark::StaleKey | Mark::Unmet => vec![Effect::Answered],
         Mark::Configuration => vec![Effect::RefusedForConfiguration { reason }],
         Mark::Gone => vec![
             Effect::Hold { reason: format!("the destination says that it is gone: {reason}") },

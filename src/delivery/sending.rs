@@ -13,9 +13,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::events::Finished;
 use super::gate::{Gate, Seat};
-use super::machine::{self, DeliveryEvent, Effect, InFlight, Moment, Next, Policy, Step, Withheld};
+use super::machine::{self, Ahead, DeliveryEvent, Effect, InFlight, Moment, Next, Policy, Step, Withheld};
 use super::parking::{self, Parked};
-use super::steps::{self, Steps, Told};
+use super::steps::{self, Steps};
 use super::sweeping::Held;
 use super::trace;
 use super::worker::Engine;
@@ -25,7 +25,7 @@ use crate::envelope::ids::{DeliveryId, DocumentId, ExceptionId};
 use crate::envelope::keys::{IdempotencyKey, KeyParts};
 use crate::store::view::Interrupted;
 use crate::store::write::{
-    AttemptPurpose, AttemptSeen, NewDelivery, NewException, NextState, Progress, SealedRequest, Settlement,
+    AttemptPurpose, AttemptSeen, NewDelivery, NewException, NextState, Progress, SealedRequest, Settlement, Stage,
     StartedAttempt, Subject,
 };
 use crate::store::{Answer, StoreError};
@@ -73,14 +73,14 @@ pub(super) enum Plan {
 }
 
 /// What came of the attempt, before it is settled.
-struct Report {
-    event: DeliveryEvent,
-    seen: AttemptSeen,
-    elapsed: Duration,
+pub(super) struct Report {
+    pub(super) event: DeliveryEvent,
+    pub(super) seen: AttemptSeen,
+    pub(super) elapsed: Duration,
     /// How far its steps came.
-    progress: Option<Progress>,
+    pub(super) progress: Option<Progress>,
     /// The answer that was not there in time.
-    late: Option<Late>,
+    pub(super) late: Option<Late>,
 }
 
 /// Takes a durable attempt to its settlement. Never fails: what cannot be settled stays started and is uncertain at
@@ -165,7 +165,7 @@ async fn attempt(engine: &Engine, gate: &Gate, errand: &Errand, number: u32, sea
         let walked = caught(steps::look(engine, gate, errand, profile, steps, number)).await;
         seat.step_down();
         return match walked {
-            Ok(told) => walked_to(engine, gate, told, begun.elapsed()),
+            Ok(told) => steps::report(engine, gate, told, begun.elapsed()),
             Err(detail) => failed(false, detail, begun.elapsed()),
         };
     }
@@ -175,7 +175,7 @@ async fn attempt(engine: &Engine, gate: &Gate, errand: &Errand, number: u32, sea
         let told = caught(steps::go_on(engine, gate, errand, steps, wire, number)).await;
         seat.step_down();
         return match told {
-            Ok(Some(told)) => walked_to(engine, gate, told, begun.elapsed()),
+            Ok(Some(told)) => steps::report(engine, gate, told, begun.elapsed()),
             Ok(None) => failed(true, "it takes steps, and its destination has none".to_owned(), begun.elapsed()),
             Err(detail) => failed(true, detail, begun.elapsed()),
         };
@@ -237,7 +237,7 @@ pub(super) fn extra(gate: &Gate, errand: &Errand, number: u32) -> (u64, HeaderMa
     (version, extra)
 }
 
-fn judged(gate: &Gate, outcome: &AttemptOutcome, version: u64) -> CredentialUse {
+pub(super) fn judged(gate: &Gate, outcome: &AttemptOutcome, version: u64) -> CredentialUse {
     match outcome {
         AttemptOutcome::Credential { .. } => gate.destination.credentials().judge(version),
         _ => CredentialUse::First,
@@ -269,29 +269,6 @@ fn answered(
     };
     let event = DeliveryEvent::Seen { outcome, health: wire.health(), credential };
     Report { event, seen, elapsed, progress: None, late: None }
-}
-
-/// What several steps came to.
-fn walked_to(engine: &Engine, gate: &Gate, told: Told, elapsed: Duration) -> Report {
-    let Told { walked, progress, steps, version } = told;
-    let outcome = match &walked.finding {
-        Finding::Failed(outcome) | Finding::Unfinished { outcome, .. } => Some(outcome),
-        _ => None,
-    };
-    if outcome.is_some_and(AttemptOutcome::retry_after_ignored) {
-        engine.events.retry_after_ignored(gate.name());
-    }
-    let credential = outcome.map_or(CredentialUse::First, |outcome| judged(gate, outcome, version));
-    let seen = AttemptSeen {
-        outcome: walked.finding.as_str().to_owned(),
-        status: walked.status,
-        detail: walked.finding.detail(),
-        response: walked.excerpt,
-        duration_us: Some(micros(elapsed)),
-        steps,
-    };
-    let event = DeliveryEvent::Looked { finding: walked.finding, health: walked.health, credential };
-    Report { event, seen, elapsed, progress: Some(progress), late: None }
 }
 
 fn looked(
@@ -359,8 +336,7 @@ pub(super) async fn settle_interrupted(engine: Arc<Engine>, interrupted: Interru
         looked_for: engine
             .gate(&delivery.destination)
             .is_some_and(|gate| gate.destination.looks_for(&delivery.purpose)),
-        stage: delivery.progress.stage,
-        to_prepare: false,
+        ahead: if delivery.progress.stage == Stage::Made { Ahead::Finish } else { Ahead::Nothing },
     };
     let moment = Moment { now: engine.clock.now(), jitter: engine.entropy.unit() };
     let mut step = machine::step(&facts, DeliveryEvent::ProcessDied(interrupted.purpose), policy, moment);
@@ -539,7 +515,7 @@ fn raise_alarms(engine: &Engine, destination: &str, step: &Step) {
     }
 }
 
-fn micros(elapsed: Duration) -> u64 {
+pub(super) fn micros(elapsed: Duration) -> u64 {
     u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -4,16 +4,18 @@
 //! sealed; what follows belongs to the attempt that found or made the record, and is a look's business when it fails.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::gate::Gate;
-use super::sending::{self, Errand};
+use super::machine::{Ahead, DeliveryEvent};
+use super::sending::{self, Errand, Report};
 use super::worker::Engine;
 use crate::clock::Timestamp;
 use crate::destinations::profile::RecipeProfile;
 use crate::destinations::recipe::{self, Call, Found, Start, Walked, Work};
-use crate::destinations::{Finding, Wire};
+use crate::destinations::{AttemptOutcome, CredentialUse, Finding, Wire};
 use crate::store::view::DueDelivery;
-use crate::store::write::{Progress, Rung, SealedRequest, Stage};
+use crate::store::write::{AttemptSeen, Progress, Rung, SealedRequest, Stage};
 
 /// What a delivery of several steps needs beside its request.
 pub(super) struct Steps {
@@ -41,15 +43,19 @@ impl Steps {
             work: Work::new(&due.purpose, &due.document, &due.key)?,
             found: recipe::found(&due.progress.found),
             stage: due.progress.stage,
-            prepare: to_prepare(gate, due) && !doubted,
+            prepare: ahead(gate, due) == Ahead::Prepare && !doubted,
             afresh: due.ladder.rung == Rung::Asked,
         }))
     }
 }
 
-/// Whether something has to be asked before the delivery can be written in its destination's words.
-pub(super) fn to_prepare(gate: &Gate, due: &DueDelivery) -> bool {
-    due.sealed.is_none() && due.progress.stage == Stage::Open && gate.destination.prepares(&due.purpose)
+/// What its steps leave to do.
+pub(super) fn ahead(gate: &Gate, due: &DueDelivery) -> Ahead {
+    match due.progress.stage {
+        Stage::Made => Ahead::Finish,
+        Stage::Open if due.sealed.is_none() && gate.destination.prepares(&due.purpose) => Ahead::Prepare,
+        Stage::Open | Stage::Prepared => Ahead::Nothing,
+    }
 }
 
 /// What several steps came to.
@@ -128,4 +134,27 @@ fn told(gate: &Gate, errand: &Errand, profile: &RecipeProfile, mut walked: Walke
         if walked.found.is_empty() { String::new() } else { serde_json::to_string(&walked.found).unwrap_or_default() };
     let steps = if walked.steps.is_empty() { None } else { serde_json::to_string(&walked.steps).ok() };
     Told { progress: Progress { stage: walked.stage, found }, steps, version, walked }
+}
+
+/// What several steps came to.
+pub(super) fn report(engine: &Engine, gate: &Gate, told: Told, elapsed: Duration) -> Report {
+    let Told { walked, progress, steps, version } = told;
+    let outcome = match &walked.finding {
+        Finding::Failed(outcome) | Finding::Unfinished { outcome, .. } => Some(outcome),
+        _ => None,
+    };
+    if outcome.is_some_and(AttemptOutcome::retry_after_ignored) {
+        engine.events.retry_after_ignored(gate.name());
+    }
+    let credential = outcome.map_or(CredentialUse::First, |outcome| sending::judged(gate, outcome, version));
+    let seen = AttemptSeen {
+        outcome: walked.finding.as_str().to_owned(),
+        status: walked.status,
+        detail: walked.finding.detail(),
+        response: walked.excerpt,
+        duration_us: Some(sending::micros(elapsed)),
+        steps,
+    };
+    let event = DeliveryEvent::Looked { finding: walked.finding, health: walked.health, credential };
+    Report { event, seen, elapsed, progress: Some(progress), late: None }
 }

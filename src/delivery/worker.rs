@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::dispatcher;
 use super::events::DeliveryEvents;
 use super::gate::{DestinationStatus, Gate, Seat};
-use super::machine::InFlight;
+use super::machine::{Ahead, InFlight};
 use super::sending::{self, Errand, Identity, Plan};
 use super::sweeping::Roll;
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
@@ -21,7 +21,7 @@ use crate::destinations::Destination;
 use crate::envelope::ids::{DeliveryId, DocumentId};
 use crate::envelope::keys::IdempotencyKey;
 use crate::store::SharedStore;
-use crate::store::write::{AttemptPurpose, AttemptStart, Ladder, Stage, StartedAttempt, Subject};
+use crate::store::write::{AttemptPurpose, AttemptStart, Ladder, StartedAttempt, Subject};
 
 /// What configuration says about the engine itself.
 #[derive(Clone, Debug)]
@@ -213,8 +213,7 @@ impl Delivery {
                 uncertain: false,
                 ladder: Ladder::default(),
                 looked_for,
-                stage: Stage::Open,
-                to_prepare: false,
+                ahead: Ahead::Nothing,
             },
             request,
             traceparent: delivery.traceparent.map(str::to_owned),

@@ -156,12 +156,13 @@ impl Finding {
             Finding::Ours(Receipt(None)) => "looked: it is there".to_owned(),
             Finding::Different { detail, .. } | Finding::Many { detail, .. } => format!("looked: {detail}"),
             Finding::Failed(outcome) => format!("the look failed: {}", outcome.detail()),
-            Finding::Unmet(detail) | Finding::Stuck { detail, .. } => detail.clone(),
             Finding::Unfinished { receipt: Receipt(Some(number)), outcome } => {
                 format!("it is there as {number}, and is not finished: {}", outcome.detail())
             }
             Finding::Unfinished { outcome, .. } => format!("it is there, and is not finished: {}", outcome.detail()),
-            Finding::TotalsDiffer { detail, .. } => detail.clone(),
+            Finding::Unmet(detail) | Finding::Stuck { detail, .. } | Finding::TotalsDiffer { detail, .. } => {
+                detail.clone()
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod http;
 pub mod outcome;
 pub mod private;
 pub mod profile;
+pub mod profiles;
 pub mod recipe;
 pub mod transport;
 
@@ -102,7 +103,7 @@ pub struct Settings {
 }
 
 /// A recipe and what a destination sets of it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct RecipeSettings {
     /// The recipe.
     pub said: RecipeSaid,

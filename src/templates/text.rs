@@ -26,6 +26,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("base64url", |text: &str| data_encoding::BASE64URL.encode(text.as_bytes()));
     environment.add_filter("quoted", |text: &str| format!("'{}'", text.replace('\'', "''")));
     environment.add_filter("needed", needed);
+    environment.add_filter("words", words);
 }
 
 /// Takes the member out when there is nothing in it: absent, null, or an empty text or list.
@@ -37,6 +38,18 @@ fn omit(value: &Value) -> Value {
         _ => false,
     };
     if nothing { Value::from_safe_string(OMITTED.to_string()) } else { value.clone() }
+}
+
+/// A text as it is; a list as its elements, with commas; nothing for nothing.
+fn words(value: &Value) -> Result<String, Error> {
+    match value.kind() {
+        ValueKind::Undefined | ValueKind::None => Ok(String::new()),
+        ValueKind::Seq | ValueKind::Iterable => {
+            let words = value.try_iter()?.map(|element| element.to_string()).collect::<Vec<_>>();
+            Ok(words.join(", "))
+        }
+        _ => Ok(value.to_string()),
+    }
 }
 
 /// The value itself, if it is there and not empty; else an error in the author's words: `{{ found.products[line.sku] |
@@ -99,11 +112,15 @@ fn mapped(value: &Value, codes: &Value, options: Kwargs) -> Result<Value, Error>
     found.or(otherwise).ok_or_else(|| refused(format!("there is no code for \"{value}\"")))
 }
 
-/// A time of the document in another spelling, UTC or with `offset` in hours: `placed_at | date("%Y-%m-%d", offset=1)`.
+/// A time of the document in another spelling, UTC or with `offset` in hours, so many `days` later:
+/// `placed_at | date("%Y-%m-%d", offset=1, days=2)`.
 fn date(value: &str, spelling: &str, options: Kwargs) -> Result<String, Error> {
     let offset: i8 = options.get::<Option<i8>>("offset")?.unwrap_or(0);
+    let days: i16 = options.get::<Option<i16>>("days")?.unwrap_or(0);
     options.assert_all_used()?;
     let at: Timestamp = value.parse().map_err(|_| refused(format!("\"{value}\" is no time")))?;
+    let at = at.checked_add(jiff::SignedDuration::from_hours(i64::from(days) * 24));
+    let at = at.map_err(|_| refused(format!("{days} days from \"{value}\"")))?;
     if !(-12..=14).contains(&offset) {
         return Err(refused(format!("an offset of {offset} hours")));
     }

@@ -35,9 +35,9 @@
 use std::time::Duration;
 
 use super::{
-    AttemptOutcome, Case, CredentialUse, Effect, Finding, Guard, Health, InFlight, Ladder, Mark, Next, Policy, Problem,
-    Rejection, Rung, Stage, Step, Timestamp, Wait, Withheld, after_refused_credential, after_rejection, asked_to_pause,
-    later, resend_limit, unmet,
+    Ahead, AttemptOutcome, Case, CredentialUse, Effect, Finding, Guard, Health, InFlight, Ladder, Mark, Next, Policy,
+    Problem, Rejection, Rung, Step, Timestamp, Wait, Withheld, after_refused_credential, after_rejection,
+    asked_to_pause, later, resend_limit, unmet,
 };
 
 /// UNC-4: that many looks in a row must find nothing.
@@ -65,11 +65,11 @@ pub fn turn(delivery: &InFlight, policy: &Policy, now: Timestamp) -> Turn {
     if !excused && now >= later(delivery.created_at, policy.age_limit) {
         return Turn::Withhold(Withheld::TooOld);
     }
-    if delivery.stage == Stage::Made {
+    if delivery.ahead == Ahead::Finish {
         return Turn::Look;
     }
     match rung_turn(delivery, policy, now) {
-        Turn::Send if delivery.to_prepare => Turn::Look,
+        Turn::Send if delivery.ahead == Ahead::Prepare => Turn::Look,
         turn => turn,
     }
 }
@@ -184,7 +184,7 @@ impl Case<'_> {
     /// The record is there, so nothing is in doubt; what follows is tried again as a look is.
     fn unfinished(&self, outcome: AttemptOutcome, credential: CredentialUse, effects: &mut Vec<Effect>) -> Next {
         let ladder = Ladder { rung: Rung::Cleared, absent: 0, look_failures: self.delivery.ladder.look_failures };
-        let sure = InFlight { uncertain: false, ladder, ..self.delivery.clone() };
+        let sure = InFlight { uncertain: false, ladder, ahead: Ahead::Finish, ..self.delivery.clone() };
         let case = Case { delivery: &sure, policy: self.policy, at: self.at };
         match outcome {
             AttemptOutcome::Rejected(rejection) => {
@@ -198,9 +198,9 @@ impl Case<'_> {
     fn look_again(&self, wait: &Wait, detail: &str) -> Next {
         let Ladder { rung, absent, look_failures } = self.delivery.ladder;
         let failures = look_failures.saturating_add(1);
-        let detail = match self.delivery.stage {
-            Stage::Made => detail.to_owned(),
-            Stage::Open | Stage::Prepared => format!("it could not be looked for: {detail}"),
+        let detail = match self.delivery.ahead {
+            Ahead::Finish => detail.to_owned(),
+            Ahead::Nothing | Ahead::Prepare => format!("it could not be looked for: {detail}"),
         };
         if self.is_too_old() {
             return self.parked(Problem::TooOld { detail }, false);

@@ -21,8 +21,7 @@ pub(super) fn first() -> InFlight {
         failures: 0,
         uncertain: false,
         ladder: Ladder::default(),
-        stage: Stage::Open,
-        to_prepare: false,
+        ahead: Ahead::Nothing,
         looked_for: true,
     }
 }

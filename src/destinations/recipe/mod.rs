@@ -238,9 +238,10 @@ impl Recipe {
 
     fn context(&self, work: &Work, found: &Found, item: Option<&Value>) -> Value {
         let found = Value::from(Serde(found.clone()));
-        let own = match item {
-            Some(item) => context! { found, item },
-            None => context! { found },
+        let own = if let Some(item) = item {
+            context! { found, item }
+        } else {
+            context! { found }
         };
         merge_maps([own, self.fixed.clone(), work.members.clone()])
     }

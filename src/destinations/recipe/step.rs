@@ -108,7 +108,9 @@ impl Step {
         let rules = said.rules.iter().cloned().filter_map(|rule| match Rule::new(rule) {
             Ok(rule) => Some(rule),
             Err(found) => {
-                found.into_iter().for_each(|problem| problems.add(format!("a rule: {problem}")));
+                for problem in found {
+                    problems.add(format!("a rule: {problem}"));
+                }
                 None
             }
         });

@@ -64,7 +64,7 @@ impl PackedDelivery {
         if !progress.found.is_empty() {
             progress.found = keys.open_text(progress.found, bodies::FOUND, id.as_bytes());
         }
-        Ok((self.envelope, DueDelivery { sealed, document, progress, ..self.delivery }))
+        Ok((self.envelope, DueDelivery { progress, sealed, document, ..self.delivery }))
     }
 }
 
