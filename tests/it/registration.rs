@@ -93,6 +93,14 @@ async fn a_test_is_verified_like_any_request_and_nothing_is_made_of_it() {
     let ledger = app.running.store.ledger().await.unwrap();
     assert_eq!((ledger.ignored, ledger.exception, app.erp.counts().applied), (ledger.accepted, 0, 0), "{ledger:?}");
 
+    // Nothing of it is in the books, and the real order of that number is nobody's repeat.
+    assert_eq!(app.sees("/api/v1/orders").await["items"], json!([]));
+    let money = app.sees("/api/v1/ledger").await["money"].clone();
+    assert!(money.as_array().is_none_or(Vec::is_empty) || money["items"] == json!([]), "{money}");
+    assert_eq!(app.commerce_sends(orders::observed("000000001", "24-WG085", 1)).await.status, 200);
+    app.order_is("000000001", "delivered").await;
+    assert_eq!(app.erp.counts().applied, 1);
+
     // The service runs with other secrets than this file says.
     let path = app.site.config_path();
     let text = std::fs::read_to_string(&path).unwrap();
