@@ -102,6 +102,7 @@ pub fn routes() -> Vec<Route> {
         post("/destinations/{name}/release", CanReleaseDestinations, KeyRule::Taken, destinations::release),
 
         get("/catchup", CanRead, catchup::list),
+        get("/catchup/gaps", CanRead, catchup::gaps),
 
         get("/incidents", CanRead, incidents::list),
         get("/incidents/{id}", CanRead, incidents::show),

@@ -3,8 +3,10 @@
 //!
 //! A position says how far each instance was searched, by Commerce's clock; it moves only after everything up to there is
 //! durable, and each search reaches back behind it. A process may end at any point: the next search repeats, and what is
-//! here already is not read again. Everything that decides is in `rules`.
+//! here already is not read again. Behind a search, [`gaps`] in the order numbers are asked for, each once. Everything that
+//! decides is in `rules` and `gaps`.
 
+pub mod gaps;
 pub mod rules;
 
 use std::collections::{BTreeMap, HashSet};
@@ -15,16 +17,17 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
-use crate::commerce::rest::{Call, RestError, SharedRest};
+use crate::commerce::rest::{Call, RestError, SharedRest, orders};
 use crate::config::Sweep;
 use crate::envelope::kind::RecordKind;
 use crate::intake::Intake;
 use crate::intake::read::{Found, FoundBy};
 use crate::observe::{Event, Observer};
-use crate::store::running::Position;
+use crate::store::running::{Gap, Position};
 use crate::store::write::Subject;
 use crate::store::{SharedStore, StoreError};
 
+use gaps::{Here, Missing};
 use rules::{Listing, Next, Row};
 
 /// Which position is the search's.
@@ -110,7 +113,7 @@ impl CatchUp {
             let swept = tokio::select! {
                 // What was found and not written down is found again.
                 _ = stopping.changed() => return,
-                swept = self.sweep(&rest, settings.overlap) => swept,
+                swept = self.sweep(&rest, settings) => swept,
             };
             if matches!(swept, Err(Trouble::Store(StoreError::Stopped))) {
                 return;
@@ -166,10 +169,10 @@ impl CatchUp {
     }
 
     /// One search to its end.
-    async fn sweep(&self, rest: &SharedRest, overlap: Duration) -> Result<Swept, Trouble> {
+    async fn sweep(&self, rest: &SharedRest, settings: Sweep) -> Result<Swept, Trouble> {
         let now = self.clock.now();
         let position = self.position(rest.system(), now).await?;
-        let since = rules::since(position, overlap, now);
+        let since = rules::since(position, settings.overlap, now);
         // Asked first: what changes while the pages are read is newer, and is the next search's.
         let newest = self.list(rest, rules::newest(since)).await?.rows.first().and_then(|row| row.updated_at);
         let mut swept = Swept { newest, ..Swept::default() };
@@ -178,7 +181,56 @@ impl CatchUp {
         if swept.absent == 0 && moved != position {
             self.keep(rest.system(), moved, now).await?;
         }
+        if let Some(patience) = settings.gaps {
+            self.ask_for_missing(rest, patience, &mut swept).await?;
+        }
         Ok(swept)
+    }
+
+    /// Asks for numbers that are missing between others, a few at a time and each once.
+    async fn ask_for_missing(&self, rest: &SharedRest, patience: Duration, swept: &mut Swept) -> Result<(), Trouble> {
+        let system = rest.system();
+        let here = self.store.newest_numbers(system.to_owned(), gaps::LOOKED_AT).await?;
+        let here: Vec<Here> =
+            here.into_iter().map(|(scope, number, first_seen_at)| Here { scope, number, first_seen_at }).collect();
+        let missing = gaps::missing(&here, patience, self.clock.now());
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let names = missing.iter().map(|one| (one.scope.clone(), one.number.clone())).collect();
+        let asked = self.store.gaps_asked(system.to_owned(), names).await?;
+        let open = missing.into_iter().zip(asked).filter(|(_, asked)| !asked).map(|(missing, _)| missing);
+        for missing in open.take(gaps::ASKED_MAX) {
+            self.ask_for_one(rest, missing, swept).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask_for_one(&self, rest: &SharedRest, missing: Missing, swept: &mut Swept) -> Result<(), Trouble> {
+        let system = rest.system();
+        let Missing { scope, number } = missing;
+        // Here by another store's name, or as a hint: it is known and on its way.
+        if self.store.order(number.clone()).await?.iter().any(|order| order.order.system == system) {
+            return Ok(());
+        }
+        let store_id = Some(scope.as_str()).filter(|scope| !scope.is_empty());
+        let outcome = match orders::by_number(rest.as_ref(), &number, store_id).await {
+            Ok(Some(body)) => {
+                self.intake.take_read(Found { system: system.to_owned(), body, by: FoundBy::Gap }).await?;
+                swept.taken += 1;
+                tracing::warn!(commerce.name = system, order.number = %number, "an order was found by its missing number");
+                "found"
+            }
+            Ok(None) => "reserved",
+            Err(error @ (RestError::Refused { .. } | RestError::TooLarge(_))) => {
+                tracing::warn!(commerce.name = system, order.number = %number, %error, "a missing number cannot be asked for");
+                "refused"
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let gap =
+            Gap { system: system.to_owned(), scope, number, outcome: outcome.to_owned(), asked_at: self.clock.now() };
+        Ok(self.store.keep_gap(gap).await?)
     }
 
     async fn pages(&self, rest: &SharedRest, since: Timestamp, swept: &mut Swept) -> Result<(), Trouble> {

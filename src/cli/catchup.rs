@@ -1,5 +1,6 @@
 //! `crossdock catchup`: is the newest order of Commerce here, and how far did the searches get?
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +12,13 @@ use crate::clock::{SharedEntropy, SystemEntropy};
 use crate::commerce::rest::SharedRest;
 use crate::commerce::rest::search::Search;
 use crate::store::SharedStore;
+use crate::store::running::Gap;
 
 /// Longest wait for one instance.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Missing numbers that are told of.
+const GAPS_SHOWN: u32 = 500;
 
 /// What it takes.
 #[derive(Debug, Args)]
@@ -34,6 +39,8 @@ struct Instance {
     trouble: Option<String>,
     /// How far each search got.
     searches: Vec<Got>,
+    /// Numbers that were missing and were asked for, the newest first.
+    gaps: Vec<Gap>,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,7 +79,8 @@ pub async fn run(_: Catchup, shared: &Shared) -> anyhow::Result<Outcome> {
 async fn look(system: String, rest: &SharedRest, store: &SharedStore) -> anyhow::Result<Instance> {
     let positions = store.positions().await?.into_iter().filter(|position| position.system == system);
     let searches = positions.map(|position| Got { kind: position.kind, at: position.at.to_string() }).collect();
-    let mut instance = Instance { system, newest_there: None, here: None, trouble: None, searches };
+    let gaps = store.gaps(GAPS_SHOWN).await?.into_iter().filter(|gap| gap.system == system).collect();
+    let mut instance = Instance { system, newest_there: None, here: None, trouble: None, searches, gaps };
     let search = Search::new().sort("entity_id", false).page(1).size(1);
     let search = search.fields("items[entity_id,increment_id,created_at],total_count");
     let listed = match tokio::time::timeout(PATIENCE, rest.call(search.call("/V1/orders"))).await {
@@ -101,7 +109,7 @@ async fn look(system: String, rest: &SharedRest, store: &SharedStore) -> anyhow:
 }
 
 fn told(instance: &Instance) -> String {
-    let Instance { system, newest_there, here, trouble, searches } = instance;
+    let Instance { system, newest_there, here, trouble, searches, gaps } = instance;
     let newest = match (trouble, newest_there, here) {
         (Some(trouble), ..) => format!("could not be asked: {}", print::visible(trouble)),
         (None, None, _) => "has no orders yet".to_owned(),
@@ -121,5 +129,26 @@ fn told(instance: &Instance) -> String {
             lines.join("\n") + "\n"
         }
     };
-    format!("{system}: {newest}\n{searched}")
+    format!("{system}: {newest}\n{searched}{}", told_of(gaps))
+}
+
+/// `12 numbers were reserved in Commerce and never became orders, the newest 000000041`.
+fn told_of(gaps: &[Gap]) -> String {
+    let mut text = String::new();
+    for (outcome, one, many) in [
+        (
+            "reserved",
+            "number was reserved in Commerce and never became an order",
+            "numbers were reserved in Commerce and never became orders",
+        ),
+        ("found", "order was found by its missing number", "orders were found by their missing numbers"),
+        ("refused", "missing number could not be asked for", "missing numbers could not be asked for"),
+    ] {
+        let mut alike = gaps.iter().filter(|gap| gap.outcome == outcome);
+        let Some(newest) = alike.next() else { continue };
+        let count = alike.count() + 1;
+        let words = if count == 1 { one } else { many };
+        let _ = writeln!(text, "  {count} {words}; the last one asked for is {}", print::visible(&newest.number));
+    }
+    text
 }

@@ -67,6 +67,8 @@ pub struct Sweep {
     pub every: Duration,
     /// How far each reaches back behind the last one.
     pub overlap: Duration,
+    /// Numbers that are missing so long between two others are asked for; `None`: they are not.
+    pub gaps: Option<Duration>,
 }
 
 /// The catalogue cache.
@@ -164,7 +166,7 @@ fn read_back(section: &mut Section<'_>, readable: bool, report: &mut Report<'_>)
 
 fn sweep(section: &mut Section<'_>, readable: bool, report: &mut Report<'_>) -> Option<Sweep> {
     let minute = SECOND * 60;
-    let default = Sweep { every: minute * 5, overlap: minute * 10 };
+    let default = Sweep { every: minute * 5, overlap: minute * 10, gaps: Some(minute * 10) };
     let Some(field) = section.field("sweep") else { return readable.then_some(default) };
     if field.value.as_str() == Some("off") {
         return None;
@@ -173,6 +175,11 @@ fn sweep(section: &mut Section<'_>, readable: bool, report: &mut Report<'_>) -> 
     let sweep = Sweep {
         every: table.duration_or("every", default.every, (SECOND, minute * 1440), report),
         overlap: table.duration_or("overlap", default.overlap, (Duration::ZERO, minute * 1440), report),
+        gaps: match table.field("gaps") {
+            Some(field) if field.value.as_str() == Some("off") => None,
+            Some(field) => field.duration((SECOND, minute * 1440), report),
+            None => default.gaps,
+        },
     };
     table.finish(report);
     if !readable {

@@ -39,6 +39,8 @@ pub enum FoundBy {
     ReadBack,
     /// The regular search.
     Sweep,
+    /// A number that was missing between two others.
+    Gap,
     /// The journal of events.
     Journal,
     /// A person asked.
@@ -51,6 +53,7 @@ impl FoundBy {
         match self {
             FoundBy::ReadBack => "read-back",
             FoundBy::Sweep => "sweep",
+            FoundBy::Gap => "gap",
             FoundBy::Journal => "journal",
             FoundBy::Person => "person",
         }

@@ -28,7 +28,7 @@ use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, Toke
 use crate::envelope::keys::Digest;
 use books::{AuditBreak, AuditHead, AuditRow, CallName, KeptAnswer, MoneyRow, SilentSlice};
 use known::{KnownKey, KnownRow};
-use running::{Incident, Position, Standing};
+use running::{Gap, Incident, Position, Standing};
 use view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, Erased, EventRow, ExceptionGroup, ExceptionRow, Interrupted,
     Ledger, MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, Restoration, Retired, StoreFigures,
@@ -231,6 +231,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// A search got this far: everything up to there is durable here.
     fn keep_position(&self, position: Position) -> Answer<'_, ()>;
+
+    /// The newest orders of a system that were read as orders, at most so many: store, number, and when each was first
+    /// heard of. Only such as were placed since we listen: an old order that is changed today opens no hole back to its day.
+    fn newest_numbers(&self, system: String, limit: u32) -> Answer<'_, Vec<(String, String, Timestamp)>>;
+
+    /// Numbers that were asked for because they were missing, the newest first.
+    fn gaps(&self, limit: u32) -> Answer<'_, Vec<Gap>>;
+
+    /// Which of these numbers of a system have been asked for already: store and number.
+    fn gaps_asked(&self, system: String, numbers: Vec<(String, String)>) -> Answer<'_, Vec<bool>>;
+
+    /// What came of asking for a missing number.
+    fn keep_gap(&self, gap: Gap) -> Answer<'_, ()>;
 
     /// The newest `updated_at` known of each subject, in the order asked; nothing for one that is not known.
     fn known_updates(&self, subjects: Vec<Subject>) -> Answer<'_, Vec<Option<Timestamp>>>;

@@ -76,6 +76,23 @@ pub struct Standing {
     pub oldest_due_at: Option<Timestamp>,
 }
 
+/// A number between two orders that are here, and what Commerce said of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// The Commerce instance.
+    pub system: String,
+    /// The store of its neighbours; empty if nobody said.
+    #[serde(rename = "store_id")]
+    pub scope: String,
+    /// The number.
+    #[serde(rename = "increment_id")]
+    pub number: String,
+    /// `found`: it was missing, and came in. `reserved`: it never became an order. `refused`: it could not be asked for.
+    pub outcome: String,
+    /// When it was asked for; it is asked for once.
+    pub asked_at: Timestamp,
+}
+
 /// How far a regular search of another system got.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Position {

@@ -85,6 +85,7 @@ macro_rules! contract {
         $crate::store::contract::contract!($store, positions {
             a_search_goes_on_where_it_was_and_each_has_its_own_place,
             what_is_known_of_orders_is_told_in_the_order_they_are_asked_for,
+            a_missing_number_is_asked_for_once_and_old_orders_open_no_hole,
         });
         $crate::store::contract::contract!($store, wanted {
             p6_hints_wait_for_one_read_count_as_due_and_end_with_it,

@@ -25,6 +25,7 @@ mod effects;
 mod erase;
 mod exceptions;
 mod fault;
+mod gaps;
 mod health;
 mod held;
 mod known;

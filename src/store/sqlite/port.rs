@@ -6,7 +6,7 @@ use super::fault::Gravity;
 use super::writer::Urgency;
 use super::{
     SqliteStore, acts, again, answers, append, audit, bodies, checkpoint, claim, conclude, delivery, due, erase,
-    file_bytes, held, known, lists, money, open, orders, positions, reads, restore, retention, running, sealing,
+    file_bytes, gaps, held, known, lists, money, open, orders, positions, reads, restore, retention, running, sealing,
     silent, tally, wanted,
 };
 use crate::clock::Timestamp;
@@ -14,7 +14,7 @@ use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, Toke
 use crate::envelope::keys::Digest;
 use crate::store::books::{AuditBreak, AuditHead, AuditRow, CallName, Done, KeptAnswer, MoneyRow, SilentSlice};
 use crate::store::known::{KnownKey, KnownRow};
-use crate::store::running::{Incident, Position, Standing};
+use crate::store::running::{Gap, Incident, Position, Standing};
 use crate::store::view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, Erased, EventRow, ExceptionGroup, ExceptionRow, Interrupted,
     Ledger, MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, Restoration, Retired, StoreFigures,
@@ -180,6 +180,22 @@ impl Store for SqliteStore {
 
     fn positions(&self) -> Answer<'_, Vec<Position>> {
         Box::pin(self.read(positions::all))
+    }
+
+    fn newest_numbers(&self, system: String, limit: u32) -> Answer<'_, Vec<(String, String, Timestamp)>> {
+        Box::pin(self.read(move |conn| gaps::newest(conn, &system, limit)))
+    }
+
+    fn gaps(&self, limit: u32) -> Answer<'_, Vec<Gap>> {
+        Box::pin(self.read(move |conn| gaps::all(conn, limit)))
+    }
+
+    fn gaps_asked(&self, system: String, numbers: Vec<(String, String)>) -> Answer<'_, Vec<bool>> {
+        Box::pin(self.read(move |conn| gaps::asked(conn, &system, &numbers)))
+    }
+
+    fn keep_gap(&self, gap: Gap) -> Answer<'_, ()> {
+        Box::pin(self.write(Now, move |tx| gaps::keep(tx, &gap)))
     }
 
     fn keep_position(&self, position: Position) -> Answer<'_, ()> {
