@@ -281,7 +281,7 @@ async fn connection(
 }
 
 /// One whole answer with a declared length.
-async fn read(stream: &mut TcpStream, answer: &mut Vec<u8>) -> anyhow::Result<()> {
+pub(super) async fn read(stream: &mut TcpStream, answer: &mut Vec<u8>) -> anyhow::Result<()> {
     answer.clear();
     loop {
         if stream.read_buf(answer).await.context("the receiver does not answer")? == 0 {

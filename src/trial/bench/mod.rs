@@ -5,6 +5,7 @@
 //! the rate of a bare handler that reads the same bodies in the same round, since the ratio travels between machines.
 //! Every case ends with the books compared: what was acknowledged is at the ERP, once.
 
+mod events;
 mod machine;
 mod report;
 pub mod stage;
@@ -12,7 +13,7 @@ pub mod stage;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use report::{Case, OpenLoop, Ratios, Report, Times};
+pub use report::{Case, EventCase, OpenLoop, Ratios, Report, Times};
 
 use machine::median;
 use stage::{Kind, Stage};
@@ -67,8 +68,8 @@ pub fn run(settings: &Settings, progress: &dyn Fn(usize, usize, &str)) -> anyhow
             rows.push(Row { kind, connections: *connections, figures: Vec::new() });
         }
     }
-    // Starting, warming up, two runs at a steady rate, and one order at a time.
-    let steps = rows.len() * settings.rounds + 5;
+    // Starting, warming up, two runs at a steady rate, one order at a time, and events.
+    let steps = rows.len() * settings.rounds + 6;
     let mut done = 0;
     let mut step = |name: &str| {
         progress(done, steps, name);
@@ -107,6 +108,9 @@ pub fn run(settings: &Settings, progress: &dyn Fn(usize, usize, &str)) -> anyhow
     let fdatasync_ms = stage.flush_millis()?;
     let order_bytes = stage.order_bytes();
     stage.strike()?;
+    step("signing events, pushing them, and reading their orders back");
+    let floor_now = rows.iter().find(|row| row.kind == Kind::Floor && row.connections == QUOTED);
+    let (events, read_back) = events::measure(settings, floor_now.map_or(0.0, |row| row.median(|figure| figure.rps)))?;
     let cases = |kind: Kind| rows.iter().filter(|row| row.kind == kind).map(|row| row.case(&rows)).collect();
     let (floor, accept, delivered): (Vec<Case>, Vec<Case>, Vec<Case>) =
         (cases(Kind::Floor), cases(Kind::Accept), cases(Kind::Whole));
@@ -129,6 +133,8 @@ pub fn run(settings: &Settings, progress: &dyn Fn(usize, usize, &str)) -> anyhow
         accept_to_erp_ms,
         idle_to_erp_ms,
         open_loop,
+        events,
+        read_back,
         orders_per_fsync,
         rss_mb,
         rss_at_rest_mb,

@@ -49,6 +49,25 @@ pub struct OpenLoop {
     pub largest_gap_ms: f64,
 }
 
+/// Adobe's events, each with two RSA signatures.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct EventCase {
+    /// At once.
+    pub connections: usize,
+    /// How many were pushed.
+    pub events: usize,
+    /// Events a second, to the last answer; with their orders read back, to the last order at the ERP.
+    pub rps: f64,
+    /// CPU time of pusher, service, Commerce and ERP for an event.
+    pub cpu_us: f64,
+    /// Half were answered within so long.
+    pub p50_ms: f64,
+    /// 99 of 100.
+    pub p99_ms: f64,
+    /// Share of the floor's rate at 64 connections.
+    pub of_floor: f64,
+}
+
 /// Rates as shares of the floor's, same connections, same round.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Ratios {
@@ -83,6 +102,10 @@ pub struct Report {
     pub idle_to_erp_ms: Times,
     /// Accept at a third of its capacity.
     pub open_loop: OpenLoop,
+    /// Events verified, durable, answered; no route wants them.
+    pub events: EventCase,
+    /// Events whose orders are read from Commerce, compiled and delivered.
+    pub read_back: EventCase,
     /// Orders that shared a durable commit at 64 connections; absent where the service does not count commits.
     pub orders_per_fsync: Option<f64>,
     /// The most memory the service had.
@@ -123,6 +146,18 @@ impl Report {
                     format!("{:.2}", case.p999_ms),
                 ]);
             }
+        }
+        for (kind, case) in [("events", &self.events), ("  read back", &self.read_back)] {
+            rows.push(vec![
+                kind.to_owned(),
+                case.connections.to_string(),
+                format!("{:.0}", case.rps),
+                format!("{:.1} %", 100.0 * case.of_floor),
+                format!("{:.0}", case.cpu_us),
+                format!("{:.2}", case.p50_ms),
+                format!("{:.2}", case.p99_ms),
+                String::new(),
+            ]);
         }
         rows
     }

@@ -97,7 +97,9 @@ impl Stage {
         let log = Log::default();
         let start = |name: &str, routes: &str| {
             let folder = settings.folder.join(name);
-            sender.block_on(start(&settings.binary, &folder, &configuration(routes, &erp.url(), CONCURRENCY), &log))
+            let text = configuration(routes, &erp.url(), CONCURRENCY);
+            let (service, address) = sender.block_on(start(&settings.binary, &folder, &text, &log))?;
+            anyhow::Ok(Running { service, address, next: 0, acknowledged: 0, rate: 0.0 })
         };
         let accept = start("accept", "[]")?;
         let whole = start("whole", r#"[{ name = "orders", accepts = ["order"], to = ["erp"] }]"#)?;
@@ -315,13 +317,19 @@ async fn bare_handler() -> anyhow::Result<SocketAddr> {
     Ok(address)
 }
 
-async fn start(binary: &Path, folder: &Path, text: &str, log: &Log) -> anyhow::Result<Running> {
+/// A service of its own, ready.
+pub(super) async fn start(
+    binary: &Path,
+    folder: &Path,
+    text: &str,
+    log: &Log,
+) -> anyhow::Result<(Service, SocketAddr)> {
     std::fs::create_dir_all(folder)?;
     let config = folder.join("crossdock.toml");
     std::fs::write(&config, text)?;
     let mut service = Service::spawn(binary, &config, log)?;
     let address = service.ready().await.with_context(|| log.text())?;
-    Ok(Running { service, address, next: 0, acknowledged: 0, rate: 0.0 })
+    Ok((service, address))
 }
 
 async fn metrics(address: SocketAddr) -> anyhow::Result<String> {
