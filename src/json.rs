@@ -342,6 +342,9 @@ impl<'a> Json<'a> {
                 out.push(']');
             }
             Json::Object(members) if sorted => {
+                if members.is_sorted_by(|left, right| left.0 < right.0) {
+                    return write_members(out, members.iter(), sorted);
+                }
                 let mut order: Vec<(u128, &Member<'a>)> =
                     members.iter().map(|member| (first_letters(&member.0), member)).collect();
                 order.sort_unstable_by(|left, right| left.0.cmp(&right.0).then_with(|| left.1.0.cmp(&right.1.0)));
