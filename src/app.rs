@@ -220,7 +220,9 @@ async fn open_all(
     let rules = rules(&config, &version).reading_from(instances.keys());
     let processor = Processor::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), rules);
     let catalogues = catalogues_of(&config, &instances, &store, &doors, &observer);
-    let processor = processor.watched_by(observer.clone()).knowing(catalogues.await?);
+    let catalogues = catalogues.await?;
+    catalogues.refresh_shops();
+    let processor = processor.watched_by(observer.clone()).knowing(catalogues);
     let processor = Arc::new(processor);
     processor.reload_mappings().await.context("the mapping tables cannot be read")?;
     let delivery = start_delivery(&config, &version, &store, &doors, observer.clone())?;

@@ -2,8 +2,10 @@
 
 use super::error::ProblemLine;
 use super::state::{Expansion, ExpansionProblem, Expansions};
+use crate::catalogue::Shelf;
+use crate::clock::Timestamp;
 use crate::commerce::parse::{self, Reading};
-use crate::domain::catalogue::NoCatalogue;
+use crate::domain::catalogue::{Catalogue, NoCatalogue};
 use crate::domain::defect::Defect;
 use crate::domain::expand::{Rules, expand};
 use crate::domain::mapping::Mappings;
@@ -13,6 +15,7 @@ use crate::envelope::kind::RecordKind;
 use crate::intake::answer::Dialect;
 use crate::intake::decode::{self, DecodeProblem, Record};
 use crate::json::{self, Json, Limits};
+use crate::processor::unresolved::resolved;
 
 /// What an expansion goes by.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +28,10 @@ pub struct Expander<'a> {
     pub policies: &'a Policies,
     /// For whom; empty for nobody in particular.
     pub destination: &'a str,
+    /// What is kept of the catalogue; nobody is asked.
+    pub shelf: Option<&'a Shelf>,
+    /// Now, for what is too old to be used.
+    pub now: Timestamp,
 }
 
 impl Expander<'_> {
@@ -49,13 +56,14 @@ impl Expander<'_> {
 
     fn order(&self, record: &Record<'_, '_>) -> Expansion {
         let reading = Reading { system: self.system, default_store_id: None, not_yet_saved: record.unsaved };
-        let rules = Rules {
-            mappings: self.mappings,
-            policies: self.policies,
-            destination: self.destination,
-            catalogue: &NoCatalogue,
-        };
-        match parse::order(record.json, &reading).and_then(|order| expand(&order, &rules)) {
+        let expanded = parse::order(record.json, &reading).and_then(|order| {
+            let view = self.shelf.and_then(|shelf| shelf.view(&order, self.system, self.now));
+            let catalogue: &dyn Catalogue = view.as_ref().map_or(&NoCatalogue, |view| view);
+            let (mappings, policies, destination) = (self.mappings, self.policies, self.destination);
+            let document = expand(&order, &Rules { mappings, policies, destination, catalogue })?;
+            resolved(document, view.as_ref(), policies.unresolved)
+        });
+        match expanded {
             Ok(document) => done(document),
             Err(defects) => Expansion {
                 sales_order: None,
@@ -126,7 +134,15 @@ mod tests {
 
     fn expansions(body: &str) -> Result<Expansions, ProblemLine> {
         let (mappings, policies) = (Mappings::default(), Policies::default());
-        Expander { system: "acme", mappings: &mappings, policies: &policies, destination: "" }.expand(body.as_bytes())
+        Expander {
+            system: "acme",
+            mappings: &mappings,
+            policies: &policies,
+            destination: "",
+            shelf: None,
+            now: Timestamp::UNIX_EPOCH,
+        }
+        .expand(body.as_bytes())
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod documents;
 mod events;
 mod exceptions;
 mod expand;
+mod catalogue;
 mod catchup;
 mod incidents;
 mod mappings;
@@ -100,6 +101,9 @@ pub fn routes() -> Vec<Route> {
 
         get("/destinations", CanRead, destinations::list),
         post("/destinations/{name}/release", CanReleaseDestinations, KeyRule::Taken, destinations::release),
+
+        get("/catalogue/{commerce}/products/{product}", CanRead, catalogue::product),
+        get("/catalogue/{commerce}/shop", CanRead, catalogue::shop),
 
         get("/catchup", CanRead, catchup::list),
         get("/catchup/gaps", CanRead, catchup::gaps),

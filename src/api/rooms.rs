@@ -9,6 +9,7 @@ use super::error::ProblemLine;
 use super::expander::Expander;
 use super::replaying;
 use super::state::{DestinationView, Engines, Expansions, Replayed};
+use crate::catalogue::Shelf;
 use crate::delivery::{Delivery, DestinationState, DestinationStatus};
 use crate::envelope::ids::ExceptionId;
 use crate::exceptions::replay::Desk;
@@ -56,11 +57,17 @@ impl Engines for Rooms {
         let system = rules.origins.values().next().map_or("commerce", |origin| origin.system.as_str());
         let destination = destination.unwrap_or_default();
         let policies = rules.policies_for(destination);
-        Expander { system, mappings: &rules.mappings, policies, destination }.expand(body)
+        let processor = &self.desk.processor;
+        let (shelf, now) = (processor.shelf(), processor.now());
+        Expander { system, mappings: &rules.mappings, policies, destination, shelf, now }.expand(body)
     }
 
     fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act, ticket: Option<Ticket>) -> Answer<'_, Replayed> {
         Box::pin(replaying::replay(&self.desk, exception, dry_run, act, ticket))
+    }
+
+    fn shelf(&self) -> Option<&Shelf> {
+        self.desk.processor.shelf()
     }
 
     fn destinations(&self) -> Vec<DestinationView> {

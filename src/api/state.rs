@@ -13,6 +13,7 @@ use super::diff::Change;
 use super::error::ProblemLine;
 use super::idempotency::RunningCalls;
 use crate::access::Tokens;
+use crate::catalogue::Shelf;
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
 use crate::domain::defect::Warning;
 use crate::domain::sales_order::SalesOrder;
@@ -91,6 +92,9 @@ pub trait Engines: Send + Sync + 'static {
 
     /// A delivery may be due.
     fn wake(&self);
+
+    /// What is kept of Commerce's catalogues.
+    fn shelf(&self) -> Option<&Shelf>;
 }
 
 /// What became of the orders of one body.

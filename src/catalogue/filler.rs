@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::needs::Needs;
 use super::shelf::{Bounds, Shelf};
+use super::shop;
 use crate::clock::SharedClock;
 use crate::commerce::product;
 use crate::commerce::rest::{Call, Reply, Rest, RestError, SharedRest};
@@ -54,6 +55,8 @@ struct System {
 
 #[derive(Default)]
 struct Asking {
+    /// The short lists of the shop are asked for at the moment.
+    shop: bool,
     wanted: Needs,
     under_way: Needs,
     running: bool,
@@ -116,6 +119,39 @@ impl Catalogues {
         Ok(Arc::new(Catalogues { shelf, systems, store, clock, observer }))
     }
 
+    /// Has the short lists of every shop asked for that are not known, or only from long ago. Nobody waits for them.
+    pub fn refresh_shops(self: &Arc<Self>) {
+        for (system, of) in &self.systems {
+            if !self.shelf.wants_shop(system, self.clock.now()) || of.is_resting() {
+                continue;
+            }
+            if std::mem::replace(&mut of.asking().shop, true) {
+                continue;
+            }
+            let (shared, system, rest) = (self.clone(), system.clone(), of.rest.clone());
+            tokio::spawn(async move { shared.ask_for_shop(&system, &*rest).await });
+        }
+    }
+
+    async fn ask_for_shop(&self, system: &str, rest: &dyn Rest) {
+        match shop::fetch(rest).await {
+            Ok(shop) => {
+                let kept = self.shelf.put_shop(system, shop, self.clock.now());
+                if let Err(error) = self.store.keep_known(kept.into_iter().collect(), Vec::new()).await {
+                    tracing::warn!(%error, "what Commerce said of its shop is not kept over a restart");
+                }
+            }
+            Err(error) => {
+                tracing::debug!(system, %error, "the lists of the shop could not be read");
+                // As after any failure: asked for again in a while, not at once.
+                tokio::time::sleep(RESTING).await;
+            }
+        }
+        if let Some(of) = self.systems.get(system) {
+            of.asking().shop = false;
+        }
+    }
+
     /// What the store kept, and nobody to ask: for verbs beside a service.
     ///
     /// # Errors
@@ -139,7 +175,8 @@ impl Catalogues {
     }
 
     /// Whether it makes sense to wait for what is wanting.
-    pub fn is_worth_waiting(&self, system: &str, wanting: &Needs) -> bool {
+    pub fn is_worth_waiting(self: &Arc<Self>, system: &str, wanting: &Needs) -> bool {
+        self.refresh_shops();
         let worth = !wanting.is_empty() && self.systems.get(system).is_some_and(|system| !system.is_resting());
         self.observer.note(&Event::CatalogueRead { found: wanting.is_empty() });
         worth
@@ -199,7 +236,9 @@ impl Catalogues {
                     let known = self.shelf.size();
                     self.observer.note(&Event::CatalogueFetched { system, known, failed: failed.as_deref() });
                     let resting_until = Some(Instant::now() + RESTING);
-                    *of.asking() = Asking { resting_until, ..Asking::default() };
+                    let mut asking = of.asking();
+                    *asking = Asking { resting_until, shop: asking.shop, ..Asking::default() };
+                    drop(asking);
                     of.answered.notify_waiters();
                     break;
                 }

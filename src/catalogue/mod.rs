@@ -10,9 +10,11 @@
 pub mod needs;
 pub mod shelf;
 pub mod filler;
+pub mod shop;
 #[cfg(test)]
 mod tests;
 
 pub use filler::{Catalogues, Settings};
 pub use needs::{Needs, needs};
 pub use shelf::{Bounds, Shelf, View};
+pub use shop::Shop;

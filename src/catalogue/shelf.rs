@@ -10,8 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::needs::{Needs, needs};
+use super::shop::Shop;
 use crate::clock::{Timestamp, from_micros, later};
-use crate::domain::catalogue::{Attribute, Catalogue, Choice, PriceType, Product, ProductOption};
+use crate::domain::catalogue::{Attribute, BundleOption, Catalogue, Choice, PriceType, Product, ProductOption};
 use crate::domain::ids::ProductId;
 use crate::domain::order::Order;
 use crate::store::known::{KnownKey, KnownKind, KnownRow};
@@ -20,6 +21,8 @@ use crate::store::known::{KnownKey, KnownKind, KnownRow};
 const ABSENT_FOR: Duration = Duration::from_hours(1);
 /// Attributes kept of one instance; shops have some hundreds.
 const ATTRIBUTES_MAX: usize = 5_000;
+/// The id of what there is one of.
+const SHOP: u64 = 0;
 
 /// How long and how much is kept of one Commerce instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +57,8 @@ struct Stock {
     bounds: Bounds,
     products: Entries<Product>,
     attributes: Entries<Attribute>,
+    /// One entry at most.
+    shop: Entries<Shop>,
 }
 
 /// What is known, by Commerce instance. Instances that are not on it have no catalogue.
@@ -76,7 +81,8 @@ pub struct View {
 impl Shelf {
     /// Empty shelves for these instances.
     pub fn new(bounds: BTreeMap<String, Bounds>) -> Self {
-        let stock = |bounds| Stock { bounds, products: Entries::new(), attributes: Entries::new() };
+        let stock =
+            |bounds| Stock { bounds, products: Entries::new(), attributes: Entries::new(), shop: Entries::new() };
         let stocks = bounds.into_iter().map(|(system, bounds)| (system, stock(bounds))).collect();
         Shelf { stocks: RwLock::new(stocks) }
     }
@@ -147,6 +153,7 @@ impl Shelf {
             match row.key.kind {
                 KnownKind::Product => restore(&mut stock.products, &row),
                 KnownKind::Attribute => restore(&mut stock.attributes, &row),
+                KnownKind::Shop => restore(&mut stock.shop, &row),
             }
         }
         for stock in stocks.values_mut() {
@@ -168,6 +175,45 @@ impl Shelf {
             (None, None) => None,
         };
         found.map(|entry| entry.stale = true).is_some()
+    }
+
+    /// The short lists of an instance's shop, and since when.
+    pub fn shop(&self, system: &str) -> Option<(Arc<Shop>, Timestamp)> {
+        let stocks = self.read();
+        let entry = stocks.get(system)?.shop.get(&SHOP)?;
+        entry.known.clone().map(|shop| (shop, entry.fetched_at))
+    }
+
+    /// Whether the short lists are not known, or only from long ago.
+    pub fn wants_shop(&self, system: &str, now: Timestamp) -> bool {
+        let stocks = self.read();
+        let wants = |stock: &Stock| !stock.shop.get(&SHOP).is_some_and(|shop| shop.is_good(stock.bounds.refresh, now));
+        stocks.get(system).is_some_and(wants)
+    }
+
+    /// Takes the short lists; what is to be kept of them.
+    pub fn put_shop(&self, system: &str, shop: Shop, now: Timestamp) -> Option<KnownRow> {
+        let mut stocks = self.write();
+        let stock = stocks.get_mut(system)?;
+        let key = KnownKey { system: system.to_owned(), kind: KnownKind::Shop, id: SHOP };
+        Some(insert(&mut stock.shop, key, None, Some(shop), now))
+    }
+
+    /// What is known of a product, by its id or its SKU, and since when; the product is absent where Commerce has none.
+    pub fn product(&self, system: &str, product: &str) -> Option<(u64, Option<Arc<Product>>, Timestamp)> {
+        let stocks = self.read();
+        let products = &stocks.get(system)?.products;
+        let named =
+            |entry: &Entry<Product>| entry.known.as_ref().is_some_and(|known| known.sku.eq_ignore_ascii_case(product));
+        // Of a SKU of digits and an id of the same digits the SKU is meant: it is what people know.
+        let found = products.iter().find(|(_, entry)| named(entry));
+        let found = found.or_else(|| products.get_key_value(&product.parse().ok()?));
+        found.map(|(id, entry)| (*id, entry.known.clone(), entry.fetched_at))
+    }
+
+    /// Whether an instance has a catalogue.
+    pub fn has(&self, system: &str) -> bool {
+        self.read().contains_key(system)
     }
 
     /// Products known, all instances together.
@@ -292,6 +338,12 @@ impl Catalogue for View {
 
     fn choice_sku(&self, option_id: &str, choice_id: &str) -> Option<&str> {
         self.choice(option_id, choice_id)?.sku.as_deref()
+    }
+
+    fn bundle_option(&self, bundle: ProductId, component_sku: &str) -> Option<&str> {
+        let has =
+            |option: &&BundleOption| option.selections.iter().any(|(sku, _)| sku.eq_ignore_ascii_case(component_sku));
+        self.products.get(&bundle.0)?.bundle.iter().find(has).map(|option| option.title.as_str())
     }
 
     fn link_title(&self, link_id: &str) -> Option<&str> {

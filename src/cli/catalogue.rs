@@ -4,6 +4,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{Outcome, Shared, open, print};
+use crate::catalogue::Shop;
+use crate::catalogue::shop::Entry;
 use crate::clock::Timestamp;
 use crate::store::known::{KnownKind, KnownRow};
 
@@ -25,6 +27,9 @@ enum Act {
         #[arg(value_name = "SKU|ID")]
         product: String,
     },
+    /// Show tax classes, store views, websites, sources and stocks of every Commerce instance
+    #[command(after_help = "Example:\n  crossdock catalogue shop --json")]
+    Shop,
 }
 
 #[derive(Serialize)]
@@ -38,7 +43,10 @@ struct Shown {
 
 /// Prints what is kept.
 pub async fn run(verb: Catalogue, shared: &Shared) -> anyhow::Result<Outcome> {
-    let Act::Show { product } = verb.act;
+    let product = match verb.act {
+        Act::Show { product } => product,
+        Act::Shop => return shops(shared).await,
+    };
     let store = open::existing_store(&open::config(shared)?.config)?;
     let known = store.known().await?;
     store.close().await?;
@@ -52,6 +60,46 @@ pub async fn run(verb: Catalogue, shared: &Shared) -> anyhow::Result<Outcome> {
         print::table(&["system", "id", "SKU", "type", "price", "options", "read"], found.iter().map(row).collect())?;
     }
     Ok(outcome)
+}
+
+/// The short lists, as they are kept.
+async fn shops(shared: &Shared) -> anyhow::Result<Outcome> {
+    let store = open::existing_store(&open::config(shared)?.config)?;
+    let known = store.known().await?;
+    store.close().await?;
+    let mut found = Vec::new();
+    for row in known.into_iter().filter(|row| row.key.kind == KnownKind::Shop) {
+        let Some(body) = row.body.as_deref() else { continue };
+        found.push((row.key.system, row.fetched_at, serde_json::from_str::<Shop>(body)?));
+    }
+    if shared.json {
+        let shown = |(system, fetched_at, shop): &(String, Timestamp, Shop)| serde_json::json!({ "system": system, "fetched_at": fetched_at, "shop": shop });
+        print::json(&found.iter().map(shown).collect::<Vec<_>>())?;
+    } else if found.is_empty() {
+        eprintln!(
+            "nothing is kept of any shop: the service asks when it starts, where a base_url and the catalogue are set"
+        );
+    } else {
+        let rows = found.iter().flat_map(|(system, _, shop)| entries(system, shop)).collect();
+        print::table(&["system", "what", "id", "code", "name", "active"], rows)?;
+    }
+    Ok(if found.is_empty() { Outcome::Findings } else { Outcome::Done })
+}
+
+fn entries(system: &str, shop: &Shop) -> Vec<Vec<String>> {
+    let lists = [
+        ("tax class", &shop.tax_classes),
+        ("website", &shop.websites),
+        ("store view", &shop.store_views),
+        ("source", &shop.sources),
+        ("stock", &shop.stocks),
+    ];
+    let row = |(what, entry): (&str, &Entry)| {
+        let active = if entry.active { "yes" } else { "no" };
+        let code = entry.code.clone().unwrap_or_default();
+        vec![system.to_owned(), what.to_owned(), entry.id.clone(), code, entry.name.clone(), active.to_owned()]
+    };
+    lists.into_iter().flat_map(|(what, list)| list.iter().map(move |entry| row((what, entry)))).collect()
 }
 
 /// Commerce compares SKUs without regard to case.

@@ -1,10 +1,13 @@
 //! `crossdock expand`: orders in, sales orders out, nothing touched.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Outcome, Shared, open, print};
 use crate::api::expander::Expander;
 use crate::api::state::ExpansionProblem;
+use crate::app;
+use crate::catalogue::Catalogues;
 use crate::demo::table;
 use crate::domain::mapping::{MappingRow, Mappings, Table};
 use crate::domain::policy::Policies;
@@ -17,7 +20,8 @@ use clap::Args;
 #[command(after_help = "Examples:\n  crossdock expand order.json\n  \
                         curl -s https://shop.example.com/rest/V1/orders/42 | crossdock expand --json -\n\n\
                         Takes what Commerce sends in any of its spellings: a REST order, an event, a webhook body, an\n\
-                        array, a search result. With a configuration its policies and the store's mapping tables apply.\n\
+                        array, a search result. With a configuration its policies, the store's mapping tables\n\
+                        and what is kept of the catalogue apply.\n\
                         Exit code 1 when an order cannot be expanded; standard error says why.")]
 pub struct Expand {
     /// Whose mappings and policies apply
@@ -33,6 +37,8 @@ struct Ground {
     system: String,
     mappings: Mappings,
     policies: Policies,
+    /// What the store keeps of the catalogue; nobody is asked.
+    catalogues: Option<Arc<Catalogues>>,
 }
 
 /// Expands every file; one order prints one document, several print an array.
@@ -43,6 +49,8 @@ pub async fn run(verb: Expand, shared: &Shared) -> anyhow::Result<Outcome> {
         mappings: &ground.mappings,
         policies: &ground.policies,
         destination: verb.destination.as_deref().unwrap_or_default(),
+        shelf: ground.catalogues.as_ref().map(|catalogues| catalogues.shelf()),
+        now: open::clock().now(),
     };
     let mut documents = Vec::new();
     let mut problems = 0;
@@ -101,6 +109,7 @@ async fn ground(verb: &Expand, shared: &Shared) -> anyhow::Result<Ground> {
             system: "commerce".to_owned(),
             mappings: Mappings::default(),
             policies: Policies::default(),
+            catalogues: None,
         });
     };
     let config = open::load(&path).map_err(|problems| open::invalid(&path, &problems))?.config;
@@ -115,15 +124,16 @@ async fn ground(verb: &Expand, shared: &Shared) -> anyhow::Result<Ground> {
         }
     };
     let system = config.commerce.keys().next().cloned().unwrap_or_else(|| "commerce".to_owned());
-    let mappings = if open::store_path(&config)?.exists() {
+    let (mappings, catalogues) = if open::store_path(&config)?.exists() {
         let store = open::store(&config)?;
         let mappings = mappings(&store).await?;
+        let catalogues = app::catalogues_kept(&config, &store, open::clock()).await?;
         store.close().await?;
-        mappings
+        (mappings, Some(catalogues))
     } else {
-        Mappings::default()
+        (Mappings::default(), None)
     };
-    Ok(Ground { system, mappings, policies })
+    Ok(Ground { system, mappings, policies, catalogues })
 }
 
 async fn mappings(store: &SharedStore) -> Result<Mappings, StoreError> {

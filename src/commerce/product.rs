@@ -3,7 +3,7 @@
 //! A product that cannot be read is left out, not refused: nobody waits for it, and what stays unresolved is said in the
 //! document. Members are read as tolerantly as an order's ([`super::wire`]).
 
-use crate::domain::catalogue::{Attribute, Choice, PriceType, Product, ProductOption};
+use crate::domain::catalogue::{Attribute, BundleOption, Choice, PriceType, Product, ProductOption};
 use crate::json::Json;
 
 use super::wire::{Findings, Object, Path};
@@ -41,6 +41,7 @@ pub fn product(json: &Json<'_>) -> Option<Product> {
         extension.each_object("downloadable_product_links", |link| {
             product.links.extend(link.string("id").zip(title(link)));
         });
+        extension.each_object("bundle_product_options", |option| product.bundle.extend(bundle_option(option)));
     });
     Some(product)
 }
@@ -74,6 +75,16 @@ fn option(option: &Object<'_, '_, '_>) -> Option<ProductOption> {
         sku: option.string("sku"),
         choices,
     })
+}
+
+/// An option of a bundle with its selections; one without a title says nothing to a picker.
+fn bundle_option(option: &Object<'_, '_, '_>) -> Option<BundleOption> {
+    let mut selections = Vec::new();
+    option.each_object("product_links", |link| {
+        let quantity = link.decimal("qty").map_or_else(|| "1".to_owned(), |quantity| quantity.normalize().to_string());
+        selections.extend(link.string("sku").map(|sku| (sku, quantity)));
+    });
+    Some(BundleOption { id: option.string("option_id")?, title: title(option)?, selections })
 }
 
 fn title(object: &Object<'_, '_, '_>) -> Option<String> {

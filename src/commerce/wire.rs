@@ -104,7 +104,8 @@ fn bit(name: &str) -> (usize, u64) {
     let letters = name.as_bytes();
     let at = |place: usize| letters.get(place).copied().map_or(0, u32::from);
     let length = letters.len();
-    let mixed = at(length / 2).wrapping_mul(37) ^ at(length.saturating_sub(3)).wrapping_mul(11) ^ at(5).wrapping_mul(131);
+    let mixed =
+        at(length / 2).wrapping_mul(37) ^ at(length.saturating_sub(3)).wrapping_mul(11) ^ at(5).wrapping_mul(131);
     let mixed = mixed.wrapping_add(u32::try_from(length & 0xff).unwrap_or_default().wrapping_mul(29));
     ((mixed >> 6 & 3) as usize, 1 << (mixed & 63))
 }

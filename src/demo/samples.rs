@@ -292,7 +292,14 @@ mod tests {
     fn both_spellings_of_an_order_carry_the_same_goods_and_amounts() {
         let mappings = tables();
         let (policies, destination) = (Policies::default(), "erp");
-        let expander = Expander { system: "acme", mappings: &mappings, policies: &policies, destination };
+        let expander = Expander {
+            system: "acme",
+            mappings: &mappings,
+            policies: &policies,
+            destination,
+            shelf: None,
+            now: crate::clock::from_micros(0),
+        };
         // REST leaves out what a bundle's choices are called; goods and amounts are the same.
         let carried = |sample: Sample| -> Vec<serde_json::Value> {
             let expansions = expander.expand(sample.json.as_bytes()).unwrap();

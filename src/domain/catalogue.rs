@@ -46,6 +46,21 @@ pub struct Product {
     /// Files of a downloadable product: id and title.
     #[serde(default)]
     pub links: Vec<(String, String)>,
+    /// Options of a bundle.
+    #[serde(default)]
+    pub bundle: Vec<BundleOption>,
+}
+
+/// An option of a bundle: what a shopper chooses a product for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundleOption {
+    /// Option id.
+    pub id: String,
+    /// What the shopper reads.
+    pub title: String,
+    /// SKUs of the products to choose from, with how many of each go into one bundle.
+    #[serde(default)]
+    pub selections: Vec<(String, String)>,
 }
 
 /// A custom option of a product.
@@ -148,6 +163,11 @@ pub trait Catalogue: Sync {
 
     /// The SKU of a choice of a custom option.
     fn choice_sku(&self, _option_id: &str, _choice_id: &str) -> Option<&str> {
+        None
+    }
+
+    /// The title of the bundle's option that a component was chosen for.
+    fn bundle_option(&self, _bundle: ProductId, _component_sku: &str) -> Option<&str> {
         None
     }
 

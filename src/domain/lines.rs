@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::catalogue::PriceType;
+use super::catalogue::{Catalogue, PriceType};
 use super::decimal;
 use super::expand::{self, Rules};
 use super::fees::{Fee, FeeKind};
@@ -212,7 +212,7 @@ impl<'a, 't> Lines<'a, 't> {
                 PriceType::Fixed => unit_price(line.amounts.net, child.quantities.ordered),
             };
             line.parent_order_item_id = parent.id;
-            line.bundle = Some(bundle.of(child));
+            line.bundle = Some(bundle.of(child, self.rules.catalogue));
             self.written.push(line);
         }
     }
@@ -275,7 +275,7 @@ impl<'a, 't> Lines<'a, 't> {
             comment.quantity_shipped = child.quantities.shipped;
             comment.quantity_refunded = child.quantities.refunded;
             comment.quantity_invoiced = child.quantities.invoiced;
-            comment.bundle = Some(bundle.of(child));
+            comment.bundle = Some(bundle.of(child, self.rules.catalogue));
             self.written.push(comment);
         }
     }
@@ -356,12 +356,16 @@ impl Rows {
 }
 
 impl Bundle<'_> {
-    fn of(&self, child: &OrderItem) -> BundleOf {
+    fn of(&self, child: &OrderItem, catalogue: &dyn Catalogue) -> BundleOf {
+        let known = || {
+            let sku = child.product_id.and_then(|product| catalogue.sku(product)).unwrap_or(child.sku.as_str());
+            self.parent.product_id.and_then(|bundle| catalogue.bundle_option(bundle, sku)).map(str::to_owned)
+        };
         BundleOf {
             sku: self.sku.to_owned(),
             name: self.parent.name.clone(),
             order_item_id: self.parent.id,
-            option: child.bundle_option.clone(),
+            option: child.bundle_option.clone().or_else(known),
             quantity_per_bundle: child.quantities.ordered.per(self.parent.quantities.ordered),
             options: self.options.clone(),
         }

@@ -44,6 +44,9 @@ pub struct Policies {
     pub unmapped_payment: OnUnmapped,
     /// A shipping method that table `shipping_methods` does not know.
     pub unmapped_shipping: OnUnmapped,
+    /// What Commerce's catalogue should have told of an order's products and did not in time: a SKU without what options
+    /// add, the title of an option.
+    pub unresolved: OnUnmapped,
     /// Minor units, times (money lines + 1), that a rounding line may close; beyond it the order is parked (law 5).
     pub rounding_tolerance: u32,
 }
@@ -58,6 +61,7 @@ impl Default for Policies {
             unmapped_option: OnUnmapped::Warn,
             unmapped_payment: OnUnmapped::Pass,
             unmapped_shipping: OnUnmapped::Pass,
+            unresolved: OnUnmapped::Warn,
             rounding_tolerance: 1,
         }
     }

@@ -12,6 +12,7 @@ pub mod enqueue;
 pub mod reports;
 pub mod rules;
 pub mod step;
+pub mod unresolved;
 pub mod wanting;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,8 +24,8 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::catalogue::{Catalogues, Needs};
-use crate::clock::{SharedClock, SharedEntropy};
+use crate::catalogue::{Catalogues, Needs, Shelf};
+use crate::clock::{SharedClock, SharedEntropy, Timestamp};
 use crate::domain::defect::{Defect, ExceptionCode};
 use crate::domain::mapping::{MappingRow, Mappings, Table};
 use crate::envelope::kind::RecordKind;
@@ -119,7 +120,17 @@ impl Processor {
     }
 
     fn known(&self) -> Option<Known<'_>> {
-        self.catalogues.as_ref().map(|catalogues| Known { shelf: catalogues.shelf(), now: self.clock.now() })
+        self.shelf().map(|shelf| Known { shelf, now: self.clock.now() })
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What is kept of Commerce's catalogues.
+    pub fn shelf(&self) -> Option<&Shelf> {
+        self.catalogues.as_ref().map(|catalogues| catalogues.shelf())
     }
 
     fn outdate(&self, system: &str, record: &Json<'_>) {

@@ -7,7 +7,7 @@ use crate::catalogue::{Needs, Shelf, View};
 use crate::clock::Timestamp;
 use crate::commerce::parse::{self, Completeness, Header, Reading};
 use crate::domain::catalogue::{Catalogue, NoCatalogue};
-use crate::domain::defect::{Defect, ExceptionCode, Warning};
+use crate::domain::defect::{Defect, ExceptionCode};
 use crate::domain::expand::{self, expand};
 use crate::domain::order::Order;
 use crate::domain::sales_order::{self, SalesOrder};
@@ -19,6 +19,7 @@ use crate::store::write::{Subject, SubjectFacts};
 use super::bounds::{self, LINES_MAX};
 use super::reports::{self, Notice, Report};
 use super::rules::{OriginRules, READ_ORIGIN, ReadBack, Rules};
+use super::unresolved::resolved;
 use super::wanting::{self, Wanted};
 
 /// What is known of a record before it is read.
@@ -312,7 +313,7 @@ fn route(order: &Order, rules: &Rules, later: bool, view: Option<&View>) -> Outc
     for destination in candidates(rules, kind) {
         let policies = rules.policies_for(destination);
         let by = expand::Rules { mappings: &rules.mappings, policies, destination, catalogue };
-        let expanded = expand(order, &by).map(|document| noted(document, view));
+        let expanded = expand(order, &by).and_then(|document| resolved(document, view, policies.unresolved));
         let decision = decide(order, expanded.as_ref().ok(), &by, rules);
         explanation = routing::explain(&decision, kind);
         if let Some(reason) = undecided(&decision, destination) {
@@ -358,19 +359,6 @@ fn route(order: &Order, rules: &Rules, later: bool, view: Option<&View>) -> Outc
         outcome.ignored = Some(outcome.explanation.clone());
     }
     outcome
-}
-
-/// Says which lines have an order SKU that may carry more than the product's own.
-fn noted(mut document: SalesOrder, view: Option<&View>) -> SalesOrder {
-    let Some(view) = view else { return document };
-    for (index, line) in document.lines.iter().enumerate() {
-        if line.sku.is_some() && line.product_id.is_some_and(|product| view.is_unresolved(product)) {
-            let message =
-                "the product's own SKU is not known: the SKU is the order's, which may carry those of options";
-            document.warnings.push(Warning::new("sku_not_resolved", format!("lines/{index}/sku"), message));
-        }
-    }
-    document
 }
 
 fn written(document: &SalesOrder) -> Vec<u8> {

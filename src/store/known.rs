@@ -9,17 +9,20 @@ pub enum KnownKind {
     Product,
     /// A product attribute.
     Attribute,
+    /// The short lists of a shop; their id is 0.
+    Shop,
 }
 
 impl KnownKind {
     /// All of them.
-    pub const ALL: [KnownKind; 2] = [KnownKind::Product, KnownKind::Attribute];
+    pub const ALL: [KnownKind; 3] = [KnownKind::Product, KnownKind::Attribute, KnownKind::Shop];
 
     /// The word in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             KnownKind::Product => "product",
             KnownKind::Attribute => "attribute",
+            KnownKind::Shop => "shop",
         }
     }
 }

@@ -50,7 +50,13 @@ impl Engines for Doubles {
     fn expand(&self, body: &Bytes, destination: Option<&str>) -> Result<Expansions, ProblemLine> {
         let (mappings, policies) = (Mappings::default(), Policies::default());
         let destination = destination.unwrap_or_default();
-        Expander { system: "acme", mappings: &mappings, policies: &policies, destination }.expand(body)
+        let now = crossdock::clock::from_micros(0);
+        Expander { system: "acme", mappings: &mappings, policies: &policies, destination, shelf: None, now }
+            .expand(body)
+    }
+
+    fn shelf(&self) -> Option<&crossdock::catalogue::Shelf> {
+        None
     }
 
     fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act, _ticket: Option<Ticket>) -> Answer<'_, Replayed> {

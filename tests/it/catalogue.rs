@@ -9,7 +9,7 @@ use crossdock::app::Machine;
 use crossdock::commerce::rest::{Answered, Call, Reply, Rest, SharedRest};
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, orders};
+use crate::support::{TestApp, orders, until};
 
 /// A Commerce that knows one product, or hangs.
 #[derive(Default)]
@@ -24,6 +24,9 @@ impl Rest for Shop {
     }
 
     fn call(&self, call: Call) -> Reply<'_> {
+        if let Some(list) = shop_list(&call.path) {
+            return Box::pin(async move { list });
+        }
         assert_eq!(call.path, "/V1/products");
         self.calls.fetch_add(1, Ordering::Relaxed);
         Box::pin(async {
@@ -35,6 +38,22 @@ impl Rest for Shop {
             Ok(Answered { status: 200, body: json!({ "items": [board] }).to_string().into() })
         })
     }
+}
+
+/// The short lists of a shop with one source; nobody waits for them.
+fn shop_list(path: &str) -> Option<Result<Answered, crossdock::commerce::rest::RestError>> {
+    let body = match path {
+        "/V1/taxClasses/search" => json!({ "items": [{ "class_id": 2, "class_name": "Taxable Goods" }] }),
+        "/V1/store/storeViews" => json!([{ "id": 1, "code": "default", "name": "English", "website_id": 1 }]),
+        "/V1/store/websites" => json!([{ "id": 1, "code": "base", "name": "Main Website" }]),
+        "/V1/inventory/sources" => json!({ "items": [{ "source_code": "lon1", "name": "London", "enabled": true }] }),
+        "/V1/inventory/stocks" => {
+            let absent = "Request does not match any route.".to_owned();
+            return Some(Err(crossdock::commerce::rest::RestError::NotFound(absent)));
+        }
+        _ => return None,
+    };
+    Some(Ok(Answered { status: 200, body: body.to_string().into() }))
 }
 
 async fn beside(shop: &Arc<Shop>) -> TestApp {
@@ -111,5 +130,61 @@ async fn a_stop_while_orders_wait_loses_none_of_them() {
     for number in 91..=99 {
         app.order_is(&format!("0000000{number}"), "delivered").await;
     }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_is_shown_and_an_order_is_expanded_by_it() {
+    let shop = Arc::new(Shop::default());
+    let app = beside(&shop).await;
+    let path = "/api/v1/catalogue/acme/shop";
+    let kept = until("the shop is known", async || {
+        let answer = app.asks(reqwest::Method::GET, path, None).await;
+        (answer.status == 200).then(|| answer.json())
+    })
+    .await;
+    assert_eq!((&kept["sources"][0]["id"], &kept["tax_classes"][0]["name"]), (&json!("lon1"), &json!("Taxable Goods")));
+    assert_eq!(kept["stocks"], json!([]));
+    let product = "/api/v1/catalogue/acme/products/board";
+    assert_eq!(app.asks(reqwest::Method::GET, product, None).await.status, 404, "nobody asked for it yet");
+    let expand = async || {
+        let order: Value = serde_json::from_str(&engraved("000000078")).unwrap();
+        app.asks(reqwest::Method::POST, "/api/v1/orders/expand", Some(&order)).await.text
+    };
+    assert!(expand().await.contains("sku_not_resolved"), "nothing is asked for a preview");
+    app.patchworks_sends(engraved("000000077")).await;
+    delivered(&app, "000000077").await;
+    assert_eq!(app.sees(product).await["product"]["options"][0]["title"], "Engraving");
+    assert!(expand().await.contains("Engraving"), "and the preview shows it");
+    for path in ["/api/v1/catalogue/other/shop", "/api/v1/catalogue/acme/products/none"] {
+        assert_eq!(app.asks(reqwest::Method::GET, path, None).await.status, 404);
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_the_policy_park_an_order_waits_for_what_commerce_did_not_say_and_is_replayed_when_it_does() {
+    let shop = Arc::new(Shop::default());
+    shop.hangs.store(true, Ordering::Relaxed);
+    let rest: SharedRest = shop.clone();
+    let machine = Machine { commerce: BTreeMap::from([("acme".to_owned(), rest)]), ..Machine::default() };
+    let edit = |text: String| {
+        format!(
+            "{}\n[policies]\nunresolved = \"park\"\n",
+            text.replace("catalogue = \"off\"", "catalogue = { wait = \"200ms\" }")
+        )
+    };
+    let app = TestApp::on(machine, edit).await;
+    app.patchworks_sends(engraved("000000079")).await;
+    let exceptions = until("it waits", async || {
+        let open = app.exceptions_of("000000079").await;
+        (open.len() == 2).then_some(open)
+    })
+    .await;
+    let mut codes: Vec<&str> = exceptions.iter().map(|one| one["code"].as_str().unwrap()).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, ["unmapped_option", "unmapped_sku"]);
+    assert!(exceptions[0]["remedy"].as_str().unwrap().contains("replay the event"), "{exceptions:?}");
+    assert!(app.erp.find("000000079").is_empty());
     app.stop().await;
 }
