@@ -58,8 +58,8 @@ impl Engines for Rooms {
         let destination = destination.unwrap_or_default();
         let policies = rules.policies_for(destination);
         let processor = &self.desk.processor;
-        let (shelf, now) = (processor.shelf(), processor.now());
-        Expander { system, mappings: &rules.mappings, policies, destination, shelf, now }.expand(body)
+        let (kept, now) = (processor.shelf(), processor.now());
+        Expander { system, mappings: &rules.mappings, policies, destination, shelf: kept, now }.expand(body)
     }
 
     fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act, ticket: Option<Ticket>) -> Answer<'_, Replayed> {

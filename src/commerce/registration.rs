@@ -185,11 +185,8 @@ pub fn event_xml() -> String {
 /// When the answer is no list.
 pub fn event_standing(listed: &[u8]) -> Result<Standing, String> {
     let listed = parsed(listed)?;
-    let named = |event: &&Json<'_>| {
-        [text_of(event, "name"), text_of(event, "parent")]
-            .iter()
-            .any(|name| name.strip_prefix("com.adobe.commerce.").unwrap_or(name).ends_with(ORDER_EVENT))
-    };
+    let named =
+        |event: &&Json<'_>| [text_of(event, "name"), text_of(event, "parent")].iter().any(|name| is_order_event(name));
     let Some(event) = listed.elements().unwrap_or_default().into_iter().find(named) else {
         return Ok(Standing::Missing);
     };
@@ -208,6 +205,60 @@ pub fn event_standing(listed: &[u8]) -> Result<Standing, String> {
         );
     }
     Ok(if other.is_empty() { Standing::Right } else { Standing::Other(other) })
+}
+
+/// Under its own name, with the provider's prefix, or behind the name of an app; never a name that merely ends alike.
+fn is_order_event(name: &str) -> bool {
+    name.strip_suffix(ORDER_EVENT).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+}
+
+/// What a person does where files and REST are not the way: Adobe Commerce as a Cloud Service is set up in its admin.
+pub fn hook_steps(hook: &Hook) -> String {
+    let headers: Vec<String> =
+        hook.headers.iter().map(|(name, _)| format!("{name} = the value in the configuration")).collect();
+    let headers = if headers.is_empty() { "none".to_owned() } else { headers.join(", ") };
+    format!(
+        "System > Webhooks > Webhooks Subscriptions > Add New Webhook\n\
+         \x20 Hook name        {}\n\
+         \x20 Webhook method   {}\n\
+         \x20 Webhook type     after\n\
+         \x20 Batch name       {BATCH}, batch order 100\n\
+         \x20 URL              {}\n\
+         \x20 Method           POST\n\
+         \x20 Timeout          {TIMEOUT_MS}, soft timeout {SOFT_TIMEOUT_MS}\n\
+         \x20 Priority         100\n\
+         \x20 Required         no\n\
+         \x20 TTL              0\n\
+         \x20 Hook fields      none (the whole order)\n\
+         \x20 Hook headers     {headers}\n\
+         Then press Test Webhook.\n",
+        hook.name,
+        hook.method(),
+        hook.url
+    )
+}
+
+/// As [`hook_steps`], for the event.
+pub fn event_steps() -> String {
+    format!(
+        "System > Events > Events Subscriptions > Add New Event Subscription\n\
+         \x20 Event name       {ORDER_EVENT}\n\
+         \x20 Provider         the instance's own\n\
+         \x20 Priority         no\n\
+         \x20 Enabled          yes\n\
+         \x20 Event fields     {}\n",
+        ORDER_EVENT_FIELDS.join(", ")
+    )
+}
+
+/// What is to be typed once the file lies in `app/etc` or in a module.
+pub fn commands(events: bool) -> &'static str {
+    if events {
+        "bin/magento events:list\nbin/magento setup:di:compile && bin/magento cache:flush\n"
+    } else {
+        "bin/magento webhooks:generate:module && bin/magento module:enable Magento_AdobeCommerceWebhookPlugins\n\
+         bin/magento setup:di:compile && bin/magento cache:flush\nbin/magento webhooks:list\n"
+    }
 }
 
 fn parsed(listed: &[u8]) -> Result<Json<'_>, String> {
@@ -290,5 +341,22 @@ mod tests {
         let all = json!([{ "name": ORDER_EVENT, "fields": [{ "name": "*" }] }]).to_string();
         assert!(matches!(event_standing(all.as_bytes()), Ok(Standing::Other(points)) if points[0].contains("64 KB")));
         assert_eq!(event_standing(b"[]"), Ok(Standing::Missing));
+        for (name, ours) in [
+            ("com.adobe.commerce.observer.sales_order_save_commit_after", true),
+            ("com.adobe.commerce.my_app.observer.sales_order_save_commit_after", true),
+            ("other_observer.sales_order_save_commit_after", false),
+            ("observer.sales_order_save_commit_after_extra", false),
+        ] {
+            assert_eq!(is_order_event(name), ours, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_person_types_has_everything_in_it() {
+        insta::assert_snapshot!("webhooks_xml", hook().xml());
+        insta::assert_snapshot!("io_events_xml", event_xml());
+        insta::assert_snapshot!("hook_steps", hook_steps(&Hook { saas: true, ..hook() }));
+        insta::assert_snapshot!("event_steps", event_steps());
+        assert!(!hook_steps(&hook()).contains("secret"));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::net::{Network, PlainHttp, outbound_url};
-use super::read::{Field, Report, Section};
+use super::read::{Field, Place, Report, Section};
 use super::secret::Secret;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -119,9 +119,14 @@ pub enum CommerceAuth {
 pub(super) fn commerce(name: String, mut section: Section<'_>, report: &mut Report<'_>) -> CommerceSettings {
     let editions = [("paas", Edition::Paas), ("saas", Edition::Saas)];
     let edition = section.field("edition").and_then(|field| field.choice(&editions, report));
-    let base_url = section
-        .field("base_url")
-        .map(|field| field.parse(report, |text| outbound_url(text, PlainHttp::Loopback)).map(without_slash));
+    let base_field = section.field("base_url");
+    if let Some(field) = &base_field
+        && let Some(url) = field.value.as_str()
+    {
+        doubt_base(url, edition.unwrap_or(Edition::Paas), &field.place, report);
+    }
+    let base_url =
+        base_field.map(|field| field.parse(report, |text| outbound_url(text, PlainHttp::Loopback)).map(without_slash));
     let auth = section.field("auth").and_then(|field| auth(&field, report)).unwrap_or(CommerceAuth::None);
     let read_back = read_back(&mut section, base_url.is_some(), report);
     let sweep = sweep(&mut section, base_url.is_some(), report);
@@ -149,6 +154,29 @@ fn without_slash(mut url: Url) -> Url {
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     url
+}
+
+/// Addresses that are well formed and hardly meant.
+fn doubt_base(url: &str, edition: Edition, place: &Place, report: &mut Report<'_>) {
+    let path = url.trim_end_matches('/').splitn(4, '/').nth(3).unwrap_or_default();
+    let doubt = match edition {
+        Edition::Paas if path.ends_with("rest") => None,
+        Edition::Paas if path.contains("rest/") => {
+            Some(("has more behind /rest", "end it with /rest: store and version are put there by each call"))
+        }
+        Edition::Paas => Some(("has no /rest at its end", "write it as https://shop.example.com/rest")),
+        Edition::Saas if path.is_empty() => Some((
+            "has no tenant behind the host",
+            "write it as https://host.example.com/TENANT, as the project's page shows it",
+        )),
+        Edition::Saas if path.split('/').any(|part| part == "rest" || part == "V1") => {
+            Some(("has /rest or /V1 in it", "the cloud service has neither: end it with the tenant"))
+        }
+        Edition::Saas => None,
+    };
+    if let Some((message, remedy)) = doubt {
+        report.warn(place, message, remedy);
+    }
 }
 
 /// Without a `base_url` nothing can be read, which then must not be asked for.

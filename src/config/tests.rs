@@ -557,3 +557,21 @@ fn bak_1_dat_2_copies_are_off_until_named_and_retention_has_defaults() {
     assert!(problems(&text.replace("dir = ", "folder = ")).contains("store.backup.folder: is not a key"));
     assert!(problems(&text.replace("10d", "1h")).contains("retention.payloads: 1h is out of bounds"));
 }
+
+#[test]
+fn a_commerce_address_that_is_hardly_meant_is_doubted() {
+    for (edition, url, told) in [
+        ("paas", "https://shop.example.com/rest", ""),
+        ("paas", "https://shop.example.com/shop/rest/", ""),
+        ("paas", "https://shop.example.com", "has no /rest at its end"),
+        ("paas", "https://shop.example.com/rest/default/V1", "has more behind /rest"),
+        ("saas", "https://na1.api.example.com/tenant", ""),
+        ("saas", "https://na1.api.example.com", "has no tenant"),
+        ("saas", "https://na1.api.example.com/tenant/V1", "has /rest or /V1 in it"),
+    ] {
+        let text = format!("{}\n[commerce.other]\nedition = \"{edition}\"\nbase_url = \"{url}\"\n", SMALL);
+        let warned = warnings(&text);
+        let doubts = warned.lines().filter(|line| line.contains("commerce.other.base_url")).count();
+        assert_eq!((doubts, warned.contains(told)), (usize::from(!told.is_empty()), true), "{url}: {warned}");
+    }
+}

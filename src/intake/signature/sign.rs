@@ -25,20 +25,39 @@ impl CommerceSigner {
         CommerceSigner(KeyPair::generate(KeySize::Rsa2048).expect("the cryptography library can make a key"))
     }
 
+    /// The pair of a private key in PEM (PKCS #8), as `openssl genpkey` writes it.
+    ///
+    /// # Errors
+    /// It is none, in words.
+    pub fn from_private_pem(pem: &str) -> Result<Self, String> {
+        let body: String = pem
+            .lines()
+            .skip_while(|line| line.trim() != "-----BEGIN PRIVATE KEY-----")
+            .skip(1)
+            .take_while(|line| !line.starts_with("-----"))
+            .map(str::trim)
+            .collect();
+        if body.is_empty() {
+            return Err(
+                "there is no PRIVATE KEY in it; `openssl pkcs8 -topk8 -nocrypt` turns other forms into one".to_owned()
+            );
+        }
+        let der = STANDARD.decode(body).map_err(|_| "its base64 is damaged".to_owned())?;
+        let pair = KeyPair::from_pkcs8(&der).map_err(|_| "it holds no RSA key".to_owned())?;
+        Ok(CommerceSigner(pair))
+    }
+
+    /// The private half as PEM (PKCS #8), for whoever plays Commerce.
+    pub fn private_key_pem(&self) -> String {
+        let der = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&self.0);
+        let der = der.expect("a key just made has an encoding");
+        pem("PRIVATE KEY", der.as_ref())
+    }
+
     /// The public half as PEM, as Commerce's configuration page shows it.
     pub fn public_key_pem(&self) -> String {
         let der = self.0.public_key().as_der().expect("a key just made has an encoding");
-        let encoded = STANDARD.encode(der.as_ref());
-        let mut pem = "-----BEGIN PUBLIC KEY-----\n".to_owned();
-        let mut rest = encoded.as_str();
-        while !rest.is_empty() {
-            let (line, after) = rest.split_at(rest.len().min(64));
-            pem.push_str(line);
-            pem.push('\n');
-            rest = after;
-        }
-        pem.push_str("-----END PUBLIC KEY-----\n");
-        pem
+        pem("PUBLIC KEY", der.as_ref())
     }
 
     /// The header value for a body.
@@ -54,6 +73,19 @@ impl CommerceSigner {
             .expect("the buffer is as long as the modulus");
         STANDARD.encode(signature)
     }
+}
+
+fn pem(what: &str, der: &[u8]) -> String {
+    let encoded = STANDARD.encode(der);
+    let mut text = format!("-----BEGIN {what}-----\n");
+    let mut rest = encoded.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        text.push_str(line);
+        text.push('\n');
+        rest = after;
+    }
+    text + &format!("-----END {what}-----\n")
 }
 
 /// Two RSA key pairs that sign as Adobe I/O does, each under the path where its public half is to be published.
