@@ -80,7 +80,7 @@ enum Act {
         /// Where the service is reached, without /in/…
         #[arg(long, value_name = "URL")]
         url: Option<String>,
-        /// A private key (PEM, PKCS #8) whose public half is among public_keys: signs the test as Commerce does
+        /// A private key (PEM, PKCS #8) whose public half is among `public_keys`: signs the test as Commerce does
         #[arg(long, value_name = "FILE")]
         private_key: Option<PathBuf>,
     },
@@ -330,7 +330,7 @@ async fn verify(
     config: &Config,
     origin: &OriginSettings,
     url: Option<&str>,
-    signer: Option<&CommerceSigner>,
+    own_key: Option<&CommerceSigner>,
 ) -> anyhow::Result<Vec<Line>> {
     let listens = format!("http://{}", config.server.listen);
     let base = url.unwrap_or(&listens).trim_end_matches('/');
@@ -350,7 +350,7 @@ async fn verify(
             return Ok(lines);
         }
         Ok(Reply { status: 401, .. }) => {
-            lines.push(Line::new("ok", name, "guarded", "a request without credentials is refused"))
+            lines.push(Line::new("ok", name, "guarded", "a request without credentials is refused"));
         }
         Ok(Reply { status: 404, .. }) => {
             let words =
@@ -366,7 +366,7 @@ async fn verify(
     }
     let mut signed = false;
     for auth in &origin.auth {
-        let Some(headers) = credentials(auth, &body, signer) else { continue };
+        let Some(headers) = credentials(auth, &body, own_key) else { continue };
         signed = true;
         lines.extend(tried(name, post(&http, &address, &body, &headers).await));
     }

@@ -569,7 +569,7 @@ fn a_commerce_address_that_is_hardly_meant_is_doubted() {
         ("saas", "https://na1.api.example.com", "has no tenant"),
         ("saas", "https://na1.api.example.com/tenant/V1", "has /rest or /V1 in it"),
     ] {
-        let text = format!("{}\n[commerce.other]\nedition = \"{edition}\"\nbase_url = \"{url}\"\n", SMALL);
+        let text = format!("{SMALL}\n[commerce.other]\nedition = \"{edition}\"\nbase_url = \"{url}\"\n");
         let warned = warnings(&text);
         let doubts = warned.lines().filter(|line| line.contains("commerce.other.base_url")).count();
         assert_eq!((doubts, warned.contains(told)), (usize::from(!told.is_empty()), true), "{url}: {warned}");

@@ -1,0 +1,218 @@
+//! Orders through the service into Tryton.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crossdock::demo::samples;
+use serde_json::Value;
+
+use crate::server::{Tryton, home};
+use crate::support::process::{self, Serve};
+use crate::support::{Site, TestApp, orders, until};
+
+fn beside(tryton: &Tryton) -> impl FnOnce(String) -> String {
+    let Tryton { keys, .. } = tryton;
+    let destination = format!(
+        r#"[destinations.erp]
+profile = "tryton"
+url = "{}"
+auth = {{ type = "bearer", token = "{}" }}
+with = {{ company = {}, shop = {} }}
+allow_private = ["127.0.0.0/8"]
+concurrency = 4
+settle_after = "500ms"
+retry_schedule = ["200ms", "500ms", "1s", "2s", "2s", "2s", "2s", "2s", "2s", "2s"]
+
+[[routes]]"#,
+        tryton.url(),
+        keys.key,
+        keys.company,
+        keys.shop,
+    );
+    move |text| {
+        let start = text.find("[destinations.erp]").expect("the test configuration has it");
+        let end = text.find("[[routes]]").expect("the test configuration has routes");
+        format!("{}{destination}{}", &text[..start], &text[end + "[[routes]]".len()..])
+    }
+}
+
+/// The document that the service makes of an order; `None`: it cannot be expanded.
+async fn expanded(app: &TestApp, order: &str) -> Option<Value> {
+    let order: Value = serde_json::from_str(order).ok()?;
+    let answer = app.asks(reqwest::Method::POST, "/api/v1/orders/expand", Some(&order)).await;
+    if answer.status != 200 {
+        return None;
+    }
+    let document = find_member(&answer.json(), "sales_order")?.clone();
+    document.is_object().then_some(document)
+}
+
+fn find_member<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    match value {
+        Value::Object(members) => {
+            members.get(name).or_else(|| members.values().find_map(|member| find_member(member, name)))
+        }
+        Value::Array(items) => items.iter().find_map(|item| find_member(item, name)),
+        _ => None,
+    }
+}
+
+/// SKUs of a document, and whether each is ordered in whole units.
+fn goods(document: &Value, into: &mut BTreeMap<String, bool>) {
+    for line in document["lines"].as_array().unwrap() {
+        if matches!(line["kind"].as_str(), Some("item" | "component" | "kit")) {
+            let whole = !line["quantity"].as_str().unwrap().contains('.');
+            *into.entry(line["sku"].as_str().unwrap().to_owned()).or_insert(true) &= whole;
+        }
+    }
+}
+
+/// Sends orders that expand and compares what stands in Tryton with what was charged.
+async fn each_stands_there_as_it_was_charged(all: Vec<String>) -> usize {
+    let Some(home) = home() else { return usize::MAX };
+    let tryton = Tryton::start(home).await;
+    let app = TestApp::with(beside(&tryton)).await;
+    let (mut skus, mut charged, mut bodies) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    for order in all {
+        let Some(document) = expanded(&app, &order).await else { continue };
+        // Currencies of the prepared company.
+        if !["EUR", "USD", "GBP"].contains(&document["order"]["currency"].as_str().unwrap()) {
+            continue;
+        }
+        let number = document["order"]["increment_id"].as_str().unwrap().to_owned();
+        if charged.contains_key(&number) {
+            continue;
+        }
+        goods(&document, &mut skus);
+        charged.insert(number, document["totals"]["total"].as_str().unwrap().to_owned());
+        bodies.push(order);
+    }
+    tryton.sells(&skus.into_iter().collect::<Vec<_>>()).await;
+    let begun = Instant::now();
+    for body in bodies {
+        let answer = app.patchworks_sends(body).await;
+        assert!(matches!(answer.status, 200 | 202), "{}: {}", answer.status, answer.text);
+    }
+    for number in charged.keys() {
+        app.order_is(number, "delivered").await;
+    }
+    let took = begun.elapsed();
+    let there = tryton.sales().await;
+    assert_eq!(there.len(), charged.len());
+    for (number, state, total) in &there {
+        let (total, wanted): (rust_decimal::Decimal, rust_decimal::Decimal) =
+            (total.parse().unwrap(), charged[number].parse().unwrap());
+        assert_eq!(total, wanted, "{number}");
+        assert!(matches!(state.as_str(), "processing" | "done"), "{number} is {state}");
+    }
+    println!("{} orders in {:.1} s", charged.len(), took.as_secs_f64());
+    charged.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_sample_order_stands_there_as_it_was_charged() {
+    let all = samples::orders().into_iter().map(|sample| sample.json.to_owned()).collect();
+    assert!(each_stands_there_as_it_was_charged(all).await >= 12);
+}
+
+/// Every order of the corpus, a file each, whatever it is wrapped in.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_real_order_stands_there_as_it_was_charged() {
+    let Some(corpus) = std::env::var_os("CROSSDOCK_CORPUS") else {
+        eprintln!("CROSSDOCK_CORPUS is unset: the corpus was left out");
+        return;
+    };
+    let mut files = Vec::new();
+    let mut folders = vec![std::path::PathBuf::from(corpus)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ext| ext == "json") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    let all = files.iter().filter_map(|file| {
+        let text = std::fs::read_to_string(file).ok()?;
+        let value: Value = serde_json::from_str(&text).ok()?;
+        (value["increment_id"].is_string() && value["items"].is_array()).then_some(text)
+    });
+    let count = each_stands_there_as_it_was_charged(all.collect()).await;
+    assert!(count > 20, "{count} orders");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_database_and_a_stopped_erp_lose_nothing_and_double_nothing() {
+    let Some(home) = home() else { return };
+    let mut tryton = Tryton::start(home).await;
+    let app = TestApp::with(beside(&tryton)).await;
+    tryton.sells(&[("24-WG085".to_owned(), true)]).await;
+    let send = async |from: u32, count: u32| {
+        for number in from..from + count {
+            let order = orders::rest(&format!("{number:09}"), "24-WG085", 1).to_string();
+            assert_eq!(app.patchworks_sends(order).await.status, 202);
+        }
+    };
+    send(1, 3).await;
+    app.order_is("000000003", "delivered").await;
+    tryton.database_stops();
+    send(4, 3).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    tryton.database_starts();
+    tryton.stop();
+    send(7, 3).await;
+    tryton.start_again().await;
+    for number in 1..10 {
+        app.order_is(&format!("{number:09}"), "delivered").await;
+    }
+    let mut numbers: Vec<String> = tryton.sales().await.into_iter().map(|(number, ..)| number).collect();
+    numbers.sort();
+    assert_eq!(numbers, (1..10).map(|number| format!("{number:09}")).collect::<Vec<_>>());
+    app.stop().await;
+}
+
+/// The service is killed again and again while orders go through its steps.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_the_middle_of_two_hundred_orders_each_is_there_once() {
+    let Some(home) = home() else { return };
+    let tryton = Tryton::start(home).await;
+    tryton.sells(&[("24-WG085".to_owned(), true)]).await;
+    let site = Site::new("http://127.0.0.1:1", beside(&tryton));
+    let (orders, kills) = (200_u32, 8);
+    let mut sent = 1;
+    for round in 0..=kills {
+        let serve = tokio::task::block_in_place(|| Serve::start(&site));
+        while sent <= orders * (round + 1) / (kills + 1) {
+            let order = orders::rest(&format!("{sent:09}"), "24-WG085", 1).to_string();
+            let url = format!("http://{}/in/flows/orders", serve.address);
+            let request = reqwest::Client::new().post(url).header("x-api-key", crate::support::API_KEY);
+            let answer = request.header("content-type", "application/json").body(order).send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), 202);
+            sent += 1;
+        }
+        if round < kills {
+            tokio::time::sleep(Duration::from_millis(u64::from(300 + 170 * round))).await;
+            tokio::task::block_in_place(|| serve.kill());
+        } else {
+            let begun = Instant::now();
+            let wanted = usize::try_from(orders).unwrap();
+            loop {
+                let there = tryton.sales().await;
+                let finished =
+                    there.iter().filter(|(_, state, _)| matches!(state.as_str(), "processing" | "done")).count();
+                if finished == wanted {
+                    break;
+                }
+                assert!(begun.elapsed() < Duration::from_secs(240), "{finished} of {} finished", there.len());
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            tokio::task::block_in_place(|| serve.kill());
+        }
+    }
+    let mut numbers: Vec<String> = tryton.sales().await.into_iter().map(|(number, ..)| number).collect();
+    numbers.sort();
+    assert_eq!(numbers, (1..=orders).map(|number| format!("{number:09}")).collect::<Vec<_>>());
+}
