@@ -47,7 +47,7 @@ use crate::watch::{self, disk as watch_disk};
 
 mod build;
 
-pub use build::{catalogues_kept, commerce_of, renderer, rules};
+pub use build::{catalogues_kept, commerce_of, destination_of, renderer, rules};
 use build::{catalogues_of, destinations_of, intake_of};
 
 /// POI-1: how long the express lane stays closed after an unclean end.

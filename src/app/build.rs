@@ -251,12 +251,17 @@ fn adobe(settings: &OriginSettings, doors: &Doors, observer: &Arc<Observer>) -> 
 }
 
 pub(super) fn destinations_of(config: &Config) -> anyhow::Result<Vec<Destination>> {
-    let made = config.destinations.values().map(|settings| {
-        destination(settings)
-            .and_then(Destination::new)
-            .map_err(|problems| anyhow::anyhow!("destination {}: {}", settings.name, problems.join("; ")))
-    });
-    made.collect()
+    config.destinations.values().map(destination_of).collect()
+}
+
+/// One destination as it is configured, for a verb beside the service.
+///
+/// # Errors
+/// When it cannot be used.
+pub fn destination_of(settings: &DestinationSettings) -> anyhow::Result<Destination> {
+    destination(settings)
+        .and_then(Destination::new)
+        .map_err(|problems| anyhow::anyhow!("destination {}: {}", settings.name, problems.join("; ")))
 }
 
 /// Renders deliveries under a configuration without sending them; for the replay desk.

@@ -89,7 +89,8 @@ fn check(path: &std::path::Path) -> Found {
     }
     let rehearsal = rehearse(&app::rules(&loaded.config, &loaded.version), &loaded);
     let version = rehearsal.problems.is_empty().then(|| loaded.version.as_str().to_owned());
-    Found { version, problems: rehearsal.problems, warnings: loaded.warnings, samples: rehearsal.orders }
+    let warnings = [loaded.warnings, rehearsal.warnings].concat();
+    Found { version, problems: rehearsal.problems, warnings, samples: rehearsal.orders }
 }
 
 fn told(found: &Found, name: &str, explain: bool) -> String {

@@ -32,6 +32,33 @@ pub struct Expand {
     files: Vec<PathBuf>,
 }
 
+/// The documents of one file, for a destination.
+pub(super) struct Documents {
+    /// One an order that can be expanded.
+    pub(super) documents: Vec<SalesOrder>,
+    /// What was complained of.
+    pub(super) problems: usize,
+}
+
+/// Expands a file for a destination and complains of what cannot be.
+pub(super) async fn documents(destination: &str, file: &Path, shared: &Shared) -> anyhow::Result<Documents> {
+    let ground = ground(Some(destination), shared).await?;
+    let (mut documents, mut problems) = (Vec::new(), 0);
+    match ground.expander(destination).expand(&open::read(file)?) {
+        Ok(expansions) => {
+            for order in expansions.orders {
+                problems += complain(file, &order.problems);
+                documents.extend(order.sales_order.map(|document| *document));
+            }
+        }
+        Err(finding) => {
+            problems += 1;
+            eprintln!("{}: {}", file.display(), print::visible(&finding.message));
+        }
+    }
+    Ok(Documents { documents, problems })
+}
+
 /// What the expansion goes by.
 struct Ground {
     system: String,
@@ -41,17 +68,23 @@ struct Ground {
     catalogues: Option<Arc<Catalogues>>,
 }
 
+impl Ground {
+    fn expander<'g>(&'g self, destination: &'g str) -> Expander<'g> {
+        Expander {
+            system: &self.system,
+            mappings: &self.mappings,
+            policies: &self.policies,
+            destination,
+            shelf: self.catalogues.as_ref().map(|catalogues| catalogues.shelf()),
+            now: open::clock().now(),
+        }
+    }
+}
+
 /// Expands every file; one order prints one document, several print an array.
 pub async fn run(verb: Expand, shared: &Shared) -> anyhow::Result<Outcome> {
-    let ground = ground(&verb, shared).await?;
-    let expander = Expander {
-        system: &ground.system,
-        mappings: &ground.mappings,
-        policies: &ground.policies,
-        destination: verb.destination.as_deref().unwrap_or_default(),
-        shelf: ground.catalogues.as_ref().map(|catalogues| catalogues.shelf()),
-        now: open::clock().now(),
-    };
+    let ground = ground(verb.destination.as_deref(), shared).await?;
+    let expander = ground.expander(verb.destination.as_deref().unwrap_or_default());
     let mut documents = Vec::new();
     let mut problems = 0;
     let mut list = verb.files.len() > 1;
@@ -100,9 +133,9 @@ fn show(mut all: Vec<SalesOrder>, list: bool, json: bool) -> anyhow::Result<()> 
 }
 
 /// The configuration is optional here: without one the defaults apply and no table is loaded.
-async fn ground(verb: &Expand, shared: &Shared) -> anyhow::Result<Ground> {
+async fn ground(destination: Option<&str>, shared: &Shared) -> anyhow::Result<Ground> {
     let Some(path) = open::config_path(shared) else {
-        if let Some(name) = &verb.destination {
+        if let Some(name) = destination {
             anyhow::bail!("--destination {name} needs a configuration that knows it; add --config FILE");
         }
         return Ok(Ground {
@@ -113,7 +146,7 @@ async fn ground(verb: &Expand, shared: &Shared) -> anyhow::Result<Ground> {
         });
     };
     let config = open::load(&path).map_err(|problems| open::invalid(&path, &problems))?.config;
-    let policies = match &verb.destination {
+    let policies = match destination {
         None => config.policies.clone(),
         Some(name) => {
             let Some(destination) = config.destinations.get(name) else {

@@ -28,6 +28,7 @@ mod migrate;
 mod open;
 mod orders;
 mod print;
+mod render;
 mod replay;
 mod restore;
 mod serve;
@@ -89,6 +90,8 @@ enum Verb {
     Check(check::Check),
     /// Turn orders into sales orders, without touching anything
     Expand(expand::Expand),
+    /// Show the requests that a destination would be sent of an order, without sending
+    Render(render::Render),
     /// Find orders and read where they are
     Orders(orders::Orders),
     /// Read what waits for a person
@@ -177,6 +180,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Orders(verb) => open::wait(orders::run(verb, &shared)),
         Verb::Exceptions(verb) => open::wait(exceptions::run(verb, &shared)),
         Verb::Incidents(verb) => open::wait(incidents::run(verb, &shared)),
+        Verb::Render(verb) => open::wait(render::run(verb, &shared)),
         Verb::Replay(verb) => open::wait(replay::run(verb, &shared)),
         Verb::Mappings(verb) => open::wait(mappings::run(verb, &shared)),
         Verb::Token(verb) => open::wait(token::run(verb, &shared)),

@@ -11,6 +11,7 @@ use super::samples::{self, Sample};
 use crate::commerce::parse::{self, Reading};
 use crate::config::{Loaded, OriginType, Problem};
 use crate::destinations::Find;
+use crate::destinations::recipe::{Recipe, Work};
 use crate::domain::catalogue::NoCatalogue;
 use crate::domain::expand::{self, expand};
 use crate::domain::sales_order::SalesOrder;
@@ -48,6 +49,8 @@ pub struct Rehearsal {
     pub orders: Vec<Rehearsed>,
     /// Conditions that cannot be decided on some order, in the order of the file.
     pub problems: Vec<Problem>,
+    /// Requests that a recipe cannot write of some order: a sample may have codes that the merchant never uses.
+    pub warnings: Vec<Problem>,
 }
 
 /// Sends every sample order through the rules of a configuration, once for each Commerce instance that has an origin.
@@ -76,7 +79,7 @@ pub fn rehearse(rules: &Rules, loaded: &Loaded) -> Rehearsal {
     }
     let mut problems = conditions(&rules, &documents);
     problems.extend(looks(loaded, &documents));
-    Rehearsal { orders, problems }
+    Rehearsal { orders, problems, warnings: recipes(loaded, &documents) }
 }
 
 fn rehearsed(sample: &Sample, system: &str, rules: &Rules) -> Rehearsed {
@@ -97,6 +100,31 @@ fn rehearsed(sample: &Sample, system: &str, rules: &Rules) -> Rehearsed {
         waits,
         explanation: outcome.explanation,
     }
+}
+
+/// Requests that a recipe cannot write of a sample order: each template once, with the first order that it fails on.
+fn recipes(loaded: &Loaded, documents: &[(&'static str, Option<SalesOrder>)]) -> Vec<Problem> {
+    let key = IdempotencyKey::from_stored("ek1-rehearsal");
+    let mut problems: Vec<Problem> = Vec::new();
+    for settings in loaded.config.destinations.values() {
+        let (Some(said), Some(url)) = (&settings.recipe, &settings.url) else { continue };
+        let Ok(recipe) = Recipe::new(said.said.clone(), &said.with, url) else { continue };
+        let path = format!("destinations.{}.recipe", settings.name);
+        for (number, document) in documents {
+            let Some(body) = document.as_ref().and_then(|document| serde_json::to_vec(document).ok()) else { continue };
+            let Ok(work) = Work::new("order.create", &body, &key) else { continue };
+            for rehearsed in recipe.rehearse(&work) {
+                let Some(problem) = rehearsed.problem else { continue };
+                let message = format!("step {}, on the sample order {number}: {problem}", rehearsed.step);
+                if !problems.iter().any(|known| known.path == path && known.message.ends_with(&problem)) {
+                    let remedy =
+                        "correct the template, or the setting it reads; `crossdock render` shows the rest".to_owned();
+                    problems.push(Problem { path: path.clone(), line: None, message, remedy });
+                }
+            }
+        }
+    }
+    problems
 }
 
 /// What conditions look at; `None` when the policies of the file park the order before any document is made.

@@ -156,6 +156,11 @@ impl Expression {
         Ok(Expression { environment, name: name.to_owned(), source: source.to_owned() })
     }
 
+    /// As it was written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Its value.
     ///
     /// # Errors

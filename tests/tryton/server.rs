@@ -64,7 +64,7 @@ impl Tryton {
             .spawn()
             .unwrap();
         self.process = Some(process);
-        let patience = Instant::now() + Duration::from_secs(120);
+        let patience = Instant::now() + Duration::from_mins(2);
         loop {
             let (status, _) = self.get("currency.currency", &json!([["code", "=", "EUR"]]), &["code"]).await;
             if status == 200 {
@@ -86,7 +86,7 @@ impl Tryton {
 
     /// Status, and what was answered: JSON, or a text.
     pub async fn get(&self, model: &str, domain: &Value, fields: &[&str]) -> (u16, Value) {
-        let fields: String = fields.iter().map(|field| format!("f={field}&")).collect();
+        let fields = fields.iter().fold(String::new(), |text, field| text + "f=" + field + "&");
         let url = format!("{}/rest/model/{model}?{fields}s=10000&d={}", self.url(), encoded(domain));
         self.answer(self.http.get(url)).await
     }
@@ -98,7 +98,7 @@ impl Tryton {
     async fn answer(&self, request: reqwest::RequestBuilder) -> (u16, Value) {
         let request = request.bearer_auth(&self.keys.key).header("x-tryton-context", self.context());
         let request = request.header("content-type", "application/json");
-        let Ok(response) = request.timeout(Duration::from_secs(60)).send().await else { return (0, Value::Null) };
+        let Ok(response) = request.timeout(Duration::from_mins(1)).send().await else { return (0, Value::Null) };
         let status = response.status().as_u16();
         let text = response.text().await.unwrap_or_default();
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))

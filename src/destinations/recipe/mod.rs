@@ -12,6 +12,7 @@
 //!
 //! Deliberately absent: retries, state, credentials. What has been found is handed in and out; the store keeps it.
 
+pub mod rehearse;
 pub mod rules;
 pub mod said;
 mod step;
@@ -237,7 +238,10 @@ impl Recipe {
     }
 
     fn context(&self, work: &Work, found: &Found, item: Option<&Value>) -> Value {
-        let found = Value::from(Serde(found.clone()));
+        self.context_of(work, Value::from(Serde(found.clone())), item)
+    }
+
+    fn context_of(&self, work: &Work, found: Value, item: Option<&Value>) -> Value {
         let own = if let Some(item) = item {
             context! { found, item }
         } else {

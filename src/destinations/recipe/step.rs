@@ -152,6 +152,12 @@ impl Step {
         }
     }
 
+    /// Variables that are maps.
+    pub(super) fn maps(&self) -> impl Iterator<Item = &str> {
+        let each = self.each.is_some();
+        self.takes.iter().filter(move |take| each || take.is_map()).map(|take| take.name.as_str())
+    }
+
     /// Whether such an answer says that our record is not there.
     pub(super) fn says_absent(&self, status: u16) -> bool {
         self.absent.contains(&status)

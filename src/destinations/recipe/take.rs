@@ -70,6 +70,11 @@ impl Take {
         Ok(Take { name: name.to_owned(), from })
     }
 
+    /// Whether it is a map.
+    pub(super) fn is_map(&self) -> bool {
+        matches!(self.from, From::Entries { key: Some(_), .. })
+    }
+
     /// The variable, if the answer has it.
     pub(super) fn from(&self, headers: &HeaderMap, body: Option<&Json<'_>>) -> Option<Value> {
         let value = match &self.from {

@@ -323,3 +323,25 @@ fn a_recipe_that_cannot_be_meant_is_refused_with_every_problem() {
         assert!(told_now.contains(told), "{steps}: {told_now}");
     }
 }
+
+#[test]
+fn a_rehearsal_shows_every_request_with_numbers_in_place_of_what_is_not_known() {
+    let shown: String = recipe().rehearse(&work()).iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(shown);
+    assert_eq!(shown, recipe().rehearse(&work()).iter().map(ToString::to_string).collect::<String>());
+}
+
+#[test]
+fn every_shipped_recipe_can_be_read_and_tells_of_itself() {
+    for shipped in super::super::profiles::ALL {
+        let said: RecipeSaid =
+            toml::from_str(shipped.recipe).unwrap_or_else(|error| panic!("{}: {error}", shipped.word));
+        assert!(said.steps.iter().any(|step| step.kind == Kind::Find), "{}", shipped.word);
+        for (name, setting) in &said.settings {
+            assert!(!setting.about.is_empty(), "{} {name}", shipped.word);
+        }
+        for heading in ["| Guard |", "| Authentication |", "| Tax |", "## Set up", "## What it does not do"] {
+            assert!(shipped.page.contains(heading), "{} says nothing of {heading}", shipped.word);
+        }
+    }
+}

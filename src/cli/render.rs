@@ -1,0 +1,94 @@
+//! `crossdock render`: what a destination would be sent of an order, without sending.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde::Serialize;
+
+use super::expand::{self, Documents};
+use super::{Outcome, Shared, open, print};
+use crate::app;
+use crate::destinations::Destination;
+use crate::destinations::recipe::Work;
+use crate::destinations::recipe::rehearse::Rehearsed;
+use crate::envelope::keys::{IdempotencyKey, KeyParts};
+
+/// Which order, for whom.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  crossdock render --config crossdock.toml --destination erp order.json\n  \
+                        curl -s https://shop.example.com/rest/V1/orders/42 | crossdock render --destination erp --json -\n\n\
+                        Nothing is sent and nothing is asked. What a step would learn from the destination (ids of products,\n\
+                        of customers) is pretended by numbers. Exit code 1 when an order cannot be expanded or written.")]
+pub struct Render {
+    /// The destination
+    #[arg(long, value_name = "NAME")]
+    destination: String,
+    /// A file with orders; "-" is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// The requests of one order.
+#[derive(Serialize)]
+struct Rendered {
+    increment_id: String,
+    requests: Vec<Rehearsed>,
+}
+
+/// Renders every order of the file.
+pub async fn run(verb: Render, shared: &Shared) -> anyhow::Result<Outcome> {
+    let config = open::config(shared)?.config;
+    let Some(settings) = config.destinations.get(&verb.destination) else {
+        let known: Vec<&str> = config.destinations.keys().map(String::as_str).collect();
+        bail!("no destination is called {}; there are: {}", verb.destination, known.join(", "));
+    };
+    let destination = app::destination_of(settings)?;
+    let Documents { documents, problems } = expand::documents(&verb.destination, &verb.file, shared).await?;
+    let mut fine = problems == 0;
+    let mut all = Vec::new();
+    for document in &documents {
+        let requests = requests(&destination, document)?;
+        fine &= requests.iter().all(|request| request.problem.is_none());
+        all.push(Rendered { increment_id: document.order.increment_id.to_string(), requests });
+    }
+    if shared.json {
+        print::json(&all)?;
+    } else {
+        print::out(&all.iter().map(told).collect::<String>())?;
+    }
+    Ok(if fine { Outcome::Done } else { Outcome::Findings })
+}
+
+fn requests(
+    destination: &Destination,
+    document: &crate::domain::sales_order::SalesOrder,
+) -> anyhow::Result<Vec<Rehearsed>> {
+    let body = serde_json::to_vec(document).context("a sales order always serialises")?;
+    // The key of the first report at an installation that has no name.
+    let key = IdempotencyKey::derive(&KeyParts {
+        installation: "",
+        destination: destination.name(),
+        system: document.order.system.as_str(),
+        subject_kind: "order",
+        subject_scope: "",
+        subject_id: document.order.increment_id.as_str(),
+        purpose: document.purpose,
+        revision: "",
+        generation: 0,
+    });
+    if let Some(profile) = destination.recipe() {
+        let work = Work::new(document.purpose, &body, &key).map_err(anyhow::Error::msg)?;
+        return Ok(profile.recipe.rehearse(&work));
+    }
+    let request = destination.render(document.purpose, &body.into(), &key, "").map_err(anyhow::Error::msg)?;
+    Ok(vec![Rehearsed::of("create", request)])
+}
+
+fn told(rendered: &Rendered) -> String {
+    let mut text = format!("# order {}\n", rendered.increment_id);
+    for request in &rendered.requests {
+        text.push_str(&request.to_string());
+    }
+    text
+}
