@@ -458,3 +458,78 @@ fn what_is_kept_of_a_product_is_shown_by_sku_and_by_id() {
     let table = site.run(&["catalogue", "show", "2058"]).done();
     assert!(table.out.contains("Engraving") && table.out.contains("39.95"), "{}", table.out);
 }
+
+const RECIPE: &str = r#"
+about = "An ERP of our own"
+guard = "find"
+[settings]
+company = { about = "the company's number" }
+[[steps]]
+name = "find"
+kind = "find"
+path = "/orders?ref={{ order.increment_id }}"
+list = "/items"
+reference = "/ref"
+[[steps]]
+name = "create"
+kind = "create"
+path = "/orders"
+body = '{"ref": "{{ order.increment_id }}", "company": {{ with.company }}, "total": "{{ totals.total }}"}'
+"#;
+
+fn with_recipe(settings: &str) -> Site {
+    let site = Site::new();
+    site.write("erp.recipe.toml", RECIPE);
+    let config = CONFIG
+        .replace("profile = \"http\"", "profile = \"recipe\"\nrecipe = \"erp.recipe.toml\"")
+        .replace("guard = \"key\"\nkey_window = \"24h\"", settings);
+    site.write("crossdock.toml", &config);
+    site
+}
+
+#[test]
+fn render_shows_what_a_recipe_would_send_and_sends_nothing() {
+    let site = with_recipe("with = { company = 7 }");
+    let order = include_str!("../src/demo/orders/simple.json");
+    let file = site.write("order.json", order);
+    let ran = site.run(&["render", "--destination", "erp", &file]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("POST http://127.0.0.1:1/sales-orders/orders"), "{}", ran.out);
+    assert!(ran.out.contains("\"ref\": \"100000101\"") && ran.out.contains("\"company\": 7"), "{}", ran.out);
+    let ran = site.run(&["render", "--json", "--destination", "erp", &file]);
+    let shown: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(shown[0]["requests"][0]["kind"], "find", "{shown}");
+    let ran = site.run(&["render", "--destination", "nobody", &file]);
+    assert!(ran.code != 0 && ran.err.contains("there are: erp"), "{}", ran.err);
+    let file = site.write("broken.json", "{");
+    assert_eq!(site.run(&["render", "--destination", "erp", &file]).code, 1);
+}
+
+#[test]
+fn check_says_what_is_wrong_with_a_recipe() {
+    for (settings, recipe, told) in [
+        ("with = { company = 7 }", RECIPE.to_owned(), "is valid"),
+        ("", RECIPE.to_owned(), "with.company is missing: the company's number"),
+        (
+            "with = { company = 7, colour = 1 }",
+            RECIPE.to_owned(),
+            "with.colour is no setting of this recipe; it has company",
+        ),
+        ("with = { company = 0.5 }", RECIPE.to_owned(), "is a binary fraction"),
+        ("with = { company = 7 }", RECIPE.replace("kind = \"find\"", "kind = \"look\""), "erp.recipe.toml line"),
+        ("with = { company = 7 }", RECIPE.replace("{{ totals.total }}", "{{ totals.total"), "step create.body"),
+        ("with = { company = 7 }", RECIPE.replace("totals.total", "totals.nothing"), "on the sample order"),
+        ("with = { company = 7 }\non_difference = \"shrug\"", RECIPE.to_owned(), "on_difference"),
+        ("with = { company = 7 }\nguard = \"key\"", RECIPE.to_owned(), "key_window"),
+    ] {
+        let site = with_recipe(settings);
+        site.write("erp.recipe.toml", &recipe);
+        let ran = site.run(&["check"]);
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    let site = with_recipe("with = { company = 7 }");
+    std::fs::remove_file(site.dir.path().join("erp.recipe.toml")).unwrap();
+    let ran = site.run(&["check"]);
+    assert!(ran.code == 1 && ran.out.contains("erp.recipe.toml cannot be read"), "{}", ran.out);
+}
