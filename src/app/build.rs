@@ -297,6 +297,11 @@ fn destination(settings: &DestinationSettings) -> Result<destinations::Settings,
             config::OutboundAuth::Header { name, value } => {
                 destinations::OutboundAuth::Header { name: name.to_string(), value: value.expose().clone() }
             }
+            config::OutboundAuth::Headers { all } => {
+                let all = all.iter().map(|(name, value)| (name.to_string(), value.expose().clone()));
+                destinations::OutboundAuth::Headers(all.collect())
+            }
+            config::OutboundAuth::Fetched(exchange) => destinations::OutboundAuth::Fetched(exchange.clone()),
         },
         connect_timeout: settings.connect_timeout,
         request_timeout: settings.request_timeout,

@@ -7,7 +7,8 @@ use reqwest::Url;
 
 use super::auth::{header_name, signing_secrets};
 use super::available;
-use super::commerce::{networks, one_secret};
+use super::commerce::networks;
+use super::door;
 use super::looking;
 use super::net::{Network, PlainHttp, outbound_url};
 use super::policies::{Policies, policies};
@@ -16,6 +17,7 @@ use super::recipes;
 use super::secret::{Secret, Secrets};
 use super::units::{self, Rate};
 use crate::destinations::recipe::Recipe;
+use crate::destinations::tokens::Exchange;
 use crate::destinations::{ExistsRule, FindSettings, RecipeSettings};
 use crate::intake::signature::standard_webhooks_key;
 
@@ -120,6 +122,13 @@ pub enum OutboundAuth {
         /// The value.
         value: Secret<String>,
     },
+    /// Several of them.
+    Headers {
+        /// Names and values.
+        all: Vec<(HeaderName, Secret<String>)>,
+    },
+    /// Fetched: OAuth 2, or a login.
+    Fetched(Exchange),
 }
 
 /// A signature of ours on every request.
@@ -218,7 +227,7 @@ pub(super) fn destination(
         recipe,
         find: looking::find(&mut section, &allow_private, guard, request_timeout, report),
         already_exists: looking::already_exists(&mut section, report),
-        auth: auth(&mut section, report).unwrap_or(OutboundAuth::None),
+        auth: door::auth(&mut section, report).unwrap_or(OutboundAuth::None),
         signature: section.field("signature").and_then(|field| signature(&field, report)),
         idempotency_header: header_name(&mut section, "idempotency_header", Some("idempotency-key"), report)
             .unwrap_or(HeaderName::from_static("idempotency-key")),
@@ -300,37 +309,6 @@ fn check_guard(place: &Place, settings: &DestinationSettings, report: &mut Repor
         let remedy = "write find = { method = \"GET\", url = \"https://…?ref={{ order.increment_id }}\", reference = \"/items/0/reference\", id = \"/items/0/id\" }";
         report.error(&place.below("find"), "is missing: guards find and unique must be able to look", remedy);
     }
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Bearer,
-    Basic,
-    Header,
-    None,
-}
-
-fn auth(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<OutboundAuth> {
-    let kinds = [("bearer", Kind::Bearer), ("basic", Kind::Basic), ("header", Kind::Header), ("none", Kind::None)];
-    let mut section = section.field("auth")?.section("the auth of a destination", report)?;
-    let kind = section.required("type", "write bearer, basic, header or none", report)?.choice(&kinds, report)?;
-    let auth = match kind {
-        Kind::None => Some(OutboundAuth::None),
-        Kind::Bearer => one_secret(&mut section, "token", report).map(|token| OutboundAuth::Bearer { token }),
-        Kind::Basic => {
-            let user = section.required("user", "name the user", report);
-            let user = user.and_then(|field| field.text(report)).map(str::to_owned);
-            let password = one_secret(&mut section, "password", report);
-            user.zip(password).map(|(user, password)| OutboundAuth::Basic { user, password })
-        }
-        Kind::Header => {
-            let name = header_name(&mut section, "name", None, report);
-            let value = one_secret(&mut section, "value", report);
-            name.zip(value).map(|(name, value)| OutboundAuth::Header { name, value })
-        }
-    };
-    section.finish(report);
-    auth
 }
 
 fn signature(field: &Field<'_>, report: &mut Report<'_>) -> Option<OutboundSignature> {

@@ -17,6 +17,7 @@ pub mod commerce;
 pub mod auth;
 pub mod origins;
 pub mod policies;
+mod door;
 mod recipes;
 pub mod destinations;
 mod looking;

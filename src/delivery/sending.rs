@@ -198,8 +198,11 @@ struct Exchange {
 }
 
 async fn exchange(engine: &Engine, gate: &Gate, errand: &Errand, number: u32) -> Exchange {
-    let (version, extra) = extra(gate, errand, number);
-    let (wire, late) = gate.destination.send_and_keep(&errand.request, extra).await;
+    let (version, extra) = extra(engine, gate, errand, number).await;
+    let (wire, late) = match extra {
+        Ok(extra) => gate.destination.send_and_keep(&errand.request, extra).await,
+        Err(wire) => (wire, None),
+    };
     let outcome = gate.destination.read(&errand.purpose, &wire, engine.clock.now());
     let credential = judged(gate, &outcome, version);
     // What follows is asked for when it is there; a late word alone would leave it undone.
@@ -214,8 +217,11 @@ async fn ask(
     sought: &Sought,
     number: u32,
 ) -> (Finding, Wire, CredentialUse) {
-    let (version, extra) = extra(gate, errand, number);
-    let wire = gate.destination.ask(sought, extra).await;
+    let (version, extra) = extra(engine, gate, errand, number).await;
+    let wire = match extra {
+        Ok(extra) => gate.destination.ask(sought, extra).await,
+        Err(wire) => wire,
+    };
     let find = gate.destination.find().expect("what is sought came from it");
     let finding = find.read(&wire, sought, engine.clock.now());
     let credential = match &finding {
@@ -225,16 +231,23 @@ async fn ask(
     (finding, wire, credential)
 }
 
-/// What belongs to this attempt alone, and which credential that is.
-pub(super) fn extra(gate: &Gate, errand: &Errand, number: u32) -> (u64, HeaderMap) {
-    let (version, credential) = gate.destination.credentials().presented();
-    let mut extra = HeaderMap::with_capacity(4);
-    extra.extend(credential);
+/// What belongs to this attempt alone, and which credential that is; without one, what came in its place.
+pub(super) async fn extra(
+    engine: &Engine,
+    gate: &Gate,
+    errand: &Errand,
+    number: u32,
+) -> (u64, Result<HeaderMap, Wire>) {
+    let (version, credential) = gate.destination.credentials().presented(engine.clock.now()).await;
+    let mut extra = match credential {
+        Ok(headers) => headers,
+        Err(wire) => return (version, Err(wire)),
+    };
     extra.insert(DELIVERY_HEADER, visible(&errand.delivery.to_string()));
     extra.insert(ATTEMPT_HEADER, HeaderValue::from(number));
     let traceparent = trace::traceparent(errand.traceparent.as_deref(), &errand.delivery, number);
     extra.insert(TRACE_HEADER, visible(&traceparent));
-    (version, extra)
+    (version, Ok(extra))
 }
 
 pub(super) fn judged(gate: &Gate, outcome: &AttemptOutcome, version: u64) -> CredentialUse {

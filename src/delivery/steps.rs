@@ -78,9 +78,12 @@ struct Door<'a> {
 
 impl Call for Door<'_> {
     async fn call(&mut self, request: &SealedRequest) -> Wire {
-        let (version, extra) = sending::extra(self.gate, self.errand, self.number);
+        let (version, extra) = sending::extra(self.engine, self.gate, self.errand, self.number).await;
         self.version.store(version, Ordering::Relaxed);
-        self.gate.destination.send(request, extra).await
+        match extra {
+            Ok(extra) => self.gate.destination.send(request, extra).await,
+            Err(wire) => wire,
+        }
     }
 
     fn now(&self) -> Timestamp {

@@ -8,9 +8,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::http::header::AUTHORIZATION;
-use ::http::{HeaderName, HeaderValue};
+use ::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+
+use super::outcome::Wire;
+use super::tokens::{Exchange, Tokens};
+use crate::clock::Timestamp;
 
 /// A credential of ours.
 #[derive(Clone)]
@@ -33,6 +37,10 @@ pub enum OutboundAuth {
         /// The value.
         value: String,
     },
+    /// Several of them.
+    Headers(Vec<(String, String)>),
+    /// Fetched.
+    Fetched(Exchange),
 }
 
 impl fmt::Debug for OutboundAuth {
@@ -42,6 +50,11 @@ impl fmt::Debug for OutboundAuth {
             OutboundAuth::Bearer(_) => formatter.write_str("Bearer(***)"),
             OutboundAuth::Basic { .. } => formatter.write_str("Basic(***)"),
             OutboundAuth::Header { name, .. } => write!(formatter, "Header({name}: ***)"),
+            OutboundAuth::Headers(all) => {
+                let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+                write!(formatter, "Headers({}: ***)", names.join(", "))
+            }
+            OutboundAuth::Fetched(exchange) => write!(formatter, "{exchange:?}"),
         }
     }
 }
@@ -64,10 +77,11 @@ pub enum CredentialUse {
 pub struct Credentials {
     held: Mutex<Held>,
     reload: Option<Reload>,
+    tokens: Option<Tokens>,
 }
 
 struct Held {
-    header: Option<(HeaderName, HeaderValue)>,
+    headers: HeaderMap,
     version: u64,
     refreshed: bool,
 }
@@ -75,14 +89,29 @@ struct Held {
 impl Credentials {
     /// Refuses what cannot stand in a header.
     pub fn new(auth: &OutboundAuth, reload: Option<Reload>) -> Result<Self, String> {
-        let held = Held { header: header(auth)?, version: 0, refreshed: false };
-        Ok(Credentials { held: Mutex::new(held), reload })
+        let held = Held { headers: headers(auth)?, version: 0, refreshed: false };
+        Ok(Credentials { held: Mutex::new(held), reload, tokens: None })
     }
 
-    /// The header to send, with the version to report on.
-    pub fn presented(&self) -> (u64, Option<(HeaderName, HeaderValue)>) {
-        let held = self.lock();
-        (held.version, held.header.clone())
+    /// As [`Credentials::new`], with one that is fetched.
+    pub fn fetched(tokens: Tokens) -> Self {
+        let held = Held { headers: HeaderMap::new(), version: 0, refreshed: false };
+        Credentials { held: Mutex::new(held), reload: None, tokens: Some(tokens) }
+    }
+
+    /// The headers to send, with the version to report on.
+    ///
+    /// # Errors
+    /// There is none now: what came when it was to be fetched, as it would have come for the request itself.
+    pub async fn presented(&self, now: Timestamp) -> (u64, Result<HeaderMap, Wire>) {
+        let (version, headers) = {
+            let held = self.lock();
+            (held.version, held.headers.clone())
+        };
+        match &self.tokens {
+            None => (version, Ok(headers)),
+            Some(tokens) => (version, tokens.headers(version, now).await),
+        }
     }
 
     /// What a refusal of that version means.
@@ -99,12 +128,12 @@ impl Credentials {
 
     /// Reads the credential anew. One that cannot be read or sent leaves the old one in force.
     pub fn refresh(&self) {
-        let fresh = self.reload.as_ref().and_then(|reload| reload()).and_then(|auth| header(&auth).ok());
+        let fresh = self.reload.as_ref().and_then(|reload| reload()).and_then(|auth| headers(&auth).ok());
         let mut held = self.lock();
         held.version += 1;
         held.refreshed = true;
-        if let Some(header) = fresh {
-            held.header = header;
+        if let Some(headers) = fresh {
+            held.headers = headers;
         }
     }
 
@@ -118,9 +147,17 @@ impl Credentials {
     }
 }
 
-fn header(auth: &OutboundAuth) -> Result<Option<(HeaderName, HeaderValue)>, String> {
+fn headers(auth: &OutboundAuth) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
     let (name, text) = match auth {
-        OutboundAuth::None => return Ok(None),
+        OutboundAuth::None | OutboundAuth::Fetched(_) => return Ok(headers),
+        OutboundAuth::Headers(all) => {
+            for (name, value) in all {
+                let one = OutboundAuth::Header { name: name.clone(), value: value.clone() };
+                headers.extend(self::headers(&one)?);
+            }
+            return Ok(headers);
+        }
         OutboundAuth::Bearer(token) if token.is_empty() => return Err("the bearer token is empty".to_owned()),
         OutboundAuth::Bearer(token) => (AUTHORIZATION, format!("Bearer {token}")),
         OutboundAuth::Basic { user, .. } if user.contains(':') => {
@@ -138,18 +175,23 @@ fn header(auth: &OutboundAuth) -> Result<Option<(HeaderName, HeaderValue)>, Stri
     let mut value = HeaderValue::from_str(&text)
         .map_err(|_| format!("the credential for {name} holds characters that no header can carry"))?;
     value.set_sensitive(true);
-    Ok(Some((name, value)))
+    headers.insert(name, value);
+    Ok(headers)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn now() -> Timestamp {
+        crate::clock::from_micros(0)
+    }
+
     #[test]
     fn forms_of_credentials() {
         let shown = |auth: &OutboundAuth| {
-            let (_, header) = Credentials::new(auth, None).unwrap().presented();
-            header.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            let headers = headers(auth).unwrap();
+            headers.iter().next().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
         };
         assert_eq!(shown(&OutboundAuth::None), None);
         assert_eq!(shown(&OutboundAuth::Bearer("t0k".into())).unwrap(), "authorization: Bearer t0k");
@@ -173,16 +215,16 @@ mod tests {
         }
     }
 
-    #[test]
-    fn only_the_first_of_many_refusals_refreshes_and_only_the_second_round_holds() {
+    #[tokio::test]
+    async fn only_the_first_of_many_refusals_refreshes_and_only_the_second_round_holds() {
         let reload: Reload = Arc::new(|| Some(OutboundAuth::Bearer("new".into())));
         let credentials = Credentials::new(&OutboundAuth::Bearer("old".into()), Some(reload)).unwrap();
-        let (first, _) = credentials.presented();
+        let (first, _) = credentials.presented(now()).await;
         assert_eq!(credentials.judge(first), CredentialUse::First);
         credentials.refresh();
         assert_eq!(credentials.judge(first), CredentialUse::Stale);
-        let (second, header) = credentials.presented();
-        assert_eq!(header.unwrap().1, "Bearer new");
+        let (second, headers) = credentials.presented(now()).await;
+        assert_eq!(headers.unwrap()["authorization"], "Bearer new");
         assert_eq!(credentials.judge(second), CredentialUse::Refreshed);
         credentials.accepted();
         assert_eq!(credentials.judge(second), CredentialUse::First);

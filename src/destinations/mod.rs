@@ -17,6 +17,7 @@ pub mod private;
 pub mod profile;
 pub mod profiles;
 pub mod recipe;
+pub mod tokens;
 pub mod transport;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ pub use private::Network;
 use profile::{Profile, RecipeProfile};
 use recipe::said::RecipeSaid;
 use recipe::{Recipe, Work};
+use tokens::Tokens;
 pub use transport::Late;
 use transport::Transport;
 
@@ -189,8 +191,7 @@ impl Destination {
                 .filter(|pointer| !pointer.starts_with('/'))
                 .map(|pointer| format!("receipt \"{pointer}\" is not a JSON pointer: it starts with a slash")),
         );
-        let credentials =
-            Credentials::new(&settings.auth, settings.reload.clone()).map_err(|problem| problems.push(problem)).ok();
+        let credentials = credentials_of(&settings).map_err(|found| problems.extend(found)).ok();
         let transport =
             url.as_ref().and_then(|url| Transport::new(&settings, url).map_err(|problem| problems.push(problem)).ok());
         let find = look(&settings, url.as_ref()).map_err(|found| problems.extend(found)).ok();
@@ -361,6 +362,18 @@ impl Destination {
             Wire::Lost(detail) => AttemptOutcome::Uncertain { detail: detail.clone(), wait: Wait::default() },
         }
     }
+}
+
+/// What is shown at the door; one that is fetched is fetched by a way of its own, under the same rules (DAT-5).
+fn credentials_of(settings: &Settings) -> Result<Credentials, Vec<String>> {
+    let OutboundAuth::Fetched(exchange) = &settings.auth else {
+        return Credentials::new(&settings.auth, settings.reload.clone()).map_err(|problem| vec![problem]);
+    };
+    exchange.check().map_err(|problem| vec![format!("auth: {problem}")])?;
+    let named = |found: Vec<String>| found.into_iter().map(|problem| format!("auth: {problem}")).collect::<Vec<_>>();
+    let url = private::destination_url(exchange.url(), &settings.allow_private).map_err(named)?;
+    let transport = Transport::new(settings, &url).map_err(|problem| vec![problem])?;
+    Ok(Credentials::fetched(Tokens::new(exchange.clone(), transport)))
 }
 
 /// How to look, with a transport of its own where that is another host.

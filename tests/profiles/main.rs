@@ -11,5 +11,6 @@
 mod support;
 
 mod contract;
+mod doors;
 mod erpnext;
 mod office;

@@ -1,0 +1,346 @@
+//! Credentials that are fetched: OAuth 2 client credentials, with a secret or a signed assertion, and logins that give a
+//! token or cookies.
+//!
+//! One is fetched when the first request needs it, kept until a little before it ends, and fetched anew when it was refused.
+//! All requests that wait for it wait for one fetch. What the other side says of the fetch is what it would have said of the
+//! request: it does not know us, or it cannot be reached and nothing was sent.
+
+use std::fmt;
+use std::time::Duration;
+
+use ::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use reqwest::Url;
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use super::http::render;
+use super::outcome::{ResponseSeen, Wire};
+use super::transport::Transport;
+use crate::clock::{Timestamp, later};
+use crate::json::{self, Json, Limits};
+use crate::store::write::SealedRequest;
+
+/// Good for so long where nobody says for how long.
+const UNSAID: Duration = Duration::from_mins(5);
+/// An assertion is used at once.
+const ASSERTION_SECONDS: i64 = 300;
+
+/// How a credential is fetched.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Exchange {
+    /// OAuth 2, grant type `client_credentials` (RFC 6749 section 4.4).
+    OAuth2(OAuth2),
+    /// A request of the other side's own.
+    Login(Login),
+}
+
+/// OAuth 2 client credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OAuth2 {
+    /// The token endpoint.
+    pub token_url: String,
+    /// Who we are.
+    pub client_id: String,
+    /// How we show it.
+    pub proof: Proof,
+    /// What we ask for; empty for what is usual.
+    pub scope: String,
+    /// Further members of the request: `audience`, `resource`.
+    pub extra: Vec<(String, String)>,
+}
+
+/// What shows that we are the client.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// `client_secret` among the members.
+    SecretInBody(String),
+    /// Basic authentication.
+    SecretInHeader(String),
+    /// An assertion signed with a private key (RFC 7523).
+    Assertion {
+        /// PEM, PKCS #8.
+        private_key: String,
+        /// `kid`
+        key_id: String,
+        /// How it signs.
+        algorithm: Algorithm,
+    },
+}
+
+/// How an assertion is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// RSASSA-PKCS1 with SHA-256.
+    Rs256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+}
+
+/// A login of the other side's own.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Where.
+    pub url: String,
+    /// JSON.
+    pub body: String,
+    /// JSON pointer to the token in the answer.
+    pub token: Option<String>,
+    /// Cookies to send along; all of them if the list is empty and no token is named.
+    pub cookies: Vec<String>,
+    /// Header that carries the token.
+    pub header: String,
+    /// Its value, with `{token}` in it.
+    pub value: String,
+    /// How long it is good for.
+    pub lifetime: Duration,
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exchange::OAuth2(oauth) => write!(formatter, "OAuth2({} at {}, ***)", oauth.client_id, oauth.token_url),
+            Exchange::Login(login) => write!(formatter, "Login({}, ***)", login.url),
+        }
+    }
+}
+
+impl Exchange {
+    /// Where it is fetched.
+    pub fn url(&self) -> &str {
+        match self {
+            Exchange::OAuth2(oauth) => &oauth.token_url,
+            Exchange::Login(login) => &login.url,
+        }
+    }
+
+    /// Checks what can be checked without the other side.
+    ///
+    /// # Errors
+    /// One sentence, without the secret.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Exchange::OAuth2(OAuth2 { proof: Proof::Assertion { private_key, algorithm, .. }, .. }) => {
+                signed(private_key, *algorithm, b"try").map(|_| ())
+            }
+            Exchange::OAuth2(_) => Ok(()),
+            Exchange::Login(login) => {
+                HeaderName::from_bytes(login.header.as_bytes())
+                    .map_err(|_| format!("\"{}\" is not a header name", login.header))?;
+                if login.token.is_some() && !login.value.contains("{token}") {
+                    return Err("value says where the token stands in the header: write {token} into it".to_owned());
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The credential in force, and how the next one is fetched.
+pub struct Tokens {
+    exchange: Exchange,
+    transport: Transport,
+    held: Mutex<Option<Held>>,
+}
+
+struct Held {
+    version: u64,
+    headers: HeaderMap,
+    until: Timestamp,
+}
+
+impl Tokens {
+    /// Nothing is fetched yet.
+    pub fn new(exchange: Exchange, transport: Transport) -> Self {
+        Tokens { exchange, transport, held: Mutex::new(None) }
+    }
+
+    /// The headers of a request, under that version of the credential.
+    ///
+    /// # Errors
+    /// What came instead, as it would have come for the request itself.
+    pub async fn headers(&self, version: u64, now: Timestamp) -> Result<HeaderMap, Wire> {
+        let mut held = self.held.lock().await;
+        if let Some(held) = held.as_ref().filter(|held| held.version == version && now < held.until) {
+            return Ok(held.headers.clone());
+        }
+        let (headers, lifetime) = self.fetch(now).await?;
+        let early = (lifetime / 10).min(Duration::from_mins(1));
+        *held = Some(Held { version, headers: headers.clone(), until: later(now, lifetime.saturating_sub(early)) });
+        Ok(headers)
+    }
+
+    async fn fetch(&self, now: Timestamp) -> Result<(HeaderMap, Duration), Wire> {
+        let request = self.request(now).map_err(Wire::NotSent)?;
+        let response = match self.transport.send(&request, HeaderMap::new()).await.0 {
+            Wire::Answered(response) => response,
+            // Nothing of the record was sent, whatever became of the asking.
+            Wire::Forbidden(detail) | Wire::NotSent(detail) | Wire::Lost(detail) => {
+                return Err(Wire::NotSent(format!("no credential: {detail}")));
+            }
+        };
+        match response.status {
+            200..=299 => self.read(&response).map_err(|problem| Wire::NotSent(format!("no credential: {problem}"))),
+            // The endpoint says with any of these that it does not know us (RFC 6749 section 5.2: invalid_client is 401 or 400).
+            400 | 401 | 403 => Err(Wire::Answered(ResponseSeen { status: 401, ..response })),
+            status => Err(Wire::NotSent(format!("no credential: {} answered {status}", self.exchange.url()))),
+        }
+    }
+
+    fn request(&self, now: Timestamp) -> Result<SealedRequest, String> {
+        let (body, mut headers) = match &self.exchange {
+            Exchange::OAuth2(oauth) => oauth.request(now)?,
+            Exchange::Login(login) => {
+                (login.body.clone(), vec![("content-type".to_owned(), "application/json".to_owned())])
+            }
+        };
+        headers.push(("accept".to_owned(), "application/json".to_owned()));
+        headers.push(("user-agent".to_owned(), render::USER_AGENT.to_owned()));
+        let (method, url, body) = ("POST".to_owned(), self.exchange.url().to_owned(), Bytes::from(body));
+        let digest = render::digest(&method, &url, &headers, &body);
+        Ok(SealedRequest { method, url, headers, body, digest, body_is_document: false })
+    }
+
+    fn read(&self, response: &ResponseSeen) -> Result<(HeaderMap, Duration), String> {
+        let json = json::parse(&response.body, &Limits::default()).ok();
+        let at = |pointer: &str| json.as_ref().and_then(|json| json.pointer(pointer)).and_then(Json::as_text);
+        let mut headers = HeaderMap::new();
+        match &self.exchange {
+            Exchange::OAuth2(_) => {
+                let token = at("/access_token").filter(|token| !token.is_empty());
+                let token = token.ok_or("the token endpoint's answer has no access_token")?;
+                headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {token}"))?);
+                let seconds = at("/expires_in").and_then(|seconds| seconds.parse().ok());
+                Ok((headers, seconds.map_or(UNSAID, Duration::from_secs).max(Duration::from_secs(1))))
+            }
+            Exchange::Login(login) => {
+                if let Some(pointer) = &login.token {
+                    let token = at(pointer).filter(|token| !token.is_empty());
+                    let token = token.ok_or_else(|| format!("the login's answer has no token at {pointer}"))?;
+                    let name = HeaderName::from_bytes(login.header.as_bytes()).map_err(|error| error.to_string())?;
+                    headers.insert(name, sensitive(&login.value.replace("{token}", token))?);
+                }
+                let cookies = cookies(&response.headers, login);
+                if let Some(missing) =
+                    login.cookies.iter().find(|name| !cookies.iter().any(|(known, _)| known == *name))
+                {
+                    return Err(format!("the login's answer sets no cookie {missing}"));
+                }
+                if !cookies.is_empty() {
+                    let all: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                    headers.insert(COOKIE, sensitive(&all.join("; "))?);
+                }
+                if headers.is_empty() {
+                    Err("the login gives neither token nor cookie".to_owned())
+                } else {
+                    Ok((headers, login.lifetime))
+                }
+            }
+        }
+    }
+}
+
+impl OAuth2 {
+    fn request(&self, now: Timestamp) -> Result<(String, Vec<(String, String)>), String> {
+        let mut form = vec![("grant_type", "client_credentials".to_owned())];
+        let mut headers = vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
+        if !self.scope.is_empty() {
+            form.push(("scope", self.scope.clone()));
+        }
+        match &self.proof {
+            Proof::SecretInBody(secret) => {
+                form.push(("client_id", self.client_id.clone()));
+                form.push(("client_secret", secret.clone()));
+            }
+            Proof::SecretInHeader(secret) => {
+                let pair = STANDARD.encode(format!("{}:{secret}", self.client_id));
+                headers.push(("authorization".to_owned(), format!("Basic {pair}")));
+            }
+            Proof::Assertion { private_key, key_id, algorithm } => {
+                let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+                form.push(("client_assertion_type", kind.to_owned()));
+                form.push(("client_assertion", self.assertion(private_key, key_id, *algorithm, now)?));
+            }
+        }
+        let members = form.iter().map(|(name, value)| (*name, value.as_str()));
+        let members = members.chain(self.extra.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let mut form = Url::parse("form:").expect("a constant address");
+        form.query_pairs_mut().extend_pairs(members);
+        Ok((form.query().unwrap_or_default().to_owned(), headers))
+    }
+
+    fn assertion(
+        &self,
+        private_key: &str,
+        key_id: &str,
+        algorithm: Algorithm,
+        now: Timestamp,
+    ) -> Result<String, String> {
+        let word = match algorithm {
+            Algorithm::Ps256 => "PS256",
+            Algorithm::Rs256 => "RS256",
+            Algorithm::Es256 => "ES256",
+        };
+        let at = now.as_second();
+        let head = json!({ "typ": "JWT", "alg": word, "kid": key_id });
+        let scope: Vec<&str> = self.scope.split_whitespace().collect();
+        let claims = json!({
+            "iss": self.client_id, "sub": self.client_id, "aud": self.token_url, "scope": scope, "iat": at,
+            "exp": at + ASSERTION_SECONDS, "jti": format!("{}-{}", self.client_id, now.as_microsecond()),
+        });
+        let encoded = |part: &serde_json::Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        let message = format!("{}.{}", encoded(&head), encoded(&claims));
+        let signature = signed(private_key, algorithm, message.as_bytes())?;
+        Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+}
+
+fn signed(pem: &str, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, String> {
+    let body: String = pem.lines().map(str::trim).filter(|line| !line.starts_with("-----")).collect();
+    let der = STANDARD.decode(body).map_err(|_| "the private key is no PEM".to_owned())?;
+    let random = SystemRandom::new();
+    let failed = |_| "the private key cannot sign".to_owned();
+    match algorithm {
+        Algorithm::Es256 => {
+            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der)
+                .map_err(|_| "the private key is no P-256 key in PKCS #8".to_owned())?;
+            pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()).map_err(failed)
+        }
+        Algorithm::Ps256 | Algorithm::Rs256 => {
+            let pair =
+                RsaKeyPair::from_pkcs8(&der).map_err(|_| "the private key is no RSA key in PKCS #8".to_owned())?;
+            let mut signature = vec![0; pair.public_modulus_len()];
+            match algorithm {
+                Algorithm::Rs256 => pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature),
+                _ => pair.sign(&RSA_PSS_SHA256, &random, message, &mut signature),
+            }
+            .map_err(failed)?;
+            Ok(signature)
+        }
+    }
+}
+
+fn cookies(headers: &HeaderMap, login: &Login) -> Vec<(String, String)> {
+    let wanted = |name: &str| {
+        if login.cookies.is_empty() { login.token.is_none() } else { login.cookies.iter().any(|known| known == name) }
+    };
+    let set = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = set.filter_map(|text| text.split(';').next()?.split_once('='));
+    let pairs = pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
+    pairs.filter(|(name, value)| wanted(name) && !value.is_empty()).collect()
+}
+
+fn sensitive(text: &str) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| "the credential cannot stand in a header".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
