@@ -68,6 +68,7 @@ fn received(event: &EventRow) -> String {
     if let Some(system) = event.origin.strip_prefix(READ_ORIGIN) {
         let how = match event.verification.as_str() {
             "sweep" => "Found by searching Commerce",
+            "gap" => "Found by its missing number",
             "person" => "Read from Commerce on a person's word",
             _ => "Read back from Commerce",
         };
@@ -96,7 +97,8 @@ fn add_delivery(moments: &mut Vec<Moment>, detail: &DeliveryDetail) {
             let status = attempt.status.map(|status| format!(" ({status})")).unwrap_or_default();
             let detail = attempt.detail.as_deref().filter(|detail| !detail.is_empty());
             let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
-            let words = format!("Attempt {} ended as {outcome}{status}{detail}", attempt.number);
+            let steps = attempt.steps.as_ref().map(steps).unwrap_or_default();
+            let words = format!("Attempt {} ended as {outcome}{status}{detail}{steps}", attempt.number);
             moments.push(moment(at, "attempt_ended", delivery.id, words));
         }
     }
@@ -109,6 +111,16 @@ fn add_delivery(moments: &mut Vec<Moment>, detail: &DeliveryDetail) {
         let what = if delivery.state == "delivered" { "delivered" } else { "delivery_ended" };
         moments.push(moment(at, what, delivery.id, words));
     }
+}
+
+/// ` (steps: find absent, products done, create done)`
+fn steps(steps: &serde_json::Value) -> String {
+    let word = |step: &serde_json::Value| {
+        let text = |name: &str| step[name].as_str().unwrap_or_default().to_owned();
+        format!("{} {}", text("name"), text("outcome").replace('_', " "))
+    };
+    let all: Vec<String> = steps.as_array().into_iter().flatten().map(word).collect();
+    if all.is_empty() { String::new() } else { format!(" (steps: {})", all.join(", ")) }
 }
 
 fn add_exception(moments: &mut Vec<Moment>, exception: &ExceptionRow) {
