@@ -216,3 +216,39 @@ async fn killed_in_the_middle_of_two_hundred_orders_each_is_there_once() {
     numbers.sort();
     assert_eq!(numbers, (1..=orders).map(|number| format!("{number:09}")).collect::<Vec<_>>());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_that_is_not_there_yet_is_told_by_its_sku_and_the_retry_finds_it() {
+    let Some(home) = home() else { return };
+    let tryton = Tryton::start(home).await;
+    let app = TestApp::with(beside(&tryton)).await;
+    let send = async |number: &str| {
+        let answer = app.patchworks_sends(orders::rest(number, "24-WG085", 1).to_string()).await;
+        assert_eq!(answer.status, 202);
+    };
+    send("000000001").await;
+    let exception = until("it waits", async || app.exceptions_of("000000001").await.pop()).await;
+    assert_eq!(exception["code"], "rejected_by_destination", "{exception}");
+    assert!(exception["message"].as_str().unwrap().contains("it has no product 24-WG085"), "{exception}");
+    tryton.sells(&[("24-WG085".to_owned(), true)]).await;
+    let delivery = exception["delivery_id"].as_str().unwrap();
+    let path = format!("/api/v1/deliveries/{delivery}/decide");
+    let answer = app.acts(&path, "put right", &serde_json::json!({ "verdict": "retry" })).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let order = app.order_is("000000001", "delivered").await;
+    assert_eq!(tryton.sales().await.len(), 1);
+    // Each step of each attempt is told.
+    let told = app.sees(&format!("/api/v1/deliveries/{delivery}")).await;
+    let steps: Vec<String> = told["attempts_made"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|attempt| attempt["steps"].as_array().cloned().unwrap_or_default())
+        .filter_map(|step| step["name"].as_str().map(str::to_owned))
+        .collect();
+    for step in ["find", "products", "new party", "quote", "confirm", "process", "verify"] {
+        assert!(steps.iter().any(|known| known == step), "{step}: {steps:?}");
+    }
+    assert!(order.to_string().contains("steps: find"), "{order}");
+    app.stop().await;
+}

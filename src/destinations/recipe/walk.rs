@@ -19,7 +19,7 @@ use crate::domain::decimal;
 use crate::store::write::{SealedRequest, Stage};
 
 /// Bytes of all variables of one delivery.
-const FOUND_BYTES_MAX: usize = 64 * 1024;
+const FOUND_BYTES_MAX: usize = 512 * 1024;
 /// Requests of one walk: a lookup of each of a thousand SKUs, and room.
 const CALLS_MAX: usize = 2_000;
 
