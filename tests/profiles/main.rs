@@ -13,4 +13,5 @@ mod support;
 mod contract;
 mod doors;
 mod erpnext;
+mod odoo;
 mod office;
