@@ -10,6 +10,7 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod business_central;
 mod contract;
 mod doors;
 mod erpnext;

@@ -24,7 +24,7 @@ macro_rules! shipped {
     };
 }
 
-shipped!("erpnext", "odoo", "tryton");
+shipped!("business-central", "erpnext", "odoo", "tryton");
 
 /// The shipped recipe of that word.
 pub fn shipped(word: &str) -> Option<&'static Shipped> {
