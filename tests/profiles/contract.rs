@@ -43,7 +43,7 @@ settle_after = "200ms"
 [[routes]]"#,
         office.url(),
         profile.path,
-        profile.config,
+        profile.config.replace("OFFICE", &office.url()),
     );
     let app = TestApp::with(|text| {
         let start = text.find("[destinations.erp]").expect("the test configuration has it");

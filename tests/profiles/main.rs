@@ -16,3 +16,4 @@ mod doors;
 mod erpnext;
 mod odoo;
 mod office;
+mod sap_business_one;
