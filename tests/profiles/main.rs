@@ -14,6 +14,8 @@ mod business_central;
 mod contract;
 mod doors;
 mod erpnext;
+mod netsuite;
 mod odoo;
 mod office;
+mod plain;
 mod sap_business_one;

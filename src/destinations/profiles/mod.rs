@@ -24,7 +24,7 @@ macro_rules! shipped {
     };
 }
 
-shipped!("business-central", "erpnext", "odoo", "sap-business-one", "tryton");
+shipped!("business-central", "erpnext", "netsuite", "odoo", "patchworks", "pick-list", "sap-business-one", "tryton");
 
 /// The shipped recipe of that word.
 pub fn shipped(word: &str) -> Option<&'static Shipped> {

@@ -63,10 +63,9 @@ impl Work {
         let json: Map<String, serde_json::Value> =
             serde_json::from_slice(document).map_err(|_| "the document is no JSON object".to_owned())?;
         let total = json.get("totals").and_then(|totals| totals["grand_total"].as_str()).map(str::to_owned);
-        let mut beside = Map::new();
-        beside.insert("skus".to_owned(), skus(&json).into());
-        beside.insert("key".to_owned(), key.as_str().into());
-        let members = merge_maps([Value::from(Serde(beside)), Value::from(Serde(json))]);
+        let skus = Value::from(Serde(skus(&json)));
+        let whole = Value::from(Serde(json));
+        let members = merge_maps([context! { skus, key => key.as_str(), document => whole.clone() }, whole]);
         Ok(Work { purpose: purpose.to_owned(), members, total, digest: Digest::of(document) })
     }
 }

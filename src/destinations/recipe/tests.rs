@@ -336,7 +336,8 @@ fn every_shipped_recipe_can_be_read_and_tells_of_itself() {
     for shipped in super::super::profiles::ALL {
         let said: RecipeSaid =
             toml::from_str(shipped.recipe).unwrap_or_else(|error| panic!("{}: {error}", shipped.word));
-        assert!(said.steps.iter().any(|step| step.kind == Kind::Find), "{}", shipped.word);
+        let looks = said.steps.iter().any(|step| step.kind == Kind::Find);
+        assert_eq!(looks, matches!(said.guard, GuardSaid::Find | GuardSaid::Unique), "{}", shipped.word);
         for (name, setting) in &said.settings {
             assert!(!setting.about.is_empty(), "{} {name}", shipped.word);
         }
