@@ -1,4 +1,4 @@
-//! Profile `netsuite` against a stand-in of the REST record service: external ids, 204 with a location, items by SuiteQL,
+//! Profile `netsuite` against a stand-in of the REST record service: external ids, 204 with a location, items by `SuiteQL`,
 //! errors with details, too many requests as a 400.
 
 use std::collections::BTreeSet;
