@@ -16,14 +16,15 @@ use crate::commerce::ims::{self, Ims};
 use crate::commerce::rest::{self, SharedRest};
 use crate::config::{self, CommerceSettings, Config, ConfigVersion, DestinationSettings, OriginSettings};
 use crate::delivery::Delivery;
+use crate::destinations::signing::{Signing, SigningKey};
 use crate::destinations::{self, Destination};
 use crate::exceptions::replay::Render;
 use crate::intake::adobe::{EVENT_ID, MissedPushes};
 use crate::intake::answer::Dialect;
 use crate::intake::load::Load;
 use crate::intake::pressure::{Pace, Room};
-use crate::intake::signature::Verifier;
 use crate::intake::signature::adobe::AdobeVerifier;
+use crate::intake::signature::{Verifier, standard_webhooks_key};
 use crate::intake::{self, Intake, Origin};
 use crate::journal::Reader;
 use crate::journal::serve::{At, Journal, Journals, Kept};
@@ -303,6 +304,7 @@ fn destination(settings: &DestinationSettings) -> Result<destinations::Settings,
             }
             config::OutboundAuth::Fetched(exchange) => destinations::OutboundAuth::Fetched(exchange.clone()),
         },
+        signing: settings.signature.as_ref().map(signing),
         connect_timeout: settings.connect_timeout,
         request_timeout: settings.request_timeout,
         concurrency: settings.concurrency,
@@ -315,6 +317,23 @@ fn destination(settings: &DestinationSettings) -> Result<destinations::Settings,
         already_exists: settings.already_exists.clone(),
         ..destinations::Settings::new(&settings.name, url.as_str())
     })
+}
+
+fn signing(signature: &config::OutboundSignature) -> Signing {
+    let keys = |secrets: &config::Secrets, read: &dyn Fn(&str) -> Option<Vec<u8>>| -> Vec<SigningKey> {
+        let key = |secret: &config::Dated<config::Secret<String>>| {
+            Some(SigningKey { key: read(secret.value.expose())?, until: secret.until })
+        };
+        secrets.iter().filter_map(key).collect()
+    };
+    match signature {
+        config::OutboundSignature::StandardWebhooks { secrets } => {
+            Signing::StandardWebhooks(keys(secrets, &standard_webhooks_key))
+        }
+        config::OutboundSignature::Hmac { header, secrets } => {
+            Signing::Hmac { header: header.clone(), keys: keys(secrets, &|secret| Some(secret.as_bytes().to_vec())) }
+        }
+    }
 }
 
 /// The Commerce instances that can be asked: those with a `base_url`, by their names.

@@ -249,7 +249,7 @@ pub(super) fn destination(
             report.error(&place, problem, "docs/destinations/write-a-profile.md explains every word of a recipe");
         }
     }
-    for (name, set) in [("signature", settings.signature.is_some()), ("rate", settings.rate.is_some())] {
+    for (name, set) in [("rate", settings.rate.is_some())] {
         if set {
             report.complain(&section.place.below(name), available::destination_setting(name));
         }

@@ -9,7 +9,7 @@
 //! Who does what. [`machine`] decides, purely, where a delivery goes and what follows for its destination. [`backoff`],
 //! [`breaker`], [`throttle`] and [`adaptive`] are the policies as plain values. [`gate`] is one destination's door: its places, its
 //! breaker and throttle under one short lock. [`dispatcher`] asks the store whose turn it is, starts attempts and
-//! hands them to [`sending`], which sends, reads, settles. [`parking`] puts a parked delivery into words.
+//! hands them to [`sending`], which sends and reads; [`settling`] makes the end durable. [`parking`] puts a parked delivery into words.
 //!
 //! Two ways lead to the wire. The *express lane* ([`Delivery::express`], [`Delivery::hand_off`]) carries deliveries
 //! whose first attempt became durable together with their event, from memory. The *dispatcher* picks up everything
@@ -31,6 +31,7 @@ mod parking;
 mod places;
 mod recent;
 mod sending;
+mod settling;
 mod standing;
 mod steps;
 mod sweeping;

@@ -78,7 +78,7 @@ struct Door<'a> {
 
 impl Call for Door<'_> {
     async fn call(&mut self, request: &SealedRequest) -> Wire {
-        let (version, extra) = sending::extra(self.engine, self.gate, self.errand, self.number).await;
+        let (version, extra) = sending::extra(self.engine, self.gate, self.errand, self.number, &request.body).await;
         self.version.store(version, Ordering::Relaxed);
         match extra {
             Ok(extra) => self.gate.destination.send(request, extra).await,

@@ -17,6 +17,7 @@ pub mod private;
 pub mod profile;
 pub mod profiles;
 pub mod recipe;
+pub mod signing;
 pub mod tokens;
 pub mod transport;
 
@@ -39,6 +40,7 @@ pub use private::Network;
 use profile::{Profile, RecipeProfile};
 use recipe::said::RecipeSaid;
 use recipe::{Recipe, Work};
+use signing::Signing;
 use tokens::Tokens;
 pub use transport::Late;
 use transport::Transport;
@@ -70,6 +72,8 @@ pub struct Settings {
     pub guard: Guard,
     /// What we show at its door.
     pub auth: OutboundAuth,
+    /// Our signature on every request, if it wants one.
+    pub signing: Option<Signing>,
     /// Reads the credential anew when it was refused; `None` where it cannot change while we run.
     pub reload: Option<Reload>,
     /// ATT-3: longest wait for a connection.
@@ -130,6 +134,7 @@ impl Settings {
             url: url.to_owned(),
             guard: Guard::None,
             auth: OutboundAuth::None,
+            signing: None,
             reload: None,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
@@ -165,6 +170,7 @@ pub struct Destination {
     guard: Guard,
     profile: Profile,
     credentials: Credentials,
+    signing: Option<Signing>,
     transport: Transport,
     find: Option<(Find, Option<Transport>)>,
     request_timeout: Duration,
@@ -224,6 +230,7 @@ impl Destination {
             guard: settings.guard,
             profile,
             credentials,
+            signing: settings.signing,
             transport,
             find,
             request_timeout: settings.request_timeout,
@@ -261,6 +268,11 @@ impl Destination {
     /// RET-2.
     pub fn age_limit(&self) -> Duration {
         self.age_limit
+    }
+
+    /// Our signature on every request, if it wants one.
+    pub fn signing(&self) -> Option<&Signing> {
+        self.signing.as_ref()
     }
 
     /// What is shown at its door.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crossdock::intake::signature::sign::{hmac_hex, standard_webhooks};
 use serde_json::{Value, json};
 
 use crate::contract::{Profile, one, orders, send, service};
@@ -66,7 +67,7 @@ async fn beside(system: &Arc<Box>, config: &'static str, path: &'static str) -> 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flow_is_started_with_the_document_and_its_run_is_the_receipt() {
     let system = Arc::new(Box::default());
-    let config = "profile = \"patchworks\"\nauth = { type = \"header\", name = \"Authorization\", value = \"pw-key-0123456789\" }\nwith = { flow = \"flow-7\" }\n";
+    let config = "profile = \"patchworks\"\nauth = { type = \"header\", name = \"Authorization\", value = \"pw-key-0123456789\" }\nsignature = { type = \"hmac\", secret = \"hmac-secret-of-the-flow-0123456789\" }\nwith = { flow = \"flow-7\" }\n";
     let (app, office) = beside(&system, config, "").await;
     let (number, order) = one();
     send(&app, &order).await;
@@ -74,6 +75,7 @@ async fn a_flow_is_started_with_the_document_and_its_run_is_the_receipt() {
     assert_eq!(told["deliveries"][0]["receipt"], "run-1", "{told}");
     let asked = office.log().pop().unwrap();
     assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", "/api/v1/flows/flow-7/start/raw"));
+    assert_eq!(asked.header("x-hmac-hash"), hmac_hex("hmac-secret-of-the-flow-0123456789", asked.text.as_bytes()));
     let id = told["documents"][0]["id"].as_str().unwrap();
     let document = app.sees(&format!("/api/v1/documents/{id}")).await;
     let body = if document["body"].is_object() { document["body"].clone() } else { document };
@@ -99,8 +101,7 @@ async fn a_flow_is_started_with_the_document_and_its_run_is_the_receipt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_warehouse_gets_what_ships_in_words_and_no_money() {
     let system = Arc::new(Box { honours_keys: true, ..Box::default() });
-    let config =
-        "profile = \"pick-list\"\nkey_window = \"24h\"\nauth = { type = \"bearer\", token = \"0123456789abcdef\" }\n";
+    let config = "profile = \"pick-list\"\nkey_window = \"24h\"\nsignature = { type = \"standard-webhooks\", secret = [\"whsec_dGVzdC1zZWNyZXQtb2YtY3Jvc3Nkb2NrLTAxMjM=\", \"whsec_bmV4dC1zZWNyZXQtb2YtY3Jvc3Nkb2NrLTAxMjM=\"] }\nauth = { type = \"bearer\", token = \"0123456789abcdef\" }\n";
     let (app, office) = beside(&system, config, "/pick-lists").await;
     for (place, (number, order)) in orders().into_iter().enumerate() {
         if place == 0 {
@@ -108,6 +109,13 @@ async fn a_warehouse_gets_what_ships_in_words_and_no_money() {
         }
         send(&app, &order).await;
         app.order_is(number, "delivered").await;
+    }
+    for asked in office.log() {
+        let (id, seconds) = (asked.header("webhook-id"), asked.header("webhook-timestamp").parse().unwrap());
+        let both = ["whsec_dGVzdC1zZWNyZXQtb2YtY3Jvc3Nkb2NrLTAxMjM=", "whsec_bmV4dC1zZWNyZXQtb2YtY3Jvc3Nkb2NrLTAxMjM="]
+            .map(|secret| standard_webhooks(secret, id, seconds, asked.text.as_bytes()).unwrap());
+        assert_eq!(asked.header("webhook-signature"), both.join(" "));
+        assert_eq!(id, asked.header("crossdock-delivery"), "the same at every attempt");
     }
     let got = system.got.lock().unwrap().clone();
     assert_eq!(got.len(), orders().len(), "a lost answer makes no second list");
