@@ -127,7 +127,10 @@ pub async fn run(verb: Commerce, shared: &Shared) -> anyhow::Result<Outcome> {
         Act::Verify { origin, url, private_key } => {
             let url = url.as_deref().map(base).transpose()?;
             let signer = private_key.map(|path| signer(&path)).transpose()?;
-            verify(&config, known(&config, &origin)?, url, signer.as_ref()).await?
+            let origin = known(&config, &origin)?;
+            let mut lines = verify(&config, origin, url, signer.as_ref()).await?;
+            lines.extend(registered(&config, origin, url).await?);
+            lines
         }
     };
     if shared.json {
@@ -227,6 +230,19 @@ async fn list(config: &Config, only: Option<&str>, url: Option<&str>) -> anyhow:
         }
     }
     Ok(lines)
+}
+
+/// What Commerce itself says of the registration: whether it is required, how long it waits, what it carries. Nothing is
+/// said of it where Commerce cannot be asked; the way in was tried all the same.
+async fn registered(config: &Config, origin: &OriginSettings, url: Option<&str>) -> anyhow::Result<Vec<Line>> {
+    if !matches!(origin.kind, OriginType::CommerceWebhook | OriginType::CommerceEvents) {
+        return Ok(Vec::new());
+    }
+    let addressed = url.is_some() || origin.kind == OriginType::CommerceEvents;
+    Ok(match standing(config, &rests(config)?, origin, url).await {
+        Err(reason) => vec![Line::new("note", &origin.name, "registration", format!("not compared: {reason}"))],
+        standing => shown(&origin.name, standing, addressed),
+    })
 }
 
 async fn standing(

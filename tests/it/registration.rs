@@ -60,6 +60,11 @@ async fn a_hook_is_subscribed_once_and_what_would_hurt_a_shop_is_named() {
     hooks.lock().unwrap()[0]["required"] = json!(true);
     let (code, said) = runs(&app, &["list"]);
     assert!(code == 1 && said.contains("no shopper can buy"), "{said}");
+    // So does a test of the way in, beside what it tried.
+    hooks.lock().unwrap()[0]["fields"] = json!([{ "name": "order.increment_id" }]);
+    let (code, said) = runs(&app, &["verify", "--origin", "hooks", "--url", &app.url("")]);
+    assert!(code == 1 && said.contains("guarded") && said.contains("no shopper can buy"), "{said}");
+    assert!(said.contains("1 fields instead of the whole order"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
