@@ -348,10 +348,10 @@ line 6: origins.flows.auth.token: is shorter than 16 characters; use a long rand
 
 #[test]
 fn later_work_is_named_as_such_and_an_events_origin_is_read_strictly() {
-    let text = SMALL.replace("profile = \"http\"", "profile = \"netsuite\"")
+    let text = SMALL.replace("profile = \"http\"", "profile = \"sap-s4hana\"")
         + "[store]\nurl = \"postgres://me@db/x\"\n[origins.events]\ntype = \"commerce-events\"\ncommerce = \"acme\"\nclient_id = \"x\"\nkey_base_url = \"https://keys.example.com\"\n";
     insta::assert_snapshot!(problems(&text), @r##"
-line 8: destinations.erp.profile: profile netsuite is not available in this version; use profile = "http"
+line 8: destinations.erp.profile: profile sap-s4hana is not available in this version; use another, or write a recipe and use profile = "recipe"
 line 17: store.url: the PostgreSQL store is not available in this version; use url = "sqlite:crossdock.db"
 line 21: origins.events.client_id: is not a client id; copy it from the credential of the project: 8 to 128 letters, digits, hyphens and underscores
 line 22: origins.events.key_base_url: is not on loopback; remove it: signing keys are read from Adobe's host
