@@ -276,7 +276,7 @@ line 21: origins.open.auth: is missing; nothing is taken unverified: add { type 
 line 26: destinations.erp.profile: "htpp" is not known here; did you mean "http"?
 line 28: destinations.wms.key_window: is missing for guard = "key"; write how long the destination remembers keys, such as "24h"; without that use another guard
 line 30: destinations.wms.url: carries a user or password; put credentials into auth
-line 34: destinations.shop.profile: profile commerce is not available in this version; use profile = "http"
+line 34: destinations.shop.profile: profile commerce is not available in this version; use another, or write a recipe and use profile = "recipe"
 line 37: destinations.odd.find: is missing: guards find and unique must be able to look; write find = { method = "GET", url = "https://…?ref={{ order.increment_id }}", reference = "/items/0/reference", id = "/items/0/id" }
 line 39: destinations.odd.url: uses plain http; use https; plain http is for loopback and addresses named in allow_private
 line 41: destinations.odd.retry_schedule[1]: is of type integer; write a string in quotes
