@@ -10,7 +10,10 @@ pub(super) fn profile(profile: Profile) -> Result<(), Complaint> {
     match profile {
         Profile::Http | Profile::Recipe => Ok(()),
         profile if profiles::shipped(profile.as_str()).is_some() => Ok(()),
-        other => Err(missing(&format!("profile {}", other.as_str()), "use another, or write a recipe and use profile = \"recipe\"")),
+        other => Err(missing(
+            &format!("profile {}", other.as_str()),
+            "use another, or write a recipe and use profile = \"recipe\"",
+        )),
     }
 }
 
