@@ -170,7 +170,8 @@ impl Tokens {
     /// What came instead, as it would have come for the request itself.
     pub async fn headers(&self, version: u64, now: Timestamp) -> Result<HeaderMap, Wire> {
         let mut held = self.held.lock().await;
-        if let Some(held) = held.as_ref().filter(|held| held.version == version && now < held.until) {
+        // One that was fetched for a later version while this request waited is newer than what it asks for.
+        if let Some(held) = held.as_ref().filter(|held| held.version >= version && now < held.until) {
             return Ok(held.headers.clone());
         }
         let (headers, lifetime) = self.fetch(now).await?;
