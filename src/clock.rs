@@ -62,6 +62,15 @@ pub fn later(at: Timestamp, by: Duration) -> Timestamp {
     from_micros(at.as_microsecond().saturating_add(micros))
 }
 
+/// So many in a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many, at least 1.
+    pub count: u32,
+    /// In which time; not zero.
+    pub per: Duration,
+}
+
 /// Random bits.
 pub trait Entropy: Send + Sync + 'static {
     /// Fills `bytes`.

@@ -36,6 +36,7 @@ impl Rooms {
             DestinationState::Open | DestinationState::HalfOpen => (None, None),
             DestinationState::Broken { until } => (Some("it failed too often".to_owned()), Some(*until)),
             DestinationState::Paused { until } => (Some("it asked for a pause".to_owned()), Some(*until)),
+            DestinationState::Closed { until } => (Some("nothing is sent to it at this hour".to_owned()), Some(*until)),
             DestinationState::Held { reason } => (Some(reason.clone()), None),
         };
         DestinationView {
@@ -45,6 +46,7 @@ impl Rooms {
             until,
             in_flight: status.in_flight.into(),
             concurrency: status.concurrency.into(),
+            account: status.account,
             name: status.name,
         }
     }

@@ -170,7 +170,7 @@ pub struct DestinationView {
     pub name: String,
     /// `http`, …
     pub profile: String,
-    /// `open`, `half_open`, `broken`, `paused`, `held`.
+    /// `open`, `half_open`, `broken`, `paused`, `closed`, `held`.
     pub state: String,
     /// Why it is not open, in words.
     pub reason: Option<String>,
@@ -180,4 +180,6 @@ pub struct DestinationView {
     pub in_flight: u64,
     /// Most attempts at a time.
     pub concurrency: u64,
+    /// The account whose limits it shares with others, if it has one.
+    pub account: Option<String>,
 }

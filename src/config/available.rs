@@ -25,11 +25,6 @@ pub(super) fn store(url: &StoreUrl) -> Result<(), Complaint> {
     }
 }
 
-/// Settings of a destination that are read already and not followed yet: an error is better than silence.
-pub(super) fn destination_setting(name: &str) -> Complaint {
-    missing(&format!("the setting {name} of a destination"), "take it out")
-}
-
 fn missing(what: &str, remedy: &str) -> Complaint {
     Complaint::new(format!("{what} is not available in this version"), remedy)
 }

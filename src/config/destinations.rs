@@ -1,5 +1,6 @@
 //! `[destinations.NAME]`: where documents go, and what the other side guarantees.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -9,16 +10,16 @@ use super::auth::{header_name, signing_secrets};
 use super::available;
 use super::commerce::networks;
 use super::door;
+use super::limits;
 use super::looking;
 use super::net::{Network, PlainHttp, outbound_url};
 use super::policies::{Policies, policies};
 use super::read::{Field, Place, Report, Section};
 use super::recipes;
 use super::secret::{Secret, Secrets};
-use super::units::{self, Rate};
 use crate::destinations::recipe::Recipe;
 use crate::destinations::tokens::Exchange;
-use crate::destinations::{ExistsRule, FindSettings, RecipeSettings};
+use crate::destinations::{Account, ExistsRule, FindSettings, Limits, RecipeSettings};
 use crate::intake::signature::standard_webhooks_key;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -177,8 +178,10 @@ pub struct DestinationSettings {
     pub allow_private: Vec<Network>,
     /// Requests at once.
     pub concurrency: u32,
-    /// How fast it may be called.
-    pub rate: Option<Rate>,
+    /// How often it may be called, and when not.
+    pub limits: Limits,
+    /// What it shares with other destinations.
+    pub account: Option<Account>,
     /// Until connected.
     pub connect_timeout: Duration,
     /// Until answered in full.
@@ -195,6 +198,7 @@ pub(super) fn destination(
     name: String,
     mut section: Section<'_>,
     file_policies: &Section<'_>,
+    accounts: &BTreeMap<String, Account>,
     report: &mut Report<'_>,
 ) -> Option<DestinationSettings> {
     let field = section.required("profile", "write profile = \"http\"", report)?;
@@ -224,7 +228,6 @@ pub(super) fn destination(
         url,
         commerce,
         guard,
-        recipe,
         find: looking::find(&mut section, &allow_private, guard, request_timeout, report),
         already_exists: looking::already_exists(&mut section, report),
         auth: door::auth(&mut section, report).unwrap_or(OutboundAuth::None),
@@ -233,7 +236,9 @@ pub(super) fn destination(
             .unwrap_or(HeaderName::from_static("idempotency-key")),
         allow_private,
         concurrency: section.count_or("concurrency", 8, (1, 256), report),
-        rate: section.field("rate").and_then(|field| field.parse(report, units::rate)),
+        limits: limits::of_destination(&mut section, recipe.as_ref(), report),
+        account: limits::account_of(&mut section, accounts, report),
+        recipe,
         connect_timeout: section.duration_or("connect_timeout", SECOND * 5, timeouts, report),
         request_timeout,
         retry_schedule: retry_schedule(&mut section, report),
@@ -247,11 +252,6 @@ pub(super) fn destination(
         let place = section.place.below("recipe");
         for problem in problems {
             report.error(&place, problem, "docs/destinations/write-a-profile.md explains every word of a recipe");
-        }
-    }
-    for (name, set) in [("rate", settings.rate.is_some())] {
-        if set {
-            report.complain(&section.place.below(name), available::destination_setting(name));
         }
     }
     section.finish(report);

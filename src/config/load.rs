@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use super::Config;
 use super::commerce::commerce;
 use super::destinations::{Profile, destination};
+use super::limits;
 use super::origins::origin;
 use super::policies::policies;
 use super::problem::{Complaint, Problem, nearest};
@@ -100,6 +101,7 @@ impl Config {
 fn whole<'t>(table: &'t DeTable<'t>, report: &mut Report<'_>) -> Config {
     let mut root = Section::root(table);
     let file_policies = root.section("policies", report);
+    let accounts = each(root.named("accounts", report), |name, section| Some(limits::account(name, section, report)));
     let config = Config {
         server: server(root.section("server", report), report),
         store: store(root.section("store", report), report),
@@ -108,7 +110,7 @@ fn whole<'t>(table: &'t DeTable<'t>, report: &mut Report<'_>) -> Config {
         commerce: each(root.named("commerce", report), |name, section| Some(commerce(name, section, report))),
         origins: each(root.named("origins", report), |name, section| origin(name, section, report)),
         destinations: each(root.named("destinations", report), |name, section| {
-            destination(name, section, &file_policies, report)
+            destination(name, section, &file_policies, &accounts, report)
         }),
         routes: routes(&mut root, report),
     };
@@ -116,6 +118,7 @@ fn whole<'t>(table: &'t DeTable<'t>, report: &mut Report<'_>) -> Config {
     let names = Names {
         commerce: root.named("commerce", &mut report.fresh()).into_iter().map(|(name, _)| name).collect(),
         destinations: root.named("destinations", &mut report.fresh()).into_iter().map(|(name, _)| name).collect(),
+        accounts: root.named("accounts", &mut report.fresh()).into_iter().map(|(name, _)| name).collect(),
     };
     references(&mut root, &names, report);
     advice(&root, &config, report);
@@ -185,6 +188,7 @@ fn words<'t>(section: &mut Section<'t>, name: &'static str, remedy: &str, report
 struct Names {
     commerce: Vec<String>,
     destinations: Vec<String>,
+    accounts: Vec<String>,
 }
 
 /// Every name that stands for something else must be the name of something.
@@ -194,6 +198,9 @@ fn references(root: &mut Section<'_>, names: &Names, report: &mut Report<'_>) {
         for (_, mut section) in root.named(room, &mut quiet) {
             if let Some(field) = section.field("commerce") {
                 refers(&field, "Commerce instance", &names.commerce, report);
+            }
+            if let Some(field) = section.field("account").filter(|_| room == "destinations") {
+                refers(&field, "account", &names.accounts, report);
             }
         }
     }

@@ -20,6 +20,7 @@ pub mod policies;
 mod door;
 mod recipes;
 pub mod destinations;
+mod limits;
 mod looking;
 mod load;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use crate::clock::Rate;
 pub use auth::{AuthSetting, SignedBytes};
 pub use commerce::{CatalogueCache, CommerceAuth, CommerceSettings, Edition, ReadBack, Sweep};
 pub use destinations::{DestinationSettings, Guard, OutboundAuth, OutboundSignature, Profile};
@@ -38,7 +40,6 @@ pub use policies::Policies;
 pub use problem::Problem;
 pub use secret::{Dated, Secret, Secrets};
 pub use server::{BackupSettings, RetentionSettings, ServerSettings, StoreSettings, StoreUrl};
-pub use units::Rate;
 pub(crate) use units::duration;
 
 use crate::routing::Route;

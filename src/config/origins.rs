@@ -12,7 +12,8 @@ use super::net::{PlainHttp, outbound_url};
 use super::problem::Complaint;
 use super::read::{Field, Report, Section};
 use super::secret::Secret;
-use super::units::{self, Rate};
+use super::units;
+use crate::clock::Rate;
 
 /// What kind of sender an origin is: decides shapes, answers and direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -493,6 +493,7 @@ fn the_manual_names_every_key() {
         "[origins.a]\ntype = \"commerce-webhook\"\nzzzzzzzzzz = 1",
         "[origins.a]\ntype = \"commerce-events\"\nzzzzzzzzzz = 1",
         "[origins.a]\ntype = \"patchworks\"\nzzzzzzzzzz = 1",
+        "[accounts.a]\nzzzzzzzzzz = 1",
         "[destinations.a]\nprofile = \"http\"\nzzzzzzzzzz = 1",
         "[destinations.a]\nprofile = \"http\"\nfind = { zzzzzzzzzz = 1 }",
         "[destinations.a]\nprofile = \"http\"\nalready_exists = { zzzzzzzzzz = 1 }",
@@ -503,6 +504,51 @@ fn the_manual_names_every_key() {
             assert!(manual.contains(&key), "{key} of {section}");
         }
     }
+}
+
+#[test]
+fn what_a_destination_allows_is_its_own_its_accounts_or_its_systems() {
+    let text = r#"
+[accounts.tenant]
+concurrency = 15
+rate = "600/m"
+
+[destinations.erp]
+profile = "http"
+url = "https://erp.example.com/orders"
+account = "tenant"
+rate = ["6000/5m", "20000/d"]
+closed = "01:00-03:30"
+time_zone = "Europe/Berlin"
+
+[destinations.flows]
+profile = "patchworks"
+url = "https://api.example.com"
+with = { flow = "7" }
+auth = { type = "bearer", token = "x" }
+
+[destinations.slow-flows]
+profile = "patchworks"
+url = "https://api.example.com"
+with = { flow = "7" }
+auth = { type = "bearer", token = "x" }
+rate = "30/m"
+"#;
+    let config = Config::read(text, Path::new(""), &|_| None).unwrap().config;
+    let rates = |name: &str| -> Vec<(u32, u64)> {
+        config.destinations[name].limits.rates.iter().map(|rate| (rate.count, rate.per.as_secs())).collect()
+    };
+    assert_eq!(rates("erp"), [(6_000, 300), (20_000, 86_400)]);
+    assert_eq!(config.destinations["erp"].limits.closed.len(), 1);
+    let account = config.destinations["erp"].account.as_ref().unwrap();
+    assert_eq!((account.name.as_str(), account.concurrency, account.limits.rates.len()), ("tenant", Some(15), 1));
+    assert_eq!(rates("flows"), [(240, 60)], "Patchworks allows 240 calls a minute");
+    assert_eq!(rates("slow-flows"), [(30, 60)]);
+    let wrong =
+        text.replace("account = \"tenant\"", "account = \"tenat\"").replace("concurrency = 15\nrate = \"600/m\"", "");
+    let problems = problems(&wrong);
+    assert!(problems.contains("did you mean \"tenant\"?"), "{problems}");
+    assert!(problems.contains("accounts.tenant: limits nothing"), "{problems}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::problem::Complaint;
+use crate::clock::Rate;
 
 /// `500ms`, `5s`, `10m`, `24h`, `7d`: a whole number and one unit.
 pub(crate) fn duration(text: &str) -> Result<Duration, Complaint> {
@@ -43,26 +44,20 @@ pub(super) fn bytes(text: &str) -> Result<u64, Complaint> {
     number.checked_mul(factor).ok_or_else(wrong)
 }
 
-/// So many per period, as a token bucket needs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// How many, at least 1.
-    pub count: u32,
-    /// In which time.
-    pub per: Duration,
-}
-
-/// `120/m`, `2/s`, `1000/h`; `min` and `sec` are read too.
+/// `120/m`, `2/s`, `1000/h`, `20000/d`, and `6000/5m` for longer ones; `min` and `sec` are read too.
 pub(super) fn rate(text: &str) -> Result<Rate, Complaint> {
-    let wrong = || Complaint::new(format!("\"{}\" is not a rate", shown(text)), "write 120/m, 2/s or 1000/h");
-    let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
-    let seconds = match unit.trim() {
+    let wrong = || Complaint::new(format!("\"{}\" is not a rate", shown(text)), "write 120/m, 2/s, 6000/5m or 20000/d");
+    let (count, per) = text.split_once('/').ok_or_else(wrong)?;
+    let (times, unit) = number_and_unit(per.trim()).unwrap_or((1, per.trim()));
+    let seconds = match unit {
         "s" | "sec" => 1,
         "m" | "min" => 60,
         "h" => 3_600,
+        "d" => 86_400,
         _ => return Err(wrong()),
     };
     let count: u32 = digits(count.trim()).and_then(|count| count.parse().ok()).ok_or_else(wrong)?;
+    let seconds = times.checked_mul(seconds).filter(|seconds| (1..=86_400 * 31).contains(seconds)).ok_or_else(wrong)?;
     if count == 0 { Err(wrong()) } else { Ok(Rate { count, per: Duration::from_secs(seconds) }) }
 }
 
@@ -107,6 +102,10 @@ mod tests {
         assert_eq!(bytes("10 KiB"), Ok(10_240));
         assert!(bytes("1MB").is_err() && bytes("99999999999GiB").is_err());
         assert_eq!(rate("120/min"), Ok(Rate { count: 120, per: Duration::from_mins(1) }));
-        assert!(rate("0/s").is_err() && rate("2").is_err() && rate("+2/s").is_err());
+        assert_eq!(rate("6000/5m"), Ok(Rate { count: 6_000, per: Duration::from_mins(5) }));
+        assert_eq!(rate("20000/d"), Ok(Rate { count: 20_000, per: Duration::from_hours(24) }));
+        for wrong in ["0/s", "2", "+2/s", "2/0s", "2/99999999999999999999d", "2/40d", "2/", "/s"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -110,7 +110,7 @@ async fn round(engine: &Arc<Engine>) -> Result<Duration, StoreError> {
 async fn sleep_for(engine: &Engine, openings: &[(&Arc<Gate>, Opening)], busy: bool) -> Result<Duration, StoreError> {
     let mut pause = engine.settings.poll;
     for (gate, opening) in openings {
-        if let Opening::Shut { until: Some(until) } = opening {
+        if let Opening::Shut { until: Some(until) } | Opening::Spent { until: Some(until) } = opening {
             pause = pause.min(until.saturating_sub(gate.uptime()));
         }
     }
@@ -129,7 +129,7 @@ async fn sleep_for(engine: &Engine, openings: &[(&Arc<Gate>, Opening)], busy: bo
 
 fn slots(gate: &Gate, opening: Opening) -> Option<Slots> {
     let free = match opening {
-        Opening::Free { places: 0, .. } | Opening::Shut { .. } => return None,
+        Opening::Free { places: 0, .. } | Opening::Spent { .. } | Opening::Shut { .. } => return None,
         Opening::Free { places, retries } => {
             let places = u32::try_from(places).unwrap_or(u32::MAX);
             if retries { places } else { places.saturating_add(LOOK_PAST_RETRIES) }
@@ -147,10 +147,11 @@ fn note_backlog(openings: &[(&Arc<Gate>, Opening)], due: &[DueDelivery]) -> bool
             Opening::Free { places, .. } => {
                 due.iter().filter(|delivery| delivery.destination == gate.name()).count() >= *places
             }
-            Opening::Probe | Opening::Shut { .. } => true,
+            Opening::Probe | Opening::Spent { .. } | Opening::Shut { .. } => true,
         };
         gate.backlog.store(more, Ordering::Relaxed);
-        any |= more && !matches!(opening, Opening::Shut { .. });
+        // A place of the account comes back with somebody's answer; everything else at a known time.
+        any |= more && !matches!(opening, Opening::Shut { .. } | Opening::Spent { until: Some(_) });
     }
     any
 }
@@ -398,7 +399,7 @@ mod tests {
     fn gate() -> Gate {
         let settings = Settings::new("erp", "https://erp.example.com/orders");
         let destination = Destination::new(settings).map_err(|found| found.join("; ")).unwrap();
-        Gate::new(destination, Arc::new(SystemClock), Arc::default())
+        Gate::new(destination, &mut HashMap::new(), Arc::new(SystemClock), Arc::default())
     }
 
     fn due(sealed: Option<SealedRequest>) -> DueDelivery {

@@ -9,6 +9,7 @@
 //! A destination that was shut and opens again has a backlog: until the dispatcher has worked it off, the express lane
 //! steps aside, so that the oldest go first.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::Uptime;
+use super::allowance::{Allowance, Allowances, Pass};
 use super::breaker::Admission;
 use super::machine::{Effect, Policy};
 use super::standing::{Look, Standing};
@@ -41,6 +43,9 @@ pub struct DestinationStatus {
     pub concurrency: u32,
     /// Most requests at once now, by what it bears (PRS-1).
     pub limit: u32,
+    /// The account whose limits it shares, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// Deliveries that left for good in the last minute: applied, or parked.
     pub settled_last_minute: u32,
     /// What the last failure was that says something about the destination, not about a record.
@@ -66,6 +71,11 @@ pub enum DestinationState {
         /// When it ends.
         until: Timestamp,
     },
+    /// It is an hour when nothing is sent to it.
+    Closed {
+        /// When it ends.
+        until: Timestamp,
+    },
     /// A person must act.
     Held {
         /// Why.
@@ -81,6 +91,7 @@ impl DestinationState {
             DestinationState::HalfOpen => "half_open",
             DestinationState::Broken { .. } => "broken",
             DestinationState::Paused { .. } => "paused",
+            DestinationState::Closed { .. } => "closed",
             DestinationState::Held { .. } => "held",
         }
     }
@@ -89,7 +100,9 @@ impl DestinationState {
     pub fn reason(&self) -> String {
         match self {
             DestinationState::Open | DestinationState::HalfOpen => String::new(),
-            DestinationState::Broken { until } | DestinationState::Paused { until } => format!("until {until}"),
+            DestinationState::Broken { until }
+            | DestinationState::Paused { until }
+            | DestinationState::Closed { until } => format!("until {until}"),
             DestinationState::Held { reason } => reason.clone(),
         }
     }
@@ -102,6 +115,8 @@ pub(super) enum Opening {
     Free { places: usize, retries: bool },
     /// One, as a probe.
     Probe,
+    /// None: it is asked as much as it allows; ask again then, or when something happens.
+    Spent { until: Option<Uptime> },
     /// None; ask again then, or when something happens.
     Shut { until: Option<Uptime> },
 }
@@ -110,6 +125,7 @@ pub(super) enum Opening {
 pub(super) struct Gate {
     pub(super) destination: Destination,
     pub(super) policy: Policy,
+    allowances: Allowances,
     clock: SharedClock,
     born: Instant,
     hand_off: Arc<Semaphore>,
@@ -122,10 +138,17 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(destination: Destination, clock: SharedClock, emptied: Arc<Notify>) -> Self {
+    /// Of a destination; `accounts` are those of the ones before it.
+    pub(super) fn new(
+        destination: Destination,
+        accounts: &mut HashMap<String, Arc<Allowance>>,
+        clock: SharedClock,
+        emptied: Arc<Notify>,
+    ) -> Self {
         let places = usize::try_from(destination.concurrency()).unwrap_or(usize::MAX);
         Gate {
             policy: Policy::of(&destination),
+            allowances: Allowances::of(&destination, accounts),
             clock,
             born: Instant::now(),
             hand_off: Arc::new(Semaphore::new(places * PLACES_PER_REQUEST)),
@@ -161,26 +184,51 @@ impl Gate {
     pub(super) fn opening(&self) -> Opening {
         let now = self.uptime();
         let mut standing = self.lock();
-        let look = standing.look(now);
+        let look = self.look(&mut standing, now);
         if !matches!(look, Look::Asked(Admission::Free)) {
             // Until the dispatcher has looked at what waits, it is taken for a backlog.
             self.backlog.store(true, Ordering::Relaxed);
         }
         match look {
             Look::Held | Look::Asked(Admission::Probing) => Opening::Shut { until: None },
-            Look::Paused(until) | Look::Asked(Admission::Shut { until }) => Opening::Shut { until: Some(until) },
-            Look::Asked(Admission::Probe) => Opening::Probe,
-            Look::Asked(Admission::Free) => Opening::Free {
-                places: standing.places(self.on_the_wire.load(Ordering::SeqCst)),
-                retries: standing.throttle.may_retry(now),
+            Look::Paused(until) | Look::Closed(until) | Look::Asked(Admission::Shut { until }) => {
+                Opening::Shut { until: Some(until) }
+            }
+            Look::Asked(open) => match self.allowances.free() {
+                Err(rest) => Opening::Spent { until: rest.map(|rest| now + rest) },
+                Ok(_) if open == Admission::Probe => Opening::Probe,
+                Ok(allowed) => Opening::Free {
+                    places: standing.places(self.on_the_wire.load(Ordering::SeqCst)).min(allowed),
+                    retries: standing.throttle.may_retry(now),
+                },
             },
+        }
+    }
+
+    /// As the destination stands, and whether it may be asked at this hour at all.
+    fn look(&self, standing: &mut Standing, now: Uptime) -> Look {
+        let look = standing.look(now);
+        let (closed, paused) = self.allowances.shut_for(|| self.clock.now());
+        match (look, closed, paused) {
+            (Look::Held, _, _) => Look::Held,
+            (_, Some(rest), _) => {
+                standing.draining = true;
+                Look::Closed(now + rest)
+            }
+            (Look::Paused(until), None, Some(rest)) => Look::Paused(until.max(now + rest)),
+            (Look::Asked(_), None, Some(rest)) => {
+                standing.draining = true;
+                Look::Paused(now + rest)
+            }
+            (look, None, None) => look,
+            (Look::Closed(until), None, Some(_)) => Look::Closed(until),
         }
     }
 
     /// Whether ordinary deliveries pass: closed breaker, no pause, no hold.
     pub(super) fn is_open(&self) -> bool {
         let now = self.uptime();
-        matches!(self.lock().look(now), Look::Asked(Admission::Free))
+        matches!(self.look(&mut self.lock(), now), Look::Asked(Admission::Free))
     }
 
     /// A place in the hand-off, if the destination is open and one is free. The express lane steps aside while older
@@ -190,7 +238,7 @@ impl Gate {
         let (now, backlog) = (self.uptime(), self.backlog.load(Ordering::Relaxed));
         let limit = {
             let mut standing = self.lock();
-            if !matches!(standing.look(now), Look::Asked(Admission::Free)) {
+            if !matches!(self.look(&mut standing, now), Look::Asked(Admission::Free)) {
                 return None;
             }
             standing.draining &= backlog;
@@ -205,11 +253,12 @@ impl Gate {
             return None;
         }
         let place = Arc::clone(&self.hand_off).try_acquire_owned().ok()?;
-        Some(Seat::new(self, Some(place), None, false))
+        Some(Seat::new(self, self.allowances.pass()?, Some(place), None, false))
     }
 
     /// A place on the wire for the dispatcher, if one is free.
     pub(super) fn take(self: &Arc<Self>, probe: bool) -> Option<Seat> {
+        let pass = self.allowances.pass()?;
         let mut standing = self.lock();
         let reserved = standing.reserved.semaphore().try_acquire_owned().ok().map(OnTheWire::Reserved);
         let place =
@@ -218,7 +267,15 @@ impl Gate {
             standing.breaker.begin_probe();
         }
         drop(standing);
-        Some(Seat::new(self, None, Some(place), probe))
+        Some(Seat::new(self, pass, None, Some(place), probe))
+    }
+
+    /// Waits until an attempt may send one request more than its first.
+    ///
+    /// # Errors
+    /// How long it would have to wait.
+    pub(super) async fn another(&self) -> Result<(), Duration> {
+        self.allowances.another(self.destination.request_timeout()).await
     }
 
     /// An attempt is durable.
@@ -247,7 +304,15 @@ impl Gate {
                     self.lock().throttle.answered();
                 }
                 Effect::Hold { reason } => self.lock().throttle.hold(reason),
-                Effect::Pause { floor } => self.lock().throttle.pause(now, *floor),
+                Effect::Pause { floor } => {
+                    let until = {
+                        let throttle = &mut self.lock().throttle;
+                        throttle.pause(now, *floor);
+                        throttle.paused_until(now)
+                    };
+                    // The other side counts all of its account's destinations together.
+                    self.allowances.pause(until.unwrap_or(now).saturating_sub(now));
+                }
                 Effect::RefusedForConfiguration { reason } => {
                     self.lock().throttle.refused_for_configuration(reason);
                 }
@@ -271,6 +336,7 @@ impl Gate {
     /// A person lets it go: no hold, no pause, and the credential is read anew.
     pub(super) fn release(&self) {
         self.lock().throttle.release();
+        self.allowances.release();
         self.destination.credentials().refresh();
         self.destination.credentials().accepted();
     }
@@ -284,6 +350,7 @@ impl Gate {
             in_flight: self.on_the_wire.load(Ordering::SeqCst),
             concurrency: self.destination.concurrency(),
             limit: standing.adaptive.limit(),
+            account: self.allowances.account().map(str::to_owned),
             settled_last_minute: standing.settled.sums(now).0,
             last_failure: standing.last_failure.clone(),
         }
@@ -300,9 +367,10 @@ impl Gate {
     fn state(&self, standing: &mut Standing) -> DestinationState {
         let now = self.uptime();
         let wall = |until: Uptime| later(self.clock.now(), until.saturating_sub(now));
-        match standing.look(now) {
+        match self.look(standing, now) {
             Look::Held => DestinationState::Held { reason: standing.throttle.held().unwrap_or_default().to_owned() },
             Look::Paused(until) => DestinationState::Paused { until: wall(until) },
+            Look::Closed(until) => DestinationState::Closed { until: wall(until) },
             Look::Asked(Admission::Free) => DestinationState::Open,
             Look::Asked(Admission::Probe | Admission::Probing) => DestinationState::HalfOpen,
             Look::Asked(Admission::Shut { until }) => DestinationState::Broken { until: wall(until) },
@@ -317,6 +385,7 @@ impl Gate {
 /// Someone inside: from reserving a place until the attempt is settled or the place given up.
 pub(super) struct Seat {
     gate: Arc<Gate>,
+    pass: Pass,
     /// Kept until the end: bounds what is started and not settled.
     _place: Option<OwnedSemaphorePermit>,
     permit: Option<OnTheWire>,
@@ -330,12 +399,18 @@ enum OnTheWire {
 }
 
 impl Seat {
-    fn new(gate: &Arc<Gate>, place: Option<OwnedSemaphorePermit>, permit: Option<OnTheWire>, probe: bool) -> Self {
+    fn new(
+        gate: &Arc<Gate>,
+        pass: Pass,
+        place: Option<OwnedSemaphorePermit>,
+        permit: Option<OnTheWire>,
+        probe: bool,
+    ) -> Self {
         gate.inside.fetch_add(1, Ordering::SeqCst);
         if permit.is_some() {
             gate.on_the_wire.fetch_add(1, Ordering::SeqCst);
         }
-        Seat { gate: Arc::clone(gate), _place: place, permit, probe }
+        Seat { gate: Arc::clone(gate), pass, _place: place, permit, probe }
     }
 
     pub(super) fn gate(&self) -> &Arc<Gate> {
@@ -354,9 +429,15 @@ impl Seat {
         self.gate.is_open()
     }
 
+    /// Its first request leaves.
+    pub(super) fn spend(&mut self) {
+        self.pass.spend();
+    }
+
     /// The answer is there: the place on the wire is free for the next.
     pub(super) fn step_down(&mut self) {
         let Some(place) = self.permit.take() else { return };
+        self.pass.free_place();
         self.gate.on_the_wire.fetch_sub(1, Ordering::SeqCst);
         let mut standing = self.gate.lock();
         match place {
@@ -395,7 +476,7 @@ mod tests {
     fn gate(concurrency: u32) -> Arc<Gate> {
         let settings = Settings { concurrency, ..Settings::new("erp", "https://erp.example.com/orders") };
         let destination = Destination::new(settings).map_err(|found| found.join("; ")).unwrap();
-        Arc::new(Gate::new(destination, Arc::new(SystemClock), Arc::default()))
+        Arc::new(Gate::new(destination, &mut HashMap::new(), Arc::new(SystemClock), Arc::default()))
     }
 
     fn broken() -> Arc<Gate> {

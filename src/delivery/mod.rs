@@ -21,6 +21,7 @@
 //! learnt again; what must not be forgotten is in the store before a byte leaves (ATT-1).
 
 pub mod adaptive;
+mod allowance;
 pub mod backoff;
 pub mod breaker;
 mod dispatcher;

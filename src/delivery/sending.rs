@@ -145,6 +145,7 @@ async fn attempt(engine: &Engine, gate: &Gate, errand: &Errand, number: u32, sea
         return withheld(Withheld::DestinationShut);
     }
     engine.events.attempt_started(gate.name(), errand.delivery, number);
+    seat.spend();
     let begun = Instant::now();
     if let Plan::Look(sought) = &errand.plan {
         let asked = caught(ask(engine, gate, errand, sought, number)).await;

@@ -30,6 +30,7 @@ pub(super) struct Standing {
 pub(super) enum Look {
     Held,
     Paused(Uptime),
+    Closed(Uptime),
     Asked(Admission),
 }
 
@@ -66,7 +67,7 @@ impl Standing {
                     self.fit();
                 }
             }
-            Look::Paused(_) => self.draining = true,
+            Look::Paused(_) | Look::Closed(_) => self.draining = true,
             Look::Held | Look::Asked(_) => (self.was_out, self.draining) = (true, true),
         }
         look

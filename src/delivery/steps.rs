@@ -74,10 +74,18 @@ struct Door<'a> {
     errand: &'a Errand,
     number: u32,
     version: AtomicU64,
+    /// The next request is paid for.
+    paid: bool,
 }
 
 impl Call for Door<'_> {
     async fn call(&mut self, request: &SealedRequest) -> Wire {
+        if !std::mem::take(&mut self.paid)
+            && let Err(free_in) = self.gate.another().await
+        {
+            let detail = format!("{} is asked as much as it allows", self.gate.name());
+            return Wire::Spent { detail, free_in };
+        }
         let (version, extra) = sending::extra(self.engine, self.gate, self.errand, self.number, &request.body).await;
         self.version.store(version, Ordering::Relaxed);
         match extra {
@@ -100,7 +108,7 @@ pub(super) async fn look(
     steps: &Steps,
     number: u32,
 ) -> Told {
-    let mut door = Door { engine, gate, errand, number, version: AtomicU64::new(0) };
+    let mut door = Door { engine, gate, errand, number, version: AtomicU64::new(0), paid: true };
     let Steps { work, found, stage, prepare, afresh } = steps;
     let start = Start { found: found.clone(), stage: *stage, prepare: *prepare, afresh: *afresh };
     let walked = profile.recipe.look(work, start, &mut door).await;
@@ -121,7 +129,7 @@ pub(super) async fn go_on(
     let (_, taken) = profile.recipe.read_create(&errand.purpose, wire, gate.destination.guard(), now);
     let mut found = steps.found.clone();
     found.extend(taken);
-    let mut door = Door { engine, gate, errand, number, version: AtomicU64::new(0) };
+    let mut door = Door { engine, gate, errand, number, version: AtomicU64::new(0), paid: false };
     let walked = profile.recipe.follow(&steps.work, found, &mut door).await;
     Some(told(gate, errand, profile, walked, door.version.into_inner()))
 }

@@ -4,6 +4,7 @@ mod doubt;
 mod express;
 mod holds;
 mod lanes;
+mod limits;
 mod outcomes;
 mod restarts;
 mod rig;

@@ -133,9 +133,12 @@ impl Delivery {
         events: Arc<dyn DeliveryEvents>,
     ) -> Arc<Delivery> {
         let emptied = Arc::new(Notify::new());
+        let mut accounts = HashMap::new();
         let gates: Vec<Arc<Gate>> = destinations
             .into_iter()
-            .map(|destination| Arc::new(Gate::new(destination, Arc::clone(&clock), Arc::clone(&emptied))))
+            .map(|destination| {
+                Arc::new(Gate::new(destination, &mut accounts, Arc::clone(&clock), Arc::clone(&emptied)))
+            })
             .collect();
         let by_name = gates.iter().enumerate().map(|(index, gate)| (gate.name().to_owned(), index)).collect();
         let engine = Arc::new(Engine {

@@ -12,6 +12,7 @@
 pub mod credentials;
 pub mod find;
 pub mod http;
+pub mod limits;
 pub mod outcome;
 pub mod private;
 pub mod profile;
@@ -35,6 +36,7 @@ use crate::store::write::SealedRequest;
 pub use credentials::{CredentialUse, Credentials, OutboundAuth, Reload};
 pub use find::{Find, FindSettings, Finding, Sought};
 pub use http::read::ExistsRule;
+pub use limits::{Account, ClosedHours, Limits};
 pub use outcome::{AttemptOutcome, BodyEnd, Health, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
 pub use private::Network;
 use profile::{Profile, RecipeProfile};
@@ -85,6 +87,10 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Requests under way at once.
     pub concurrency: u32,
+    /// How often it may be asked, and when not.
+    pub limits: Limits,
+    /// What it shares with other destinations.
+    pub account: Option<Account>,
     /// RET-1: pauses after failure 1, 2, …; one attempt more than pauses.
     pub retry_delays: Vec<Duration>,
     /// RET-2.
@@ -140,6 +146,8 @@ impl Settings {
             request_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(4),
             concurrency: 8,
+            limits: Limits::default(),
+            account: None,
             retry_delays: default_retry_delays(),
             age_limit: Duration::from_hours(7 * 24),
             allow_private: Vec::new(),
@@ -175,6 +183,8 @@ pub struct Destination {
     find: Option<(Find, Option<Transport>)>,
     request_timeout: Duration,
     concurrency: u32,
+    limits: Limits,
+    account: Option<Account>,
     retry_delays: Vec<Duration>,
     age_limit: Duration,
 }
@@ -235,6 +245,8 @@ impl Destination {
             find,
             request_timeout: settings.request_timeout,
             concurrency: settings.concurrency,
+            limits: settings.limits,
+            account: settings.account,
             retry_delays: settings.retry_delays,
             age_limit: settings.age_limit,
         })
@@ -253,6 +265,16 @@ impl Destination {
     /// Requests under way at once.
     pub fn concurrency(&self) -> u32 {
         self.concurrency
+    }
+
+    /// How often it may be asked, and when not.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What it shares with other destinations.
+    pub fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
     }
 
     /// Longest wait for an answer.
@@ -371,6 +393,7 @@ impl Destination {
             Wire::NotSent(detail) => {
                 AttemptOutcome::Unavailable { detail: format!("not sent: {detail}"), wait: Wait::default() }
             }
+            Wire::Spent { detail, free_in } => outcome::spent(detail, *free_in),
             Wire::Lost(detail) => AttemptOutcome::Uncertain { detail: detail.clone(), wait: Wait::default() },
         }
     }

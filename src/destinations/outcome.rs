@@ -14,6 +14,13 @@ pub enum Wire {
     Forbidden(String),
     /// No request byte left: look-up, connect or TLS failed, or the connection closed before the request was begun.
     NotSent(String),
+    /// Not sent: as much was asked as the destination allows, and the next may go after that time.
+    Spent {
+        /// One sentence.
+        detail: String,
+        /// Until then.
+        free_in: Duration,
+    },
     /// Anything else. In doubt it is this one: bytes may have arrived and may have taken effect.
     Lost(String),
 }
@@ -60,7 +67,7 @@ impl Wire {
     pub fn status(&self) -> Option<u16> {
         match self {
             Wire::Answered(response) => Some(response.status),
-            Wire::Forbidden(_) | Wire::NotSent(_) | Wire::Lost(_) => None,
+            Wire::Forbidden(_) | Wire::NotSent(_) | Wire::Spent { .. } | Wire::Lost(_) => None,
         }
     }
 
@@ -69,7 +76,7 @@ impl Wire {
         match self {
             Wire::Answered(response) if response.status >= 500 || response.end == BodyEnd::CutOff => Health::Failed,
             Wire::Answered(_) => Health::Answered,
-            Wire::Forbidden(_) => Health::Unknown,
+            Wire::Forbidden(_) | Wire::Spent { .. } => Health::Unknown,
             Wire::NotSent(_) => Health::ConnectFailed,
             Wire::Lost(_) => Health::Failed,
         }
@@ -81,7 +88,7 @@ impl Wire {
             Wire::Answered(response) if !response.body.is_empty() => {
                 Some(String::from_utf8_lossy(&response.body[..response.body.len().min(EXCERPT_BYTES)]).into_owned())
             }
-            Wire::Answered(_) | Wire::Forbidden(_) | Wire::NotSent(_) | Wire::Lost(_) => None,
+            Wire::Answered(_) | Wire::Forbidden(_) | Wire::NotSent(_) | Wire::Spent { .. } | Wire::Lost(_) => None,
         }
     }
 }
@@ -124,6 +131,12 @@ pub enum AttemptOutcome {
         /// How long to wait.
         wait: Wait,
     },
+}
+
+/// What it means that as much was asked as is allowed.
+pub fn spent(detail: &str, free_in: Duration) -> AttemptOutcome {
+    let wait = Wait { floor: Some(free_in), whole_destination: true, ignored: false };
+    AttemptOutcome::Throttled { detail: format!("not sent: {detail}"), wait }
 }
 
 impl AttemptOutcome {

@@ -185,7 +185,7 @@ impl Tokens {
         let response = match self.transport.send(&request, HeaderMap::new()).await.0 {
             Wire::Answered(response) => response,
             // Nothing of the record was sent, whatever became of the asking.
-            Wire::Forbidden(detail) | Wire::NotSent(detail) | Wire::Lost(detail) => {
+            Wire::Forbidden(detail) | Wire::NotSent(detail) | Wire::Lost(detail) | Wire::Spent { detail, .. } => {
                 return Err(Wire::NotSent(format!("no credential: {detail}")));
             }
         };

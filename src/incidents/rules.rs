@@ -159,7 +159,8 @@ impl Tracker {
             return match seen.state {
                 DestinationState::Held { .. } => Some(Trouble::Held),
                 DestinationState::Broken { .. } | DestinationState::HalfOpen => Some(Trouble::Broken),
-                DestinationState::Open | DestinationState::Paused { .. } => None,
+                // Somebody decided that; it is no trouble.
+                DestinationState::Open | DestinationState::Paused { .. } | DestinationState::Closed { .. } => None,
             };
         };
         let since = *self.paused_since.get_or_insert(now);

@@ -202,6 +202,7 @@ fn pause_left(state: &DestinationState, now: Timestamp) -> Duration {
         DestinationState::Open
         | DestinationState::HalfOpen
         | DestinationState::Broken { .. }
+        | DestinationState::Closed { .. }
         | DestinationState::Held { .. } => Duration::ZERO,
     }
 }

@@ -184,7 +184,7 @@ pub enum Event<'a> {
     DestinationStateChanged {
         /// Destination.
         destination: &'a str,
-        /// `open`, `half_open`, `broken`, `paused`, `held`.
+        /// `open`, `half_open`, `broken`, `paused`, `closed`, `held`.
         state: &'a str,
         /// Why.
         reason: &'a str,

@@ -131,7 +131,7 @@ struct Gauges {
 pub struct DestinationGauge {
     /// Configured name.
     pub name: String,
-    /// `open`, `half_open`, `broken`, `paused`, `held`.
+    /// `open`, `half_open`, `broken`, `paused`, `closed`, `held`.
     pub state: String,
     /// Attempts on the wire.
     pub in_flight: u64,

@@ -81,6 +81,7 @@ impl Engines for Doubles {
 
     fn destinations(&self) -> Vec<DestinationView> {
         let view = DestinationView {
+            account: None,
             name: "erp".to_owned(),
             profile: "http".to_owned(),
             state: "held".to_owned(),

@@ -161,7 +161,7 @@ impl System for Frappe {
     }
 }
 
-fn profile() -> Profile {
+pub fn profile() -> Profile {
     Profile {
         system: Arc::new(Frappe::default()),
         config: r#"profile = "erpnext"

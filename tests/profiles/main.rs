@@ -14,6 +14,7 @@ mod business_central;
 mod contract;
 mod doors;
 mod erpnext;
+mod limits;
 mod netsuite;
 mod odoo;
 mod office;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
@@ -26,6 +26,8 @@ pub struct Asked {
     /// Lower-case names.
     pub headers: BTreeMap<String, String>,
     pub text: String,
+    /// When it came.
+    pub at: Instant,
 }
 
 impl Asked {
@@ -172,6 +174,7 @@ async fn serve(State(inner): State<Arc<Inner>>, request: Request) -> Response {
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect(),
         text: String::from_utf8_lossy(&body).into_owned(),
+        at: Instant::now(),
     };
     inner.log.lock().unwrap().push(asked.clone());
     let creating = inner.system.makes(&asked);

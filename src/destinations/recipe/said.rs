@@ -15,6 +15,9 @@ pub struct RecipeSaid {
     /// What protects this system from a second effect, unless the destination says otherwise.
     #[serde(default)]
     pub guard: GuardSaid,
+    /// How often its system may be called, unless the destination says otherwise: `["240/m"]`.
+    #[serde(default)]
+    pub rate: Vec<String>,
     /// What a destination may set, as `with = { … }`; templates read it as `with.name`.
     #[serde(default)]
     pub settings: BTreeMap<String, SettingSaid>,

@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::destinations::Guard;
 use crate::destinations::find::Records;
 use crate::destinations::http::{read, render};
-use crate::destinations::outcome::{AttemptOutcome, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
+use crate::destinations::outcome::{self, AttemptOutcome, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
 use crate::json::{self, Limits};
 use crate::store::write::SealedRequest;
 use crate::templates::{Expression, Form, Template};
@@ -174,6 +174,7 @@ impl Step {
             Wire::NotSent(detail) => {
                 AttemptOutcome::Unavailable { detail: format!("not sent: {detail}"), wait: Wait::default() }
             }
+            Wire::Spent { detail, free_in } => outcome::spent(detail, *free_in),
             Wire::Lost(detail) => doubtful(creates, detail.clone(), Wait::default()),
         }
     }

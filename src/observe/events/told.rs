@@ -56,7 +56,7 @@ pub(in crate::observe) fn log(event: &Event<'_>) {
             );
         }
         Event::DestinationStateChanged { destination, state, reason } => match *state {
-            "open" | "half_open" => {
+            "open" | "half_open" | "closed" => {
                 tracing::info!(destination.name = destination, state, reason, "a destination changed");
             }
             "held" => tracing::error!(destination.name = destination, state, reason, "a destination is held"),

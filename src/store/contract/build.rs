@@ -217,8 +217,13 @@ impl Maker {
 
     /// Arrives and is concluded as a creation at `erp`; the envelope and its waiting delivery.
     pub async fn waiting(&self, store: &SharedStore, number: &str) -> (EnvelopeId, DeliveryId) {
+        self.waiting_for(store, number, "erp").await
+    }
+
+    /// The same for another destination.
+    pub async fn waiting_for(&self, store: &SharedStore, number: &str, to: &str) -> (EnvelopeId, DeliveryId) {
         let envelope = self.arrive(store, number, &format!("event of {number}")).await;
-        let conclusion = self.create(number, &["erp"]);
+        let conclusion = self.create(number, &[to]);
         let delivery = conclusion.deliveries[0].id;
         store.conclude(envelope, conclusion, at(1)).await.unwrap();
         (envelope, delivery)
