@@ -20,6 +20,7 @@ macro_rules! planted {
 
 // core: pure
 pub mod json;
+pub mod oauth1;
 pub mod domain;
 pub mod envelope;
 pub mod routing;

@@ -302,9 +302,16 @@ fn destination(settings: &DestinationSettings) -> Result<destinations::Settings,
                 let all = all.iter().map(|(name, value)| (name.to_string(), value.expose().clone()));
                 destinations::OutboundAuth::Headers(all.collect())
             }
+            config::OutboundAuth::Query { name, value } => {
+                destinations::OutboundAuth::Query { name: name.clone(), value: value.expose().clone() }
+            }
+            config::OutboundAuth::OAuth1 { credentials, realm } => {
+                destinations::OutboundAuth::OAuth1 { credentials: credentials.clone(), realm: realm.clone() }
+            }
             config::OutboundAuth::Fetched(exchange) => destinations::OutboundAuth::Fetched(exchange.clone()),
         },
         signing: settings.signature.as_ref().map(signing),
+        tls: settings.tls.clone(),
         connect_timeout: settings.connect_timeout,
         request_timeout: settings.request_timeout,
         concurrency: settings.concurrency,

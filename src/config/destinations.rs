@@ -18,9 +18,11 @@ use super::read::{Field, Place, Report, Section};
 use super::recipes;
 use super::secret::{Secret, Secrets};
 use crate::destinations::recipe::Recipe;
+use crate::destinations::tls::Tls;
 use crate::destinations::tokens::Exchange;
 use crate::destinations::{Account, ExistsRule, FindSettings, Limits, RecipeSettings};
 use crate::intake::signature::standard_webhooks_key;
+use crate::oauth1;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -128,6 +130,20 @@ pub enum OutboundAuth {
         /// Names and values.
         all: Vec<(HeaderName, Secret<String>)>,
     },
+    /// A member of the query.
+    Query {
+        /// Its name.
+        name: String,
+        /// The value.
+        value: Secret<String>,
+    },
+    /// A signature of each request (OAuth 1.0a).
+    OAuth1 {
+        /// What is signed with.
+        credentials: oauth1::Credentials,
+        /// Whose door it is.
+        realm: Option<String>,
+    },
     /// Fetched: OAuth 2, or a login.
     Fetched(Exchange),
 }
@@ -170,6 +186,8 @@ pub struct DestinationSettings {
     pub already_exists: Option<ExistsRule>,
     /// Our credentials.
     pub auth: OutboundAuth,
+    /// Whom we believe it to be, and who we are to it.
+    pub tls: Tls,
     /// Our signature.
     pub signature: Option<OutboundSignature>,
     /// Header of the idempotency key.
@@ -231,6 +249,7 @@ pub(super) fn destination(
         find: looking::find(&mut section, &allow_private, guard, request_timeout, report),
         already_exists: looking::already_exists(&mut section, report),
         auth: door::auth(&mut section, report).unwrap_or(OutboundAuth::None),
+        tls: door::tls(&mut section, report),
         signature: section.field("signature").and_then(|field| signature(&field, report)),
         idempotency_header: header_name(&mut section, "idempotency_header", Some("idempotency-key"), report)
             .unwrap_or(HeaderName::from_static("idempotency-key")),

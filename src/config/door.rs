@@ -7,7 +7,9 @@ use super::commerce::one_secret;
 use super::destinations::OutboundAuth;
 use super::read::{Field, Report, Section};
 use super::secret::Secret;
+use crate::destinations::tls::{ClientCertificate, Tls};
 use crate::destinations::tokens::{Algorithm, Exchange, Login, OAuth2, Proof};
+use crate::oauth1::Credentials;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -17,16 +19,20 @@ enum Kind {
     Basic,
     Header,
     Headers,
+    Query,
+    OAuth1,
     OAuth2,
     Login,
     None,
 }
 
-const KINDS: [(&str, Kind); 7] = [
+const KINDS: [(&str, Kind); 9] = [
     ("bearer", Kind::Bearer),
     ("basic", Kind::Basic),
     ("header", Kind::Header),
     ("headers", Kind::Headers),
+    ("query", Kind::Query),
+    ("oauth1", Kind::OAuth1),
     ("oauth2", Kind::OAuth2),
     ("login", Kind::Login),
     ("none", Kind::None),
@@ -34,7 +40,7 @@ const KINDS: [(&str, Kind); 7] = [
 
 pub(super) fn auth(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<OutboundAuth> {
     let mut section = section.field("auth")?.section("the auth of a destination", report)?;
-    let words = "write bearer, basic, header, headers, oauth2, login or none";
+    let words = "write bearer, basic, header, headers, query, oauth1, oauth2, login or none";
     let kind = section.required("type", words, report)?.choice(&KINDS, report)?;
     let auth = match kind {
         Kind::None => Some(OutboundAuth::None),
@@ -46,6 +52,12 @@ pub(super) fn auth(section: &mut Section<'_>, report: &mut Report<'_>) -> Option
         }
         Kind::Header => header(&mut section, report).map(|(name, value)| OutboundAuth::Header { name, value }),
         Kind::Headers => headers(&mut section, report),
+        Kind::Query => {
+            let name = text(&mut section, "name", "name the member of the query", report);
+            let value = one_secret(&mut section, "value", report);
+            name.zip(value).map(|(name, value)| OutboundAuth::Query { name, value })
+        }
+        Kind::OAuth1 => oauth1(&mut section, report),
         Kind::OAuth2 => oauth2(&mut section, report).map(|oauth| OutboundAuth::Fetched(Exchange::OAuth2(oauth))),
         Kind::Login => login(&mut section, report).map(|login| OutboundAuth::Fetched(Exchange::Login(login))),
     };
@@ -61,6 +73,29 @@ pub(super) fn auth(section: &mut Section<'_>, report: &mut Report<'_>) -> Option
     });
     section.finish(report);
     auth
+}
+
+/// `ca` and `client_certificate`: a certificate authority of its own, and a certificate of ours.
+pub(super) fn tls(section: &mut Section<'_>, report: &mut Report<'_>) -> Tls {
+    let pem = |field: Field<'_>, report: &mut Report<'_>| {
+        field.secret(report).map(|secret| secret.expose().clone().into_bytes())
+    };
+    let place = section.place.below("ca");
+    let authorities = section.field("ca").and_then(|field| pem(field, report));
+    let identity = section.field("client_certificate").and_then(|field| {
+        let mut section = field.section("a client certificate", report)?;
+        let chain = section.required("certificate", "write certificate = \"file:client.pem\"", report);
+        let private_key = section.required("private_key", "write private_key = \"file:client.key\"", report);
+        let (chain, private_key) = (pem(chain?, report), pem(private_key?, report));
+        section.finish(report);
+        Some(ClientCertificate { chain: chain?, private_key: private_key? })
+    });
+    let tls = Tls { authorities, identity };
+    let given = tls.authorities.is_some() || tls.identity.is_some();
+    if given && let Err(problem) = tls.check() {
+        report.error(&place, problem, "docs/destinations/README.md shows how certificates are named");
+    }
+    tls
 }
 
 fn text(section: &mut Section<'_>, name: &'static str, remedy: &str, report: &mut Report<'_>) -> Option<String> {
@@ -83,6 +118,18 @@ fn headers(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Outboun
         one.finish(report);
     }
     Some(OutboundAuth::Headers { all })
+}
+
+fn oauth1(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<OutboundAuth> {
+    let consumer_key = one_secret(section, "consumer_key", report);
+    let consumer_secret = one_secret(section, "consumer_secret", report);
+    let access_token = one_secret(section, "access_token", report);
+    let access_token_secret = one_secret(section, "access_token_secret", report);
+    let realm = section.field("realm").and_then(|field| field.text(report)).map(str::to_owned);
+    let [consumer_key, consumer_secret, access_token, access_token_secret] =
+        [consumer_key?, consumer_secret?, access_token?, access_token_secret?].map(|secret| secret.expose().clone());
+    let credentials = Credentials { consumer_key, consumer_secret, access_token, access_token_secret };
+    Some(OutboundAuth::OAuth1 { credentials, realm })
 }
 
 fn oauth2(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<OAuth2> {

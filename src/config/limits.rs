@@ -113,7 +113,10 @@ fn time(text: &str) -> Option<Time> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn closed_hours_are_read_and_nonsense_is_refused() {
@@ -140,5 +143,53 @@ mod tests {
         }
         assert!(read("02:00-02:00").unwrap_err().message.contains("every hour"));
         assert!(zone("Europe/Berlin").is_ok() && zone("Berlin").is_err());
+    }
+
+    #[test]
+    fn what_a_destination_allows_is_its_own_its_accounts_or_its_systems() {
+        let text = r#"
+[accounts.tenant]
+concurrency = 15
+rate = "600/m"
+
+[destinations.erp]
+profile = "http"
+url = "https://erp.example.com/orders"
+account = "tenant"
+rate = ["6000/5m", "20000/d"]
+closed = "01:00-03:30"
+time_zone = "Europe/Berlin"
+
+[destinations.flows]
+profile = "patchworks"
+url = "https://api.example.com"
+with = { flow = "7" }
+auth = { type = "bearer", token = "x" }
+
+[destinations.slow-flows]
+profile = "patchworks"
+url = "https://api.example.com"
+with = { flow = "7" }
+auth = { type = "bearer", token = "x" }
+rate = "30/m"
+"#;
+        let config = Config::read(text, Path::new(""), &|_| None).unwrap().config;
+        let rates = |name: &str| -> Vec<(u32, u64)> {
+            config.destinations[name].limits.rates.iter().map(|rate| (rate.count, rate.per.as_secs())).collect()
+        };
+        assert_eq!(rates("erp"), [(6_000, 300), (20_000, 86_400)]);
+        assert_eq!(config.destinations["erp"].limits.closed.len(), 1);
+        let account = config.destinations["erp"].account.as_ref().unwrap();
+        assert_eq!((account.name.as_str(), account.concurrency, account.limits.rates.len()), ("tenant", Some(15), 1));
+        assert_eq!(rates("flows"), [(240, 60)], "Patchworks allows 240 calls a minute");
+        assert_eq!(rates("slow-flows"), [(30, 60)]);
+        let wrong = text
+            .replace("account = \"tenant\"", "account = \"tenat\"")
+            .replace("concurrency = 15\nrate = \"600/m\"", "");
+        let problems = Config::read(&wrong, Path::new(""), &|_| None).unwrap_err();
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let problems = problems.join("\n");
+        assert!(problems.contains("did you mean \"tenant\"?"), "{problems}");
+        assert!(problems.contains("accounts.tenant: limits nothing"), "{problems}");
     }
 }

@@ -348,13 +348,13 @@ line 6: origins.flows.auth.token: is shorter than 16 characters; use a long rand
 
 #[test]
 fn later_work_is_named_as_such_and_an_events_origin_is_read_strictly() {
-    let text = SMALL.replace("profile = \"http\"", "profile = \"sap-s4hana\"")
+    let text = SMALL.replace("profile = \"http\"", "profile = \"commerce\"\ncommerce = \"acme\"")
         + "[store]\nurl = \"postgres://me@db/x\"\n[origins.events]\ntype = \"commerce-events\"\ncommerce = \"acme\"\nclient_id = \"x\"\nkey_base_url = \"https://keys.example.com\"\n";
     insta::assert_snapshot!(problems(&text), @r##"
-line 8: destinations.erp.profile: profile sap-s4hana is not available in this version; use another, or write a recipe and use profile = "recipe"
-line 17: store.url: the PostgreSQL store is not available in this version; use url = "sqlite:crossdock.db"
-line 21: origins.events.client_id: is not a client id; copy it from the credential of the project: 8 to 128 letters, digits, hyphens and underscores
-line 22: origins.events.key_base_url: is not on loopback; remove it: signing keys are read from Adobe's host
+line 8: destinations.erp.profile: profile commerce is not available in this version; use another, or write a recipe and use profile = "recipe"
+line 18: store.url: the PostgreSQL store is not available in this version; use url = "sqlite:crossdock.db"
+line 22: origins.events.client_id: is not a client id; copy it from the credential of the project: 8 to 128 letters, digits, hyphens and underscores
+line 23: origins.events.key_base_url: is not on loopback; remove it: signing keys are read from Adobe's host
 "##);
 }
 
@@ -504,51 +504,6 @@ fn the_manual_names_every_key() {
             assert!(manual.contains(&key), "{key} of {section}");
         }
     }
-}
-
-#[test]
-fn what_a_destination_allows_is_its_own_its_accounts_or_its_systems() {
-    let text = r#"
-[accounts.tenant]
-concurrency = 15
-rate = "600/m"
-
-[destinations.erp]
-profile = "http"
-url = "https://erp.example.com/orders"
-account = "tenant"
-rate = ["6000/5m", "20000/d"]
-closed = "01:00-03:30"
-time_zone = "Europe/Berlin"
-
-[destinations.flows]
-profile = "patchworks"
-url = "https://api.example.com"
-with = { flow = "7" }
-auth = { type = "bearer", token = "x" }
-
-[destinations.slow-flows]
-profile = "patchworks"
-url = "https://api.example.com"
-with = { flow = "7" }
-auth = { type = "bearer", token = "x" }
-rate = "30/m"
-"#;
-    let config = Config::read(text, Path::new(""), &|_| None).unwrap().config;
-    let rates = |name: &str| -> Vec<(u32, u64)> {
-        config.destinations[name].limits.rates.iter().map(|rate| (rate.count, rate.per.as_secs())).collect()
-    };
-    assert_eq!(rates("erp"), [(6_000, 300), (20_000, 86_400)]);
-    assert_eq!(config.destinations["erp"].limits.closed.len(), 1);
-    let account = config.destinations["erp"].account.as_ref().unwrap();
-    assert_eq!((account.name.as_str(), account.concurrency, account.limits.rates.len()), ("tenant", Some(15), 1));
-    assert_eq!(rates("flows"), [(240, 60)], "Patchworks allows 240 calls a minute");
-    assert_eq!(rates("slow-flows"), [(30, 60)]);
-    let wrong =
-        text.replace("account = \"tenant\"", "account = \"tenat\"").replace("concurrency = 15\nrate = \"600/m\"", "");
-    let problems = problems(&wrong);
-    assert!(problems.contains("did you mean \"tenant\"?"), "{problems}");
-    assert!(problems.contains("accounts.tenant: limits nothing"), "{problems}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use ::http::{HeaderMap, HeaderName, HeaderValue};
+use ::http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout};
 
 use super::gate::{Gate, Seat};
@@ -18,7 +18,7 @@ use super::steps::{self, Steps};
 use super::sweeping::Held;
 use super::trace;
 use super::worker::Engine;
-use crate::destinations::{AttemptOutcome, CredentialUse, Finding, Late, Sought, Wire};
+use crate::destinations::{AttemptOutcome, CredentialUse, Finding, Late, Occasion, Shown, Sought, Wire};
 use crate::envelope::ids::{DeliveryId, DocumentId};
 use crate::store::view::Interrupted;
 use crate::store::write::{AttemptPurpose, AttemptSeen, Progress, SealedRequest, Stage, StartedAttempt, Subject};
@@ -192,7 +192,7 @@ struct Exchange {
 }
 
 async fn exchange(engine: &Engine, gate: &Gate, errand: &Errand, number: u32) -> Exchange {
-    let (version, extra) = extra(engine, gate, errand, number, &errand.request.body).await;
+    let (version, extra) = extra(engine, gate, errand, number, &errand.request).await;
     let (wire, late) = match extra {
         Ok(extra) => gate.destination.send_and_keep(&errand.request, extra).await,
         Err(wire) => (wire, None),
@@ -211,7 +211,7 @@ async fn ask(
     sought: &Sought,
     number: u32,
 ) -> (Finding, Wire, CredentialUse) {
-    let (version, extra) = extra(engine, gate, errand, number, &sought.request.body).await;
+    let (version, extra) = extra(engine, gate, errand, number, &sought.request).await;
     let wire = match extra {
         Ok(extra) => gate.destination.ask(sought, extra).await,
         Err(wire) => wire,
@@ -231,22 +231,24 @@ pub(super) async fn extra(
     gate: &Gate,
     errand: &Errand,
     number: u32,
-    body: &[u8],
-) -> (u64, Result<HeaderMap, Wire>) {
+    request: &SealedRequest,
+) -> (u64, Result<Shown, Wire>) {
     let now = engine.clock.now();
-    let (version, credential) = gate.destination.credentials().presented(now).await;
-    let mut extra = match credential {
-        Ok(headers) => headers,
+    let occasion = Occasion { method: &request.method, url: &request.url, now, entropy: engine.entropy.as_ref() };
+    let (version, credential) = gate.destination.credentials().presented(occasion).await;
+    let mut shown = match credential {
+        Ok(shown) => shown,
         Err(wire) => return (version, Err(wire)),
     };
+    let extra = &mut shown.headers;
     extra.insert(DELIVERY_HEADER, visible(&errand.delivery.to_string()));
     extra.insert(ATTEMPT_HEADER, HeaderValue::from(number));
     let traceparent = trace::traceparent(errand.traceparent.as_deref(), &errand.delivery, number);
     extra.insert(TRACE_HEADER, visible(&traceparent));
     if let Some(signing) = gate.destination.signing() {
-        extra.extend(signing.headers(&errand.delivery.to_string(), now, body));
+        extra.extend(signing.headers(&errand.delivery.to_string(), now, &request.body));
     }
-    (version, Ok(extra))
+    (version, Ok(shown))
 }
 
 pub(super) fn judged(gate: &Gate, outcome: &AttemptOutcome, version: u64) -> CredentialUse {

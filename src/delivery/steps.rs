@@ -86,7 +86,7 @@ impl Call for Door<'_> {
             let detail = format!("{} is asked as much as it allows", self.gate.name());
             return Wire::Spent { detail, free_in };
         }
-        let (version, extra) = sending::extra(self.engine, self.gate, self.errand, self.number, &request.body).await;
+        let (version, extra) = sending::extra(self.engine, self.gate, self.errand, self.number, request).await;
         self.version.store(version, Ordering::Relaxed);
         match extra {
             Ok(extra) => self.gate.destination.send(request, extra).await,

@@ -10,6 +10,7 @@
 //! destination answers one question at a time and remembers nothing but its credential.
 
 pub mod credentials;
+pub mod csrf;
 pub mod find;
 pub mod http;
 pub mod limits;
@@ -19,13 +20,14 @@ pub mod profile;
 pub mod profiles;
 pub mod recipe;
 pub mod signing;
+pub mod tls;
 pub mod tokens;
 pub mod transport;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ::http::{HeaderMap, HeaderName};
+use ::http::HeaderName;
 use bytes::Bytes;
 use reqwest::Url;
 
@@ -33,7 +35,8 @@ use crate::clock::Timestamp;
 use crate::envelope::keys::IdempotencyKey;
 use crate::store::write::SealedRequest;
 
-pub use credentials::{CredentialUse, Credentials, OutboundAuth, Reload};
+pub use credentials::{CredentialUse, Credentials, Occasion, OutboundAuth, Reload, Shown};
+use csrf::Pairing;
 pub use find::{Find, FindSettings, Finding, Sought};
 pub use http::read::ExistsRule;
 pub use limits::{Account, ClosedHours, Limits};
@@ -43,6 +46,7 @@ use profile::{Profile, RecipeProfile};
 use recipe::said::RecipeSaid;
 use recipe::{Recipe, Work};
 use signing::Signing;
+use tls::Tls;
 use tokens::Tokens;
 pub use transport::Late;
 use transport::Transport;
@@ -78,6 +82,8 @@ pub struct Settings {
     pub signing: Option<Signing>,
     /// Reads the credential anew when it was refused; `None` where it cannot change while we run.
     pub reload: Option<Reload>,
+    /// Whom we believe it to be, and who we are to it.
+    pub tls: Tls,
     /// ATT-3: longest wait for a connection.
     pub connect_timeout: Duration,
     /// ATT-3: longest wait for the whole answer.
@@ -142,6 +148,7 @@ impl Settings {
             auth: OutboundAuth::None,
             signing: None,
             reload: None,
+            tls: Tls::default(),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(4),
@@ -207,7 +214,10 @@ impl Destination {
                 .filter(|pointer| !pointer.starts_with('/'))
                 .map(|pointer| format!("receipt \"{pointer}\" is not a JSON pointer: it starts with a slash")),
         );
+        let pairing = url.as_ref().map_or_else(|| Ok(None), |url| pairing(&settings, url));
+        let pairing = pairing.map_err(|found| problems.push(found)).ok();
         let credentials = credentials_of(&settings).map_err(|found| problems.extend(found)).ok();
+        let credentials = credentials.zip(pairing).map(|(credentials, pairing)| credentials.paired(pairing));
         let transport =
             url.as_ref().and_then(|url| Transport::new(&settings, url).map_err(|problem| problems.push(problem)).ok());
         let find = look(&settings, url.as_ref()).map_err(|found| problems.extend(found)).ok();
@@ -352,13 +362,13 @@ impl Destination {
     }
 
     /// Sends sealed bytes with what belongs to this attempt alone: the credential and `extra`.
-    pub async fn send(&self, request: &SealedRequest, extra: HeaderMap) -> Wire {
-        self.transport.send(request, extra).await.0
+    pub async fn send(&self, request: &SealedRequest, extra: impl Into<Shown>) -> Wire {
+        self.transport.send(request, extra.into()).await.0
     }
 
     /// As [`Destination::send`], with the answer that was not there in time, should it still come.
-    pub async fn send_and_keep(&self, request: &SealedRequest, extra: HeaderMap) -> (Wire, Option<Late>) {
-        self.transport.send(request, extra).await
+    pub async fn send_and_keep(&self, request: &SealedRequest, extra: impl Into<Shown>) -> (Wire, Option<Late>) {
+        self.transport.send(request, extra.into()).await
     }
 
     /// How to look, if it can be asked.
@@ -375,9 +385,9 @@ impl Destination {
     }
 
     /// Asks whether a record is there, with what belongs to this attempt alone.
-    pub async fn ask(&self, sought: &Sought, extra: HeaderMap) -> Wire {
+    pub async fn ask(&self, sought: &Sought, extra: impl Into<Shown>) -> Wire {
         let own = self.find.as_ref().and_then(|(_, transport)| transport.as_ref());
-        own.unwrap_or(&self.transport).send(&sought.request, extra).await.0
+        own.unwrap_or(&self.transport).send(&sought.request, extra.into()).await.0
     }
 
     /// What the answer, or its absence, means (delivery-semantics section 8, for a write).
@@ -409,6 +419,18 @@ fn credentials_of(settings: &Settings) -> Result<Credentials, Vec<String>> {
     let url = private::destination_url(exchange.url(), &settings.allow_private).map_err(named)?;
     let transport = Transport::new(settings, &url).map_err(|problem| vec![problem])?;
     Ok(Credentials::fetched(Tokens::new(exchange.clone(), transport)))
+}
+
+/// The pair that every write shows, if the recipe says so.
+fn pairing(settings: &Settings, url: &Url) -> Result<Option<Pairing>, String> {
+    let Some(csrf) = settings.recipe.as_ref().and_then(|recipe| recipe.said.csrf.as_ref()) else { return Ok(None) };
+    let header = HeaderName::from_bytes(csrf.header.to_ascii_lowercase().as_bytes())
+        .map_err(|_| format!("csrf: \"{}\" is not a header name", csrf.header))?;
+    let address = format!("{}{}", url.as_str().trim_end_matches('/'), csrf.path);
+    let there = Url::parse(&address).ok().filter(|there| there.origin() == url.origin());
+    let there = there.ok_or_else(|| format!("csrf: \"{}\" is no path of the destination", csrf.path))?;
+    let transport = Transport::new(settings, &there)?;
+    Ok(Some(Pairing::new(there.into(), header, transport)))
 }
 
 /// How to look, with a transport of its own where that is another host.

@@ -23,7 +23,7 @@ fn document() -> Bytes {
 
 async fn exchange(destination: &Destination) -> (Wire, AttemptOutcome) {
     let request = destination.render("order.create", &document(), &key(), "").unwrap();
-    let wire = destination.send(&request, HeaderMap::new()).await;
+    let wire = destination.send(&request, Shown::default()).await;
     let outcome = destination.read("order.create", &wire, from_micros(0));
     (wire, outcome)
 }
@@ -213,13 +213,13 @@ async fn key_5_sealed_bytes_go_where_they_were_sealed_for_but_never_to_another_h
     let destination = Destination::new(settings(&double.url())).unwrap();
     let mut sealed = destination.render("order.create", &document(), &key(), "").unwrap();
     sealed.url = double.url().replace("/orders", "/v1/orders");
-    assert_eq!(destination.send(&sealed, HeaderMap::new()).await.status(), Some(201));
+    assert_eq!(destination.send(&sealed, Shown::default()).await.status(), Some(201));
     assert!(double.seen()[0].head.starts_with("POST /v1/orders"));
     for url in
         [other.url(), "http://169.254.169.254/".into(), "https://127.0.0.1/orders".into(), String::new(), "x".into()]
     {
         sealed.url = url;
-        let wire = destination.send(&sealed, HeaderMap::new()).await;
+        let wire = destination.send(&sealed, Shown::default()).await;
         assert!(matches!(wire, Wire::Forbidden(_)), "{}: {wire:?}", sealed.url);
         assert_eq!(destination.read("order.create", &wire, from_micros(0)).as_str(), "rejected");
     }

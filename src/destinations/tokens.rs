@@ -1,8 +1,8 @@
 //! Credentials that are fetched: OAuth 2 client credentials, with a secret or a signed assertion, and logins that give a
 //! token or cookies.
 //!
-//! One is fetched when the first request needs it, kept until a little before it ends, and fetched anew when it was refused.
-//! All requests that wait for it wait for one fetch. What the other side says of the fetch is what it would have said of the
+//! One is fetched when the first request needs it, kept until a little before it ends, and fetched anew when it was refused
+//! ([`Kept`]). What the other side says of the fetch is what it would have said of the
 //! request: it does not know us, or it cannot be reached and nothing was sent.
 
 use std::fmt;
@@ -19,12 +19,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use reqwest::Url;
 use serde_json::json;
-use tokio::sync::Mutex;
 
+use super::credentials::{Kept, Shown};
 use super::http::render;
 use super::outcome::{ResponseSeen, Wire};
 use super::transport::Transport;
-use crate::clock::{Timestamp, later};
+use crate::clock::Timestamp;
 use crate::json::{self, Json, Limits};
 use crate::store::write::SealedRequest;
 
@@ -149,19 +149,13 @@ impl Exchange {
 pub struct Tokens {
     exchange: Exchange,
     transport: Transport,
-    held: Mutex<Option<Held>>,
-}
-
-struct Held {
-    version: u64,
-    headers: HeaderMap,
-    until: Timestamp,
+    kept: Kept,
 }
 
 impl Tokens {
     /// Nothing is fetched yet.
     pub fn new(exchange: Exchange, transport: Transport) -> Self {
-        Tokens { exchange, transport, held: Mutex::new(None) }
+        Tokens { exchange, transport, kept: Kept::default() }
     }
 
     /// The headers of a request, under that version of the credential.
@@ -169,20 +163,12 @@ impl Tokens {
     /// # Errors
     /// What came instead, as it would have come for the request itself.
     pub async fn headers(&self, version: u64, now: Timestamp) -> Result<HeaderMap, Wire> {
-        let mut held = self.held.lock().await;
-        // One that was fetched for a later version while this request waited is newer than what it asks for.
-        if let Some(held) = held.as_ref().filter(|held| held.version >= version && now < held.until) {
-            return Ok(held.headers.clone());
-        }
-        let (headers, lifetime) = self.fetch(now).await?;
-        let early = (lifetime / 10).min(Duration::from_mins(1));
-        *held = Some(Held { version, headers: headers.clone(), until: later(now, lifetime.saturating_sub(early)) });
-        Ok(headers)
+        self.kept.headers(version, now, self.fetch(now)).await
     }
 
     async fn fetch(&self, now: Timestamp) -> Result<(HeaderMap, Duration), Wire> {
         let request = self.request(now).map_err(Wire::NotSent)?;
-        let response = match self.transport.send(&request, HeaderMap::new()).await.0 {
+        let response = match self.transport.send(&request, Shown::default()).await.0 {
             Wire::Answered(response) => response,
             // Nothing of the record was sent, whatever became of the asking.
             Wire::Forbidden(detail) | Wire::NotSent(detail) | Wire::Lost(detail) | Wire::Spent { detail, .. } => {

@@ -11,13 +11,14 @@ use std::fmt::Write as _;
 use std::pin::Pin;
 use std::time::Duration;
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use ::http::{HeaderName, HeaderValue, Method};
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Request, Response, Url, redirect, retry};
 
 use tokio::time::{Instant, timeout_at};
 
 use super::Settings;
+use super::credentials::Shown;
 use super::outcome::{BodyEnd, ResponseSeen, Wire};
 use super::private::{AddressGuard, CheckedResolver};
 use crate::store::write::SealedRequest;
@@ -62,6 +63,7 @@ impl Transport {
             // No system certificates needed, so plain destinations also work where none are installed.
             builder = builder.tls_certs_only([]);
         }
+        let builder = settings.tls.apply(builder)?;
         let client = builder.build().map_err(|error| format!("no HTTP client can be made: {}", chain(&error)))?;
         Ok(Transport {
             client,
@@ -75,7 +77,7 @@ impl Transport {
 
     /// Sends, and waits for the whole answer. What is not there in time is lost; the answer may still come, and is worth
     /// knowing when it does (ATT-2), so the waiting can be gone on with for as long again.
-    pub async fn send(&self, sealed: &SealedRequest, extra: HeaderMap) -> (Wire, Option<Late>) {
+    pub async fn send(&self, sealed: &SealedRequest, extra: Shown) -> (Wire, Option<Late>) {
         let request = match self.request(sealed, extra) {
             Ok(request) => request,
             Err(problem) => return (Wire::Forbidden(problem), None),
@@ -106,8 +108,11 @@ impl Transport {
         }
     }
 
-    fn request(&self, sealed: &SealedRequest, extra: HeaderMap) -> Result<Request, String> {
-        let url = self.target(&sealed.url)?;
+    fn request(&self, sealed: &SealedRequest, extra: Shown) -> Result<Request, String> {
+        let mut url = self.target(&sealed.url)?;
+        if let Some((name, value)) = &extra.query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
         let method = Method::from_bytes(sealed.method.as_bytes())
             .map_err(|_| format!("not sent: the sealed method \"{}\" is none", sealed.method))?;
         let mut request = Request::new(method, url);
@@ -119,7 +124,7 @@ impl Transport {
                 .map_err(|_| format!("not sent: the sealed value of header {name} cannot be sent"))?;
             headers.append(name, value);
         }
-        headers.extend(extra);
+        headers.extend(extra.headers);
         if !(sealed.body.is_empty() && sealed.method == "GET") {
             *request.body_mut() = Some(sealed.body.clone().into());
         }

@@ -135,7 +135,7 @@ impl System for BusinessCentral {
         self.orders.lock().unwrap().iter().map(booked).collect()
     }
 
-    fn has_already(&self, reference: &str, total: &str) {
+    fn has_already(&self, reference: &str, total: &str, _: &str) {
         self.made(reference, total.parse().unwrap());
     }
 

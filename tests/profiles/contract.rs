@@ -139,20 +139,21 @@ pub async fn what_is_there_already_is_not_made_again(profile: Profile) {
     let (_, other) = orders().into_iter().find(|(other, _)| *other != number).unwrap();
     send(&app, &other).await;
     // The same total as ours, learnt from the expansion of the same order elsewhere.
-    let total = expanded_total(&app, &order).await;
-    office.system().has_already(number, &total);
+    let (total, tax) = expanded_totals(&app, &order).await;
+    office.system().has_already(number, &total, &tax);
     send(&app, &order).await;
     delivered_once(&app, &office, number).await;
     app.stop().await;
 }
 
-async fn expanded_total(app: &TestApp, order: &str) -> String {
+async fn expanded_totals(app: &TestApp, order: &str) -> (String, String) {
     let answer =
         app.asks(reqwest::Method::POST, "/api/v1/orders/expand", Some(&serde_json::from_str(order).unwrap())).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let value = answer.json();
     let found = find_member(&value, "totals").expect("totals in the expansion");
-    found["total"].as_str().expect("a total").to_owned()
+    let member = |name: &str| found[name].as_str().expect("an amount").to_owned();
+    (member("total"), member("tax"))
 }
 
 fn find_member<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {

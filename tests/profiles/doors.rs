@@ -129,7 +129,7 @@ impl System for Guarded {
         orders.iter().enumerate().map(booked).collect()
     }
 
-    fn has_already(&self, _: &str, _: &str) {}
+    fn has_already(&self, _: &str, _: &str, _: &str) {}
 
     fn forgets(&self, _: &str) -> bool {
         false

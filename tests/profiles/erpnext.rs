@@ -147,7 +147,7 @@ impl System for Frappe {
             .collect()
     }
 
-    fn has_already(&self, reference: &str, total: &str) {
+    fn has_already(&self, reference: &str, total: &str, _: &str) {
         let total: Value = serde_json::from_str(total).unwrap();
         self.made(json!({"po_no": reference, "docstatus": 0, "grand_total": total}));
     }

@@ -20,3 +20,5 @@ mod odoo;
 mod office;
 mod plain;
 mod sap_business_one;
+mod sap_s4hana;
+mod tls;

@@ -130,7 +130,7 @@ impl System for NetSuite {
         self.orders.lock().unwrap().iter().map(booked).collect()
     }
 
-    fn has_already(&self, reference: &str, total: &str) {
+    fn has_already(&self, reference: &str, total: &str, _: &str) {
         self.made(&format!("adobe-{reference}"), total.parse().unwrap());
     }
 

@@ -185,7 +185,7 @@ impl System for Odoo {
         orders.iter().map(booked).collect()
     }
 
-    fn has_already(&self, reference: &str, total: &str) {
+    fn has_already(&self, reference: &str, total: &str, _: &str) {
         let total: Value = serde_json::from_str(total).unwrap();
         let mut orders = self.orders.lock().unwrap();
         let id = orders.len() + 1;
@@ -234,7 +234,7 @@ keeps_the_contract!(
 async fn an_order_that_somebody_made_with_another_total_is_shown_with_both() {
     let (app, office) = service(&profile()).await;
     let (number, order) = one();
-    office.system().has_already(number, "1.23");
+    office.system().has_already(number, "1.23", "0.00");
     send(&app, &order).await;
     let exception = until("it waits", async || app.exceptions_of(number).await.pop()).await;
     assert_eq!(exception["code"], "totals_differ_at_destination", "{exception}");

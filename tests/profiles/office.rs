@@ -89,8 +89,8 @@ pub trait System: Send + Sync + 'static {
     fn makes(&self, asked: &Asked) -> bool;
     /// Every order it has, oldest first.
     fn orders(&self) -> Vec<Booked>;
-    /// Makes an order under our number with that total by hand, as a person or another integration would.
-    fn has_already(&self, reference: &str, total: &str);
+    /// Makes an order under our number with that total and tax by hand, as a person or another integration would.
+    fn has_already(&self, reference: &str, total: &str, tax: &str);
     /// Forgets a product until [`System::learns`]; `false`: SKUs are not looked at.
     fn forgets(&self, sku: &str) -> bool;
     fn learns(&self, sku: &str);

@@ -40,7 +40,7 @@ impl System for Box {
         Vec::new()
     }
 
-    fn has_already(&self, _: &str, _: &str) {}
+    fn has_already(&self, _: &str, _: &str, _: &str) {}
 
     fn forgets(&self, _: &str) -> bool {
         false

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::{Request, Response, Url, redirect, retry};
 use tokio::sync::Semaphore;
 
-use super::oauth::{Credentials, encode};
+use super::oauth::{self, Credentials, encode};
 use super::{Answered, Call, Reply, Rest, RestError, Scope, error};
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::commerce::ims::{Ims, NoToken, Tokens};
@@ -219,7 +219,7 @@ impl Client {
         let authorization = match &self.settings.auth {
             Auth::None => return Ok(()),
             Auth::OAuth1(credentials) => {
-                credentials.header(call.method.as_str(), url, &self.random(), self.clock.now().as_second())
+                oauth::header(credentials, call.method.as_str(), url, &self.random(), self.clock.now().as_second())
             }
             Auth::Bearer(token) => format!("Bearer {token}"),
             Auth::Ims(ims) => {

@@ -1,79 +1,31 @@
-//! OAuth 1.0a as Commerce checks it (adobe-commerce 3.2): HMAC-SHA256 over method, address and parameters.
+//! OAuth 1.0a as Commerce checks it (adobe-commerce 3.2): its framework normalises the address before it signs.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
-use sha2::Sha256;
 
-/// Everything but RFC 3986's unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::oauth1::{self, Signed};
+pub use crate::oauth1::{Credentials, encode, sign};
 
-/// The four values of an integration.
-#[derive(Clone)]
-pub struct Credentials {
-    /// Names the integration.
-    pub consumer_key: String,
-    /// First half of the signing key.
-    pub consumer_secret: String,
-    /// Names the grant.
-    pub access_token: String,
-    /// Second half of the signing key.
-    pub access_token_secret: String,
-}
-
-impl Credentials {
-    /// What is signed with.
-    pub fn signing_key(&self) -> String {
-        format!("{}&{}", encode(&self.consumer_secret), encode(&self.access_token_secret))
-    }
-
-    /// The `Authorization` header of one attempt; `nonce` is good for one attempt only, whatever becomes of it.
-    pub fn header(&self, method: &str, url: &Url, nonce: &str, seconds: i64) -> String {
-        let seconds = seconds.to_string();
-        let own = [
-            ("oauth_consumer_key", self.consumer_key.as_str()),
-            ("oauth_nonce", nonce),
-            ("oauth_signature_method", "HMAC-SHA256"),
-            ("oauth_timestamp", &seconds),
-            ("oauth_token", &self.access_token),
-            ("oauth_version", "1.0"),
-        ];
-        let signature = sign(&self.signing_key(), &base_string(method, url, &own));
-        let mut parts: Vec<String> = own.iter().map(|(name, value)| format!("{name}=\"{}\"", encode(value))).collect();
-        parts.push(format!("oauth_signature=\"{}\"", encode(&signature)));
-        format!("OAuth {}", parts.join(", "))
-    }
-}
-
-/// Percent-encodes as OAuth wants it: `%20` for a space, upper-case digits.
-pub fn encode(text: &str) -> String {
-    encode_bytes(text.as_bytes())
-}
-
-fn encode_bytes(bytes: &[u8]) -> String {
-    percent_encode(bytes, RESERVED).to_string()
+/// The `Authorization` header of one attempt; `nonce` is good for one attempt only, whatever becomes of it.
+pub fn header(credentials: &Credentials, method: &str, url: &Url, nonce: &str, seconds: i64) -> String {
+    credentials.header(None, signed(method, url), nonce, seconds)
 }
 
 /// What is signed: the address as the server normalises it, its query and the protocol's own parameters.
 pub fn base_string(method: &str, url: &Url, own: &[(&str, &str)]) -> String {
-    let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
-    // `Url` drops the scheme's default port, as the server does.
-    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-    let address = format!("{}://{host}{port}{}", url.scheme(), normalised(url.path()));
-    let mut pairs: Vec<(String, String)> = own.iter().map(|(name, value)| (encode(name), encode(value))).collect();
-    pairs.extend(url.query().unwrap_or_default().split('&').filter_map(pair));
-    pairs.sort();
-    let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!("{}&{}&{}", method.to_ascii_uppercase(), encode(&address), encode(&pairs.join("&")))
+    oauth1::base_string(signed(method, url), own)
+}
+
+fn signed<'a>(method: &'a str, url: &Url) -> Signed<'a> {
+    let address = format!("{}{}", oauth1::origin(url), normalised(url.path()));
+    Signed { method, address, query: url.query().unwrap_or_default().split('&').filter_map(pair).collect() }
 }
 
 /// Decoded, then encoded, so that brackets may be written either way; `+` is a plus. The server leaves out what does not
 /// fall into exactly two parts at `=`.
 fn pair(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once('=').filter(|(_, value)| !value.contains('='))?;
-    let again = |part: &str| encode_bytes(&percent_decode_str(part).collect::<Vec<u8>>());
+    let again = |part: &str| oauth1::encode_bytes(&percent_decode_str(part).collect::<Vec<u8>>());
     Some((again(name), again(value)))
 }
 
@@ -118,11 +70,4 @@ fn escape(first: u8, behind: &[u8]) -> Option<u8> {
 
 fn stands_in_path(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:@&=+$,/;%".contains(&byte)
-}
-
-/// HMAC-SHA256 in base64.
-pub fn sign(key: &str, base: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length");
-    mac.update(base.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
 }

@@ -24,7 +24,17 @@ macro_rules! shipped {
     };
 }
 
-shipped!("business-central", "erpnext", "netsuite", "odoo", "patchworks", "pick-list", "sap-business-one", "tryton");
+shipped!(
+    "business-central",
+    "erpnext",
+    "netsuite",
+    "odoo",
+    "patchworks",
+    "pick-list",
+    "sap-business-one",
+    "sap-s4hana",
+    "tryton"
+);
 
 /// The shipped recipe of that word.
 pub fn shipped(word: &str) -> Option<&'static Shipped> {

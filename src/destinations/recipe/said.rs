@@ -18,6 +18,8 @@ pub struct RecipeSaid {
     /// How often its system may be called, unless the destination says otherwise: `["240/m"]`.
     #[serde(default)]
     pub rate: Vec<String>,
+    /// A pair that every write shows, where its system wants that.
+    pub csrf: Option<CsrfSaid>,
     /// What a destination may set, as `with = { … }`; templates read it as `with.name`.
     #[serde(default)]
     pub settings: BTreeMap<String, SettingSaid>,
@@ -31,6 +33,21 @@ pub struct RecipeSaid {
     /// Rules for every step, tried behind its own.
     #[serde(default)]
     pub rules: Vec<RuleSaid>,
+}
+
+/// Where the token and the cookies of every write come from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CsrfSaid {
+    /// What stands behind the destination's URL; read with the header set to `fetch`.
+    pub path: String,
+    /// The header's name.
+    #[serde(default = "csrf_header")]
+    pub header: String,
+}
+
+fn csrf_header() -> String {
+    "x-csrf-token".to_owned()
 }
 
 /// The words for what protects a system from a second effect.

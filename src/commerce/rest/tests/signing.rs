@@ -3,7 +3,7 @@
 use reqwest::Url;
 use serde_json::Value;
 
-use super::super::oauth::{Credentials, base_string, sign};
+use super::super::oauth::{Credentials, base_string, header, sign};
 
 fn made_up() -> Credentials {
     Credentials {
@@ -19,7 +19,7 @@ fn a_vector_of_our_own_holds() {
     let url = "https://SHOP.example.com:443/rest/all/V1/products/A%20B%2DC%2fD\
                ?searchCriteria[filter_groups][0][filters][0][value]=a%20b%3D%2B%C3%BC&fields=items%5Bsku%5D";
     let url = Url::parse(url).unwrap();
-    let header = made_up().header("get", &url, "n0", 1_700_000_000);
+    let header = header(&made_up(), "get", &url, "n0", 1_700_000_000);
     assert!(header.starts_with("OAuth oauth_consumer_key=\"ck\", oauth_nonce=\"n0\""), "{header}");
     assert!(
         header.ends_with(&format!(
