@@ -53,6 +53,10 @@ pub enum Profile {
     Erpnext,
     /// Brightpearl.
     Brightpearl,
+    /// `ShipHero`.
+    ShipHero,
+    /// Mintsoft.
+    Mintsoft,
     /// Tryton.
     Tryton,
     /// As a recipe of the merchant's own says.
@@ -61,7 +65,7 @@ pub enum Profile {
     PickList,
 }
 
-const PROFILES: [(&str, Profile); 13] = [
+const PROFILES: [(&str, Profile); 15] = [
     ("http", Profile::Http),
     ("patchworks", Profile::Patchworks),
     ("commerce", Profile::Commerce),
@@ -72,6 +76,8 @@ const PROFILES: [(&str, Profile); 13] = [
     ("odoo", Profile::Odoo),
     ("erpnext", Profile::Erpnext),
     ("brightpearl", Profile::Brightpearl),
+    ("shiphero", Profile::ShipHero),
+    ("mintsoft", Profile::Mintsoft),
     ("tryton", Profile::Tryton),
     ("recipe", Profile::Recipe),
     ("pick-list", Profile::PickList),

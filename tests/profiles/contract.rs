@@ -104,9 +104,28 @@ async fn retry(app: &TestApp, exception: &Value) {
 
 /// Every sample order is there once with the total that was charged, finished, under a number that we know.
 pub async fn every_sample_arrives_as_it_was_charged(profile: Profile) {
+    every_sample_but(&[], profile).await;
+}
+
+/// The order of the tour for 2.25 m of cloth.
+pub const BY_THE_METRE: &str = "100000112";
+
+/// The same of a system that takes whole pieces only; the others wait for a person and say why.
+pub async fn every_sample_of_whole_pieces_arrives_as_it_was_charged(profile: Profile) {
+    every_sample_but(&[BY_THE_METRE], profile).await;
+}
+
+async fn every_sample_but(parked: &[&str], profile: Profile) {
     let (app, office) = service(&profile).await;
     let mut checked = 0;
     for (number, order) in orders() {
+        if parked.contains(&number) {
+            send(&app, &order).await;
+            let exception = exception(&app, number).await;
+            assert!(exception["message"].as_str().unwrap().contains("2.25"), "{exception}");
+            assert!(booked(&office, number).is_empty());
+            continue;
+        }
         send(&app, &order).await;
         let there = delivered_once(&app, &office, number).await;
         let charged = total(&app, number).await;

@@ -10,15 +10,18 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod brightpearl;
 mod business_central;
 mod contract;
 mod doors;
 mod erpnext;
 mod limits;
+mod mintsoft;
 mod netsuite;
 mod odoo;
 mod office;
 mod plain;
 mod sap_business_one;
 mod sap_s4hana;
+mod shiphero;
 mod tls;

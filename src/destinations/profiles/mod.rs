@@ -25,15 +25,18 @@ macro_rules! shipped {
 }
 
 shipped!(
+    "brightpearl",
     "business-central",
     "erpnext",
+    "mintsoft",
     "netsuite",
     "odoo",
     "patchworks",
     "pick-list",
     "sap-business-one",
     "sap-s4hana",
-    "tryton"
+    "shiphero",
+    "tryton",
 );
 
 /// The shipped recipe of that word.

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderName};
+use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use crate::destinations::http::read;
@@ -76,8 +77,21 @@ pub struct RuleSaid {
     wait_at: Option<String>,
     /// Header with that number, beside `Retry-After`.
     wait_header: Option<String>,
+    /// What that number counts.
+    #[serde(default)]
+    wait_unit: WaitUnit,
     /// Where the answer explains itself.
     because: Option<String>,
+}
+
+/// What the number of a wait counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+enum WaitUnit {
+    #[default]
+    #[serde(rename = "s")]
+    Seconds,
+    #[serde(rename = "ms")]
+    Milliseconds,
 }
 
 /// What must stand at a pointer.
@@ -102,6 +116,7 @@ pub struct Rule {
     pub means: Meaning,
     wait_at: Option<String>,
     wait_header: Option<HeaderName>,
+    wait_unit: WaitUnit,
     because: Option<String>,
 }
 
@@ -160,6 +175,7 @@ impl Rule {
             means: said.means,
             wait_at: said.wait_at,
             wait_header,
+            wait_unit: said.wait_unit,
             because: said.because,
         })
     }
@@ -184,9 +200,15 @@ impl Rule {
     fn wait(&self, headers: &HeaderMap, body: Option<&Json<'_>>) -> Option<Duration> {
         let in_body = self.wait_at.as_deref().and_then(|pointer| body?.pointer(pointer)?.as_text());
         let in_header = self.wait_header.as_ref().and_then(|name| headers.get(name)?.to_str().ok());
+        // Some write the unit behind it: "11 seconds".
+        let number = in_body.or(in_header)?.split_whitespace().next()?;
+        let number = crate::domain::decimal::parse(number).ok()?;
+        let seconds = match self.wait_unit {
+            WaitUnit::Seconds => number,
+            WaitUnit::Milliseconds => number / Decimal::ONE_THOUSAND,
+        };
         // Whole seconds, rounded up: a wait that is cut short is no wait.
-        let seconds = in_body.or(in_header).and_then(|text| crate::domain::decimal::parse(text).ok())?.ceil();
-        let seconds = u64::try_from(seconds).ok()?;
+        let seconds = u64::try_from(seconds.ceil()).ok()?;
         Some(Duration::from_secs(seconds).min(WAIT_MAX))
     }
 }
