@@ -137,6 +137,53 @@ async fn every_sample_but(parked: &[&str], profile: Profile) {
     app.stop().await;
 }
 
+/// What buyers chose and wrote, of a single product and of a bundle, stands in what is sent, every word of it.
+pub async fn the_buyers_words_arrive(profile: Profile) {
+    let (app, office) = service(&profile).await;
+    let mut checked = 0;
+    for (number, order) in orders() {
+        let answer = app
+            .asks(reqwest::Method::POST, "/api/v1/orders/expand", Some(&serde_json::from_str(&order).unwrap()))
+            .await;
+        let value = answer.json();
+        let lines = find_member(&value, "lines").expect("lines in the expansion").as_array().unwrap().clone();
+        let mut words = Vec::new();
+        for option in lines.iter().flat_map(|line| line["options"].as_array().unwrap()) {
+            words.extend(option["title"].as_str().map(str::to_owned));
+            collect(if option["value"].is_null() { &option["raw"] } else { &option["value"] }, &mut words);
+        }
+        // A warehouse gets nothing of what does not ship.
+        let ships = lines.iter().any(|line| line["ships"] == true);
+        if words.is_empty() || !ships || number == BY_THE_METRE {
+            continue;
+        }
+        send(&app, &order).await;
+        delivered_once(&app, &office, number).await;
+        let mut sent = Vec::new();
+        for asked in office.log().iter().filter(|asked| office.system().makes(asked) && asked.text.contains(number)) {
+            collect(&asked.json(), &mut sent);
+        }
+        // Long texts are cut into lines where a system has short ones, so word by word.
+        let sent = sent.join(" ");
+        for word in words.iter().flat_map(|words| words.split_whitespace()) {
+            assert!(sent.contains(word), "{number}: \"{word}\" is not in {sent}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 4, "{checked}");
+    app.stop().await;
+}
+
+/// Every text in it, in order.
+fn collect(value: &Value, into: &mut Vec<String>) {
+    match value {
+        Value::String(text) => into.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, into)),
+        Value::Object(members) => members.values().for_each(|member| collect(member, into)),
+        _ => {}
+    }
+}
+
 /// Two reports of one order, one after the other and at the same time, are one order there.
 pub async fn a_duplicate_makes_no_second_order(profile: Profile) {
     let (app, office) = service(&profile).await;

@@ -162,6 +162,7 @@ with = { customer = "123", tax_item = "WEB-TAX", shipping_item = "WEB-SHIP", dis
 keeps_the_contract!(
     profile(),
     every_sample_arrives_as_it_was_charged,
+    the_buyers_words_arrive,
     a_duplicate_makes_no_second_order,
     what_is_there_already_is_not_made_again,
     a_refusal_waits_for_a_person,

@@ -156,6 +156,7 @@ with = { card_code = "WEB", zero_tax_code = "A0" }
 keeps_the_contract!(
     profile(),
     every_sample_arrives_as_it_was_charged,
+    the_buyers_words_arrive,
     a_duplicate_makes_no_second_order,
     what_is_there_already_is_not_made_again,
     a_refusal_waits_for_a_person,

@@ -144,6 +144,7 @@ fn profile() -> Profile {
 
 keeps_the_contract!(
     profile(),
+    the_buyers_words_arrive,
     a_duplicate_makes_no_second_order,
     what_is_there_already_is_not_made_again,
     a_refusal_waits_for_a_person,
