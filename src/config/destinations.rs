@@ -37,6 +37,10 @@ pub enum Profile {
     Http,
     /// Starts a Patchworks flow.
     Patchworks,
+    /// Calls a Patchworks flow and waits for its answer.
+    PatchworksCallback,
+    /// Sends to the webhook of a Patchworks flow.
+    PatchworksWebhook,
     /// Writes back into a Commerce instance.
     Commerce,
     /// Microsoft Dynamics 365 Business Central.
@@ -65,9 +69,11 @@ pub enum Profile {
     PickList,
 }
 
-const PROFILES: [(&str, Profile); 15] = [
+const PROFILES: [(&str, Profile); 17] = [
     ("http", Profile::Http),
     ("patchworks", Profile::Patchworks),
+    ("patchworks-callback", Profile::PatchworksCallback),
+    ("patchworks-webhook", Profile::PatchworksWebhook),
     ("commerce", Profile::Commerce),
     ("business-central", Profile::BusinessCentral),
     ("netsuite", Profile::Netsuite),

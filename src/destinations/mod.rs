@@ -187,6 +187,8 @@ pub struct Destination {
     credentials: Credentials,
     signing: Option<Signing>,
     transport: Transport,
+    /// To further hosts that a recipe asks.
+    others: Vec<Transport>,
     find: Option<(Find, Option<Transport>)>,
     request_timeout: Duration,
     concurrency: u32,
@@ -229,12 +231,20 @@ impl Destination {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let profile = match settings.recipe {
-            Some(recipe) => Profile::Recipe(Box::new(RecipeProfile {
-                recipe: Recipe::new(recipe.said, &recipe.with, &url)?,
-                settle_after: recipe.settle_after,
-                accepts_differences: recipe.accepts_differences,
-            })),
+        let mut others = Vec::new();
+        let profile = match &settings.recipe {
+            Some(said) => {
+                let recipe = Recipe::new(said.said.clone(), &said.with, &url)?;
+                for host in recipe.hosts() {
+                    let host = private::destination_url(host.as_str(), &settings.allow_private)?;
+                    others.push(Transport::new(&settings, &host).map_err(|problem| vec![problem])?);
+                }
+                Profile::Recipe(Box::new(RecipeProfile {
+                    recipe,
+                    settle_after: said.settle_after,
+                    accepts_differences: said.accepts_differences,
+                }))
+            }
             None => Profile::Http(http::HttpProfile {
                 key_header: key_header.as_str().to_owned(),
                 reading: http::read::Rules {
@@ -252,6 +262,7 @@ impl Destination {
             credentials,
             signing: settings.signing,
             transport,
+            others,
             find,
             request_timeout: settings.request_timeout,
             concurrency: settings.concurrency,
@@ -363,7 +374,8 @@ impl Destination {
 
     /// Sends sealed bytes with what belongs to this attempt alone: the credential and `extra`.
     pub async fn send(&self, request: &SealedRequest, extra: impl Into<Shown>) -> Wire {
-        self.transport.send(request, extra.into()).await.0
+        let other = self.others.iter().find(|other| other.leads_to(&request.url));
+        other.unwrap_or(&self.transport).send(request, extra.into()).await.0
     }
 
     /// As [`Destination::send`], with the answer that was not there in time, should it still come.

@@ -75,6 +75,11 @@ impl Transport {
         })
     }
 
+    /// Whether that address is of this host.
+    pub fn leads_to(&self, address: &str) -> bool {
+        Url::parse(address).is_ok_and(|url| url.origin() == self.url.origin())
+    }
+
     /// Sends, and waits for the whole answer. What is not there in time is lost; the answer may still come, and is worth
     /// knowing when it does (ATT-2), so the waiting can be gone on with for as long again.
     pub async fn send(&self, sealed: &SealedRequest, extra: Shown) -> (Wire, Option<Late>) {

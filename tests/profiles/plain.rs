@@ -98,6 +98,158 @@ async fn a_flow_is_started_with_the_document_and_its_run_is_the_receipt() {
     app.stop().await;
 }
 
+/// Patchworks' three hosts in one: start API and core API, a webhook, a callback.
+#[derive(Default)]
+struct Flows {
+    /// How often each run was asked for before it had ended.
+    asked: Mutex<usize>,
+    runs: Mutex<Vec<Value>>,
+}
+
+impl System for Flows {
+    fn answer(&self, asked: &Asked) -> Reply {
+        let signed =
+            asked.param("patchworks_signature") == "s1gn&ture" || asked.header("authorization") == "pw-key-0123456789";
+        if !signed {
+            return Reply::json(403, &json!({ "message": "Forbidden" }));
+        }
+        let mut runs = self.runs.lock().unwrap();
+        match (asked.method.as_str(), asked.path.as_str()) {
+            ("GET", path) => {
+                assert!(path.starts_with("/core/flow-runs/run-"), "{path}");
+                let mut times = self.asked.lock().unwrap();
+                *times += 1;
+                let run: usize = path.rsplit('-').next().unwrap().parse().unwrap();
+                let failed = runs[run - 1]["order"]["increment_id"] == "100000102";
+                let attributes = match *times {
+                    1 => return Reply::json(404, &json!({ "message": "Not found" })),
+                    2 => json!({ "status": 1, "finished_at": null }),
+                    _ if failed => json!({ "status": 3, "finished_at": "2026-03-02T12:00:00Z" }),
+                    _ => json!({ "status": 2, "finished_at": "2026-03-02T12:00:00Z" }),
+                };
+                Reply::json(200, &json!({ "data": { "attributes": attributes } }))
+            }
+            ("POST", "/callbacks/c1") => {
+                let order = asked.json();
+                if order["order"]["increment_id"] == "100000102" {
+                    return Reply::json(200, &json!([{ "error": { "message": "The ERP has no such customer" } }]));
+                }
+                runs.push(order);
+                Reply::json(200, &json!([{ "number": format!("SO-{}", runs.len()) }]))
+            }
+            ("POST", "/webhooks/w1") => {
+                runs.push(asked.json());
+                Reply::text(202, "text/plain", "thank you")
+            }
+            _ => {
+                runs.push(asked.json());
+                Reply::json(200, &json!({ "data": { "id": format!("run-{}", runs.len()) } }))
+            }
+        }
+    }
+
+    fn makes(&self, asked: &Asked) -> bool {
+        asked.method == "POST"
+    }
+
+    fn orders(&self) -> Vec<Booked> {
+        Vec::new()
+    }
+
+    fn has_already(&self, _: &str, _: &str, _: &str) {}
+
+    fn forgets(&self, _: &str) -> bool {
+        false
+    }
+
+    fn learns(&self, _: &str) {}
+}
+
+async fn flows(config: &'static str, path: &'static str) -> (TestApp, Office, Arc<Flows>) {
+    let never = Reply::json(500, &Value::Null);
+    let system = Arc::new(Flows::default());
+    let profile = Profile {
+        system: system.clone(),
+        config,
+        path,
+        permanent: never.clone(),
+        throttled: never.clone(),
+        transient: never.clone(),
+        unauthorized: never,
+        error_inside: None,
+    };
+    let (app, office) = service(&profile).await;
+    (app, office, system)
+}
+
+const KEY: &str = "profile = \"patchworks\"\nauth = { type = \"header\", name = \"Authorization\", value = \"pw-key-0123456789\" }\nwith = { flow = \"flow-7\", core_url = \"OFFICE/core\" }\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_asked_about_until_it_has_ended_and_a_failed_one_is_told() {
+    let (app, office, _) = flows(KEY, "").await;
+    let (number, order) = one();
+    send(&app, &order).await;
+    let told = app.order_is(number, "delivered").await;
+    assert_eq!(told["deliveries"][0]["receipt"], "run-1", "{told}");
+    let posts = |office: &Office| office.log().iter().filter(|asked| asked.method == "POST").count();
+    assert_eq!((posts(&office), office.log().len()), (1, 4), "started once; not shown, running, ended");
+
+    let (failing, order) = orders().into_iter().find(|(number, _)| *number == "100000102").unwrap();
+    send(&app, &order).await;
+    let exception = until("it waits", async || app.exceptions_of(failing).await.pop()).await;
+    assert_eq!(exception["code"], "rejected_by_destination", "{exception}");
+    assert!(exception["message"].as_str().unwrap().contains("run"), "{exception}");
+    assert_eq!(posts(&office), 2, "a run that failed is not started again");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_gets_its_signature_in_the_address_and_nobody_else_sees_it() {
+    let config = "profile = \"patchworks-webhook\"\nauth = { type = \"query\", name = \"patchworks_signature\", value = \"s1gn&ture\" }\n";
+    let (app, office, system) = flows(config, "/webhooks/w1").await;
+    let (number, order) = one();
+    send(&app, &order).await;
+    let told = app.order_is(number, "delivered").await;
+    assert_eq!(system.runs.lock().unwrap().len(), 1);
+    let id = told["deliveries"][0]["id"].as_str().unwrap();
+    let all = app.sees(&format!("/api/v1/deliveries/{id}")).await.to_string();
+    assert!(!all.contains("s1gn"), "{all}");
+
+    // Somebody switched the flow off.
+    let gone = Reply::json(404, &json!({ "message": "Not found" }));
+    office.when_creating(vec![Fault::Say(gone); 3]);
+    let others: Vec<_> = orders().into_iter().filter(|(other, _)| *other != number).take(5).collect();
+    for (_, order) in &others {
+        send(&app, order).await;
+    }
+    until("the destination is held", async || {
+        let seen = app.sees("/api/v1/destinations").await;
+        (seen["items"][0]["state"] == "held").then_some(())
+    })
+    .await;
+    let mut parked = 0;
+    for (number, _) in &others {
+        parked += app.exceptions_of(number).await.len();
+    }
+    assert!(parked <= 4, "the rest waits: {parked}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callbacks_answer_is_the_receipt_and_its_error_the_exception() {
+    let config = "profile = \"patchworks-callback\"\nauth = { type = \"query\", name = \"patchworks_signature\", value = \"s1gn&ture\" }\n";
+    let (app, _office, _system) = flows(config, "/callbacks/c1").await;
+    let (number, order) = one();
+    send(&app, &order).await;
+    let told = app.order_is(number, "delivered").await;
+    assert_eq!(told["deliveries"][0]["receipt"], "SO-1", "{told}");
+    let (failing, order) = orders().into_iter().find(|(number, _)| *number == "100000102").unwrap();
+    send(&app, &order).await;
+    let exception = until("it waits", async || app.exceptions_of(failing).await.pop()).await;
+    assert!(exception["message"].as_str().unwrap().contains("no such customer"), "{exception}");
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_warehouse_gets_what_ships_in_words_and_no_money() {
     let system = Arc::new(Box { honours_keys: true, ..Box::default() });

@@ -32,6 +32,8 @@ shipped!(
     "netsuite",
     "odoo",
     "patchworks",
+    "patchworks-callback",
+    "patchworks-webhook",
     "pick-list",
     "sap-business-one",
     "sap-s4hana",

@@ -114,7 +114,16 @@ impl Recipe {
         });
         let mut steps = Vec::new();
         for step in said.steps {
-            match Step::new(step) {
+            let host = match host(&step, &settings) {
+                Ok(Host::Own) => None,
+                Ok(Host::Other(url)) => Some(*url),
+                Ok(Host::LeftOut) => continue,
+                Err(problem) => {
+                    problems.push(problem);
+                    continue;
+                }
+            };
+            match Step::new(step, host) {
                 Ok(step) => steps.push(step),
                 Err(found) => problems.extend(found),
             }
@@ -150,6 +159,11 @@ impl Recipe {
             kept: Mutex::default(),
             turns: Mutex::default(),
         })
+    }
+
+    /// Further hosts that are asked.
+    pub fn hosts(&self) -> impl Iterator<Item = &Url> {
+        self.steps.iter().filter_map(|step| step.request.as_ref()?.host.as_ref())
     }
 
     /// Which system, which interface.
@@ -314,6 +328,25 @@ fn settings(
 
 fn listed(names: &[&str]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+enum Host {
+    Own,
+    Other(Box<Url>),
+    LeftOut,
+}
+
+/// The host that a step asks.
+fn host(step: &said::StepSaid, settings: &Map<String, serde_json::Value>) -> Result<Host, String> {
+    let Some(name) = &step.host else { return Ok(Host::Own) };
+    let said = settings.get(name).and_then(serde_json::Value::as_str);
+    match said.ok_or_else(|| format!("step {}: host \"{name}\" is no setting with a text", step.name))? {
+        "" => Ok(Host::LeftOut),
+        text => match Url::parse(text) {
+            Ok(url) if url.query().is_none() && url.fragment().is_none() => Ok(Host::Other(Box::new(url))),
+            _ => Err(format!("with.{name} is not an address without a query")),
+        },
+    }
 }
 
 /// The steps of each purpose stand in the order in which they are done, and one of them makes the record.

@@ -28,6 +28,9 @@ pub enum Meaning {
     AlreadyDone,
     /// Nothing was done, and the same request will do nothing.
     Permanent,
+    /// Nothing was done, and no record will fare better until somebody sets something right there: a flow that is switched
+    /// off. The third in a row holds the destination.
+    Misconfigured,
     /// Nothing was done, and a later attempt may do it.
     Transient,
     /// Too fast; nothing was done.

@@ -125,6 +125,9 @@ pub struct StepSaid {
     pub when: Option<String>,
     /// `GET` unless there is a body, then `POST`.
     pub method: Option<String>,
+    /// The name of a setting with the URL of another host that this step asks; never of a create. Where it is empty the step
+    /// is left out.
+    pub host: Option<String>,
     /// A template of what stands behind the destination's URL. Without one nothing is asked: only for `verify`.
     pub path: Option<String>,
     /// Templates of headers.

@@ -56,6 +56,8 @@ pub(super) struct Expect {
 /// What a step asks.
 #[derive(Debug)]
 pub(super) struct Request {
+    /// Another host than the destination's.
+    pub(super) host: Option<Url>,
     method: String,
     path: Template,
     headers: Vec<(HeaderName, Template)>,
@@ -92,7 +94,7 @@ impl Problems<'_> {
 
 impl Step {
     /// Checks a step.
-    pub(super) fn new(said: StepSaid) -> Result<Step, Vec<String>> {
+    pub(super) fn new(said: StepSaid, host: Option<Url>) -> Result<Step, Vec<String>> {
         let mut problems = Problems { step: &said.name, found: Vec::new() };
         if said.name.trim().is_empty() {
             problems.add("it has no name");
@@ -101,7 +103,7 @@ impl Step {
         let when = problems.expression("when", said.when.as_ref());
         let each = problems.expression("each", said.each.as_ref());
         let one_at_a_time = problems.template("one_at_a_time", Form::Line, said.one_at_a_time.as_ref());
-        let request = request(&said, &mut problems);
+        let request = request(&said, host, &mut problems);
         let keep = said.keep.as_deref().and_then(|text| problems.keep(duration(text)));
         let takes = said.take.iter().filter_map(|(name, from)| problems.keep(Take::new(name, from.clone()))).collect();
         let records = records(&said, &mut problems);
@@ -202,6 +204,7 @@ impl Step {
             Meaning::Done => AttemptOutcome::Accepted(Receipt(None)),
             Meaning::AlreadyDone if creates => AttemptOutcome::Rejected(refused(Mark::Exists)),
             Meaning::AlreadyDone => AttemptOutcome::AlreadyApplied(Receipt(None)),
+            Meaning::Misconfigured => AttemptOutcome::Rejected(refused(Mark::Configuration)),
             Meaning::Permanent => AttemptOutcome::Rejected(refused(Mark::Record)),
             Meaning::Transient => AttemptOutcome::Unavailable { detail, wait },
             Meaning::Throttled => AttemptOutcome::Throttled { detail, wait },
@@ -228,6 +231,7 @@ fn doubtful(creates: bool, detail: String, wait: Wait) -> AttemptOutcome {
 impl Request {
     /// The request, behind `base` and nowhere else.
     pub(super) fn render(&self, base: &Url, context: &Value) -> Result<SealedRequest, String> {
+        let base = self.host.as_ref().unwrap_or(base);
         let said = |problem: crate::templates::Problem| problem.to_string();
         let path = self.path.render(context).map_err(said)?;
         let text = format!("{}{path}", base.as_str().trim_end_matches('/'));
@@ -257,7 +261,7 @@ impl Request {
     }
 }
 
-fn request(said: &StepSaid, problems: &mut Problems<'_>) -> Option<Request> {
+fn request(said: &StepSaid, host: Option<Url>, problems: &mut Problems<'_>) -> Option<Request> {
     let form = said.form.or(said.body.is_some().then_some(FormSaid::Json));
     let (content_type, body_form) = match form {
         None => (None, Form::Json),
@@ -290,7 +294,7 @@ fn request(said: &StepSaid, problems: &mut Problems<'_>) -> Option<Request> {
     }
     let path = problems.template("path", Form::Address, Some(path))?;
     let content_type = content_type.filter(|_| !own_type && said.body.is_some());
-    Some(Request { method, path, headers, content_type, body })
+    Some(Request { host, method, path, headers, content_type, body })
 }
 
 fn records(said: &StepSaid, problems: &mut Problems<'_>) -> Option<OurRecord> {
@@ -320,6 +324,7 @@ fn misplaced(said: &StepSaid, problems: &mut Problems<'_>) {
     for (is_wrong, what) in [
         (!find && (only_find || !said.absent.is_empty()), "list, reference, is, total and absent are for find"),
         (said.kind != Kind::Verify && !said.expect.is_empty(), "expect is for verify"),
+        (said.kind == Kind::Create && said.host.is_some(), "a create is sent to the destination's own host"),
         (!prepares && said.each.is_some(), "each is for lookup and ensure"),
         (!prepares && said.one_at_a_time.is_some(), "one_at_a_time is for lookup and ensure"),
         (said.kind != Kind::Lookup && said.keep.is_some(), "keep is for lookup: what is made must be made each time"),
