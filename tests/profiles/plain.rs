@@ -253,7 +253,7 @@ async fn a_callbacks_answer_is_the_receipt_and_its_error_the_exception() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_warehouse_gets_what_ships_in_words_and_no_money() {
     let system = Arc::new(Box { honours_keys: true, ..Box::default() });
-    let config = "profile = \"pick-list\"\nkey_window = \"24h\"\nsignature = { type = \"standard-webhooks\", secret = [\"whsec_dGVzdC1zZWNyZXQtb2YtY3Jvc3Nkb2NrLTAxMjM=\", \"whsec_bmV4dC1zZWNyZXQtb2YtY3Jvc3Nkb2NrLTAxMjM=\"] }\nauth = { type = \"bearer\", token = \"0123456789abcdef\" }\n";
+    let config = "profile = \"pick-list\"\nwith = { words = { \"Ribbon\" = \"Schleife\" } }\nkey_window = \"24h\"\nsignature = { type = \"standard-webhooks\", secret = [\"whsec_dGVzdC1zZWNyZXQtb2YtY3Jvc3Nkb2NrLTAxMjM=\", \"whsec_bmV4dC1zZWNyZXQtb2YtY3Jvc3Nkb2NrLTAxMjM=\"] }\nauth = { type = \"bearer\", token = \"0123456789abcdef\" }\n";
     let (app, office) = beside(&system, config, "/pick-lists").await;
     for (place, (number, order)) in orders().into_iter().enumerate() {
         if place == 0 {
@@ -281,6 +281,9 @@ async fn a_warehouse_gets_what_ships_in_words_and_no_money() {
     assert!(!lines.is_empty() && lines.iter().all(|line| line["bundle"].is_string()), "{engraved}");
     let instructions = lines.iter().flat_map(|line| line["instructions"].as_array().unwrap());
     assert!(instructions.clone().any(|words| words.as_str().unwrap().contains(": ")), "{engraved}");
+    let cards = list("100000113").to_string();
+    assert!(cards.contains("\"Schleife: ") && !cards.contains("Ribbon"), "{cards}");
+    assert!(cards.contains("\"Card text: "), "a title without a word stays");
     assert_eq!(list("100000106")["lines"], json!([]), "of a class, a download and a gift card nothing ships");
     for (_, list) in &got {
         let text = list.to_string();
