@@ -6,7 +6,7 @@ use crossdock::demo::samples;
 use serde_json::{Value, json};
 
 use crate::office::{Booked, Fault, Office, Reply, System};
-use crate::support::{TestApp, until};
+use crate::support::{TestApp, orders as sample, until};
 
 /// A profile under contract.
 pub struct Profile {
@@ -286,6 +286,44 @@ pub async fn an_error_inside_a_200_is_no_success(profile: Profile) {
     assert_eq!(exception["code"], "rejected_by_destination", "{exception}");
     retry(&app, &exception).await;
     delivered_once(&app, &office, number).await;
+    app.stop().await;
+}
+
+/// An order that is cancelled in Commerce is cancelled there, once, also when the answer is lost; a part of one waits for a
+/// person, and the order there stays as it is.
+pub async fn a_cancellation_is_carried_over(profile: Profile) {
+    let (app, office) = service_with(&profile, |text| {
+        format!("{text}\n[[routes]]\nname = \"cancels\"\naccepts = [\"cancellation\"]\nto = [\"erp\"]\n")
+    })
+    .await;
+    let report = |number: &str, second: u32, canceled: u32| {
+        let mut order = sample::rest(number, "24-WG085", 2);
+        order["updated_at"] = json!(format!("2026-03-01 12:00:{second:02}"));
+        order["state"] = json!(if canceled == 2 { "canceled" } else { "processing" });
+        order["status"] = order["state"].clone();
+        order["items"][0]["qty_canceled"] = json!(canceled);
+        order.to_string()
+    };
+    let (whole, lost, part) = ("000000901", "000000902", "000000903");
+    for number in [whole, lost, part] {
+        send(&app, &report(number, 10, 0)).await;
+        delivered_once(&app, &office, number).await;
+    }
+    send(&app, &report(whole, 20, 2)).await;
+    until("it is cancelled", async || office.system().is_cancelled(whole).then_some(())).await;
+    app.settled().await;
+    assert!(app.exceptions_of(whole).await.is_empty());
+
+    office.when_cancelling([Fault::DoAndDrop]);
+    send(&app, &report(lost, 20, 2)).await;
+    until("it is cancelled", async || office.system().is_cancelled(lost).then_some(())).await;
+    app.settled().await;
+    assert!(app.exceptions_of(lost).await.is_empty(), "it is looked for among the cancelled ones");
+
+    send(&app, &report(part, 20, 1)).await;
+    let exception = exception(&app, part).await;
+    assert!(exception["message"].as_str().unwrap().contains("a part of an order"), "{exception}");
+    assert!(!office.system().is_cancelled(part));
     app.stop().await;
 }
 

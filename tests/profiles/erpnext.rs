@@ -86,16 +86,30 @@ impl Frappe {
         let Some(wanted) = filters[0][2].as_str().filter(|_| filters[0][0] == "po_no" && filters[0][1] == "=") else {
             return failed(417, "ValidationError", "filters");
         };
+        let cancelled = filters[1] == json!(["docstatus", "=", 2]);
+        assert!(cancelled || filters[1] == json!(["docstatus", "<", 2]), "{filters}");
         let orders = self.orders.lock().unwrap();
         let found: Vec<Value> = orders
             .iter()
-            .filter(|order| order["po_no"] == wanted && order["docstatus"] != 2)
+            .filter(|order| order["po_no"] == wanted && (order["docstatus"] == 2) == cancelled)
             .map(|order| {
                 json!({"name": order["name"], "po_no": order["po_no"], "docstatus": order["docstatus"],
                     "grand_total": order["grand_total"]})
             })
             .collect();
         Reply::json(200, &json!({ "data": found }))
+    }
+
+    fn cancelled(&self, name: &str) -> Reply {
+        let mut orders = self.orders.lock().unwrap();
+        let Some(order) = orders.iter_mut().find(|order| order["name"] == name) else {
+            return failed(404, "DoesNotExistError", &format!("Sales Order {name} not found"));
+        };
+        if order["docstatus"] != 1 {
+            return failed(417, "ValidationError", "Only submitted documents can be cancelled");
+        }
+        order["docstatus"] = 2.into();
+        Reply::json(200, &json!({ "data": order }))
     }
 
     fn submitted(&self, name: &str) -> Reply {
@@ -125,6 +139,9 @@ impl System for Frappe {
             ("POST", path) if asked.json()["run_method"] == "submit" => {
                 self.submitted(path.rsplit('/').next().unwrap_or_default())
             }
+            ("POST", path) if asked.json()["run_method"] == "cancel" => {
+                self.cancelled(path.rsplit('/').next().unwrap_or_default())
+            }
             (_, path) => failed(404, "DoesNotExistError", path),
         }
     }
@@ -145,6 +162,10 @@ impl System for Frappe {
                 finished: order["docstatus"] == 1,
             })
             .collect()
+    }
+
+    fn is_cancelled(&self, reference: &str) -> bool {
+        self.orders.lock().unwrap().iter().any(|order| order["po_no"] == reference && order["docstatus"] == 2)
     }
 
     fn has_already(&self, reference: &str, total: &str, _: &str) {
@@ -183,6 +204,7 @@ keeps_the_contract!(
     the_buyers_words_arrive,
     a_duplicate_makes_no_second_order,
     what_is_there_already_is_not_made_again,
+    a_cancellation_is_carried_over,
     a_refusal_waits_for_a_person,
     what_passes_by_itself_needs_nobody,
     a_lost_answer_makes_one_order,

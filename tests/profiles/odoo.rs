@@ -59,8 +59,11 @@ impl Odoo {
             }
             _ => {
                 let wanted = Self::wanted(domain, "client_order_ref").cloned().unwrap_or_default();
+                let state = domain.as_array().unwrap().iter().find(|part| part[0] == "state").expect("a state");
+                let cancelled = state[1] == "=";
                 let orders = self.orders.lock().unwrap();
-                orders.iter().filter(|order| order["client_order_ref"] == wanted).map(shown).collect()
+                let ours = orders.iter().filter(|order| order["client_order_ref"] == wanted);
+                ours.filter(|order| (order["state"] == "cancel") == cancelled).map(shown).collect()
             }
         };
         Reply::json(200, &Value::Array(found))
@@ -154,6 +157,17 @@ impl System for Odoo {
             ["", "json", "2", "sale.order", "read"] => {
                 self.of_ids(&body, |order| Reply::json(200, &json!([shown(order)])))
             }
+            ["", "json", "2", "sale.order", "action_cancel"] => self.of_ids(&body, |order| {
+                if body["context"]["disable_cancel_warning"] != true {
+                    // A wizard is shown, and nothing is cancelled.
+                    return Reply::json(
+                        200,
+                        &json!({ "type": "ir.actions.act_window", "res_model": "sale.order.cancel" }),
+                    );
+                }
+                order["state"] = "cancel".into();
+                Reply::json(200, &json!(true))
+            }),
             ["", "json", "2", "sale.order", "action_confirm"] => self.of_ids(&body, |order| {
                 if order["state"] == "sale" {
                     return failed(
@@ -183,6 +197,14 @@ impl System for Odoo {
             finished: order["state"] == "sale",
         };
         orders.iter().map(booked).collect()
+    }
+
+    fn is_cancelled(&self, reference: &str) -> bool {
+        self.orders
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|order| order["client_order_ref"] == reference && order["state"] == "cancel")
     }
 
     fn has_already(&self, reference: &str, total: &str, _: &str) {
@@ -225,6 +247,7 @@ keeps_the_contract!(
     the_buyers_words_arrive,
     a_duplicate_makes_no_second_order,
     what_is_there_already_is_not_made_again,
+    a_cancellation_is_carried_over,
     a_refusal_waits_for_a_person,
     what_passes_by_itself_needs_nobody,
     a_lost_answer_makes_one_order,

@@ -89,6 +89,15 @@ pub trait System: Send + Sync + 'static {
     fn makes(&self, asked: &Asked) -> bool;
     /// Every order it has, oldest first.
     fn orders(&self) -> Vec<Booked>;
+    /// Whether this request cancels an order.
+    fn cancels(&self, asked: &Asked) -> bool {
+        let path = asked.path.to_lowercase();
+        path.ends_with("/cancel") || path.ends_with("/action_cancel") || asked.json()["run_method"] == "cancel"
+    }
+    /// Whether the order of that number is cancelled there.
+    fn is_cancelled(&self, _reference: &str) -> bool {
+        false
+    }
     /// Makes an order under our number with that total and tax by hand, as a person or another integration would.
     fn has_already(&self, reference: &str, total: &str, tax: &str);
     /// Forgets a product until [`System::learns`]; `false`: SKUs are not looked at.
@@ -114,6 +123,7 @@ pub enum Fault {
 struct Inner {
     system: Arc<dyn System>,
     creating: Mutex<VecDeque<Fault>>,
+    cancelling: Mutex<VecDeque<Fault>>,
     any: Mutex<VecDeque<Fault>>,
     log: Mutex<Vec<Asked>>,
 }
@@ -127,8 +137,13 @@ pub struct Office {
 
 impl Office {
     pub async fn open(system: Arc<dyn System>) -> Office {
-        let inner =
-            Arc::new(Inner { system, creating: Mutex::default(), any: Mutex::default(), log: Mutex::default() });
+        let inner = Arc::new(Inner {
+            system,
+            creating: Mutex::default(),
+            cancelling: Mutex::default(),
+            any: Mutex::default(),
+            log: Mutex::default(),
+        });
         let router = Router::new().fallback(serve).with_state(Arc::clone(&inner));
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::start(anywhere, router, Settings::default()).await.expect("a loopback port");
@@ -146,6 +161,11 @@ impl Office {
     /// What happens to the next requests that make an order, in turn.
     pub fn when_creating(&self, faults: impl IntoIterator<Item = Fault>) {
         self.inner.creating.lock().unwrap().extend(faults);
+    }
+
+    /// What happens to the next requests that cancel an order, in turn.
+    pub fn when_cancelling(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.inner.cancelling.lock().unwrap().extend(faults);
     }
 
     /// What happens to the next requests of any kind, in turn.
@@ -181,6 +201,9 @@ async fn serve(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let mut fault = inner.any.lock().unwrap().pop_front();
     if fault.is_none() && creating {
         fault = inner.creating.lock().unwrap().pop_front();
+    }
+    if fault.is_none() && inner.system.cancels(&asked) {
+        fault = inner.cancelling.lock().unwrap().pop_front();
     }
     match fault {
         None => respond(inner.system.answer(&asked)),

@@ -93,11 +93,26 @@ impl System for ServiceLayer {
             ("POST", "/b1s/v2/Orders") => self.create(&asked.json()),
             ("GET", "/b1s/v2/Orders") => {
                 let wanted = asked.param("$filter").strip_prefix("NumAtCard eq '");
-                let wanted =
-                    wanted.and_then(|rest| rest.strip_suffix("' and CardCode eq 'WEB' and Cancelled eq 'tNO'"));
-                let Some(wanted) = wanted else { return failed(400, 201, "Query string error: invalid filter") };
-                let found: Vec<Value> = orders().into_iter().filter(|order| order["NumAtCard"] == wanted).collect();
+                let wanted = wanted.and_then(|rest| rest.split_once("' and CardCode eq 'WEB' and Cancelled eq "));
+                let Some((wanted, state @ ("'tNO'" | "'tYES'"))) = wanted else {
+                    return failed(400, 201, "Query string error: invalid filter");
+                };
+                let found = orders().into_iter().filter(|order| order["NumAtCard"] == wanted);
+                let found: Vec<Value> =
+                    found.filter(|order| (order["Cancelled"] == "tYES") == (state == "'tYES'")).collect();
                 Reply::json(200, &json!({ "value": found }))
+            }
+            ("POST", path) if path.ends_with("/Cancel") => {
+                let id = path.strip_prefix("/b1s/v2/Orders(").and_then(|rest| rest.strip_suffix(")/Cancel"));
+                let mut orders = self.orders.lock().unwrap();
+                match orders.iter_mut().find(|order| id == Some(order["DocEntry"].to_string().as_str())) {
+                    Some(order) if order["Cancelled"] == "tYES" => failed(400, -5006, "Document is already cancelled"),
+                    Some(order) => {
+                        order["Cancelled"] = "tYES".into();
+                        Reply::text(204, "application/json", "")
+                    }
+                    None => failed(404, -2028, "No matching records found (ODBC -2028)"),
+                }
             }
             ("GET", path) => {
                 let id = path.strip_prefix("/b1s/v2/Orders(").and_then(|rest| rest.strip_suffix(')'));
@@ -122,6 +137,10 @@ impl System for ServiceLayer {
             finished: true,
         };
         self.orders.lock().unwrap().iter().map(booked).collect()
+    }
+
+    fn is_cancelled(&self, reference: &str) -> bool {
+        self.orders.lock().unwrap().iter().any(|order| order["NumAtCard"] == reference && order["Cancelled"] == "tYES")
     }
 
     fn has_already(&self, reference: &str, total: &str, _: &str) {
@@ -159,6 +178,7 @@ keeps_the_contract!(
     the_buyers_words_arrive,
     a_duplicate_makes_no_second_order,
     what_is_there_already_is_not_made_again,
+    a_cancellation_is_carried_over,
     a_refusal_waits_for_a_person,
     what_passes_by_itself_needs_nobody,
     a_lost_answer_makes_one_order,
