@@ -212,6 +212,8 @@ pub struct DestinationSettings {
     pub limits: Limits,
     /// What it shares with other destinations.
     pub account: Option<Account>,
+    /// A destination that every order reaches first, if it goes there at all.
+    pub after: Option<String>,
     /// Until connected.
     pub connect_timeout: Duration,
     /// Until answered in full.
@@ -269,6 +271,7 @@ pub(super) fn destination(
         concurrency: section.count_or("concurrency", 8, (1, 256), report),
         limits: limits::of_destination(&mut section, recipe.as_ref(), report),
         account: limits::account_of(&mut section, accounts, report),
+        after: section.field("after").and_then(|field| field.text(report)).map(str::to_owned),
         recipe,
         connect_timeout: section.duration_or("connect_timeout", SECOND * 5, timeouts, report),
         request_timeout,

@@ -192,4 +192,24 @@ rate = "30/m"
         assert!(problems.contains("did you mean \"tenant\"?"), "{problems}");
         assert!(problems.contains("accounts.tenant: limits nothing"), "{problems}");
     }
+
+    #[test]
+    fn a_destination_may_go_after_another_but_not_after_itself() {
+        let both = |erp: &str, wms: &str| {
+            let one = |name: &str, more: &str| {
+                format!("[destinations.{name}]\nprofile = \"http\"\nurl = \"https://{name}.example.com\"\n{more}\n")
+            };
+            Config::read(&(one("erp", erp) + &one("wms", wms)), Path::new(""), &|_| None)
+        };
+        let config = both("", "after = \"erp\"").unwrap().config;
+        assert_eq!(config.destinations["wms"].after.as_deref(), Some("erp"));
+        for (erp, wms, told) in [
+            ("", "after = \"erpp\"", "did you mean \"erp\"?"),
+            ("", "after = \"wms\"", "leads back to this destination"),
+            ("after = \"wms\"", "after = \"erp\"", "leads back to this destination"),
+        ] {
+            let problems: Vec<String> = both(erp, wms).unwrap_err().iter().map(ToString::to_string).collect();
+            assert!(problems.iter().any(|problem| problem.contains(told)), "{problems:?}");
+        }
+    }
 }

@@ -121,6 +121,7 @@ fn whole<'t>(table: &'t DeTable<'t>, report: &mut Report<'_>) -> Config {
         accounts: root.named("accounts", &mut report.fresh()).into_iter().map(|(name, _)| name).collect(),
     };
     references(&mut root, &names, report);
+    circles(&mut root, &config, report);
     advice(&root, &config, report);
     root.finish(report);
     config
@@ -199,6 +200,9 @@ fn references(root: &mut Section<'_>, names: &Names, report: &mut Report<'_>) {
             if let Some(field) = section.field("commerce") {
                 refers(&field, "Commerce instance", &names.commerce, report);
             }
+            if let Some(field) = section.field("after").filter(|_| room == "destinations") {
+                refers(&field, "destination", &names.destinations, report);
+            }
             if let Some(field) = section.field("account").filter(|_| room == "destinations") {
                 refers(&field, "account", &names.accounts, report);
             }
@@ -209,6 +213,19 @@ fn references(root: &mut Section<'_>, names: &Names, report: &mut Report<'_>) {
         let to = item.section("a route", &mut quiet).and_then(|mut section| section.field("to"));
         for field in to.map(|field| field.list(true, &mut quiet)).unwrap_or_default() {
             refers(&field, "destination", &names.destinations, report);
+        }
+    }
+}
+
+/// Destinations that go after one another would wait for ever.
+fn circles(root: &mut Section<'_>, config: &Config, report: &mut Report<'_>) {
+    let mut quiet = report.fresh();
+    for (name, mut section) in root.named("destinations", &mut quiet) {
+        let Some(field) = section.field("after") else { continue };
+        let leader = |name: &str| config.destinations.get(name)?.after.clone();
+        let mut chain = std::iter::successors(leader(&name), |leader_name| leader(leader_name));
+        if chain.by_ref().take(config.destinations.len() + 1).any(|leader| leader == name) {
+            report.error(&field.place, "leads back to this destination", "let one of them go first");
         }
     }
 }

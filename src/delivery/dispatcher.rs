@@ -24,7 +24,7 @@ use crate::clock::{Timestamp, from_micros};
 use crate::destinations::http::render;
 use crate::envelope::ids::DeliveryId;
 use crate::store::view::DueDelivery;
-use crate::store::write::{AttemptPurpose, AttemptStart, SealedRequest, StartedAttempt};
+use crate::store::write::{AttemptPurpose, AttemptStart, Rung, SealedRequest, StartedAttempt};
 use crate::store::{Slots, StoreError};
 
 const SPACING: Duration = Duration::from_millis(2);
@@ -136,7 +136,11 @@ fn slots(gate: &Gate, opening: Opening) -> Option<Slots> {
         }
         Opening::Probe => 1,
     };
-    Some(Slots { destination: gate.name().to_owned(), free })
+    Some(slots_of(gate, free))
+}
+
+fn slots_of(gate: &Gate, free: u32) -> Slots {
+    Slots { after: gate.destination.after().map(str::to_owned), ..Slots::new(gate.name(), free) }
 }
 
 /// Remembers which destinations have more waiting than places; `true` if any has.
@@ -251,6 +255,9 @@ fn prepare(
         looked_for: gate.destination.looks_for(&due.purpose),
         ahead: steps::ahead(gate, &due),
     };
+    // A person who has decided about it has seen that.
+    let orphaned = due.orphaned && facts.ladder.rung != Rung::Asked;
+    let withhold = withhold.or_else(|| orphaned.then(|| Withheld::CannotAsk(orphan(gate))));
     let turn = withhold.map_or_else(|| machine::turn(&facts, &gate.policy, now), Turn::Withhold);
     let (purpose, request, plan) = match turn {
         Turn::Look => {
@@ -297,6 +304,13 @@ fn prepare(
         held: engine.roll.hold(due.id),
     };
     (start, errand)
+}
+
+fn orphan(gate: &Gate) -> String {
+    let leader = gate.destination.after().unwrap_or_default();
+    format!(
+        "it goes after {leader}, where this order was given up; send it all the same by retrying it, or give it up too"
+    )
 }
 
 /// The question whether it is there. One that cannot be put is told to a person; it never falls through to sending
@@ -371,7 +385,7 @@ pub(super) async fn sweep_one(engine: &Arc<Engine>, gate: &Arc<Gate>) -> Result<
     let now = engine.clock.now();
     let age_limit = i64::try_from(gate.policy.age_limit.as_micros()).unwrap_or(i64::MAX);
     let long_ago = from_micros(now.as_microsecond().saturating_sub(age_limit));
-    let slots = vec![Slots { destination: gate.name().to_owned(), free: gate.destination.concurrency() }];
+    let slots = vec![slots_of(gate, gate.destination.concurrency())];
     let mut prepared = HashMap::new();
     let mut starts = Vec::new();
     for delivery in engine.store.due_deliveries(long_ago, slots).await? {
@@ -424,6 +438,7 @@ mod tests {
             document: Bytes::from_static(b"{}"),
             document_kind: "order".into(),
             traceparent: None,
+            orphaned: false,
         }
     }
 

@@ -104,7 +104,7 @@ pub(super) async fn run(engine: Arc<Engine>, errand: Errand, started: StartedAtt
     settle(&engine, &settling, &report.seen, report.elapsed, &step.next, moment.now).await;
     drop(seat);
     let waits = matches!(step.next, Next::Waiting { .. } | Next::Renewed);
-    if waits || engine.hint.load(Ordering::SeqCst) {
+    if waits || engine.hint.load(Ordering::SeqCst) || engine.leads(gate.name()) {
         engine.wake.notify_one();
     }
     if let Some(late) = report.late {

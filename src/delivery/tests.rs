@@ -1,5 +1,6 @@
 //! The engine against a real store file and real sockets. Wall time is moved by hand, never waited for.
 
+mod after;
 mod doubt;
 mod express;
 mod holds;

@@ -102,6 +102,11 @@ impl Engine {
         self.stopping.load(Ordering::SeqCst)
     }
 
+    /// Whether another destination goes after that one.
+    pub(super) fn leads(&self, destination: &str) -> bool {
+        self.gates.iter().any(|gate| gate.destination.after() == Some(destination))
+    }
+
     /// Attempts under way, or about to be.
     pub(super) fn inside(&self) -> u64 {
         self.gates.iter().map(|gate| u64::from(gate.inside())).sum()
@@ -178,6 +183,10 @@ impl Delivery {
         let looked_for = gate.destination.looks_for(delivery.purpose);
         if looked_for && gate.policy.looks.is_some_and(|looks| looks.first) {
             // It is looked for first, which is the dispatcher's.
+            return None;
+        }
+        if gate.destination.after().is_some() {
+            // Whether it may go yet stands in the store.
             return None;
         }
         let seat = gate.reserve()?;

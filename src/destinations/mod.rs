@@ -97,6 +97,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What it shares with other destinations.
     pub account: Option<Account>,
+    /// Another destination that every order reaches first, if it is to go there at all.
+    pub after: Option<String>,
     /// RET-1: pauses after failure 1, 2, …; one attempt more than pauses.
     pub retry_delays: Vec<Duration>,
     /// RET-2.
@@ -155,6 +157,7 @@ impl Settings {
             concurrency: 8,
             limits: Limits::default(),
             account: None,
+            after: None,
             retry_delays: default_retry_delays(),
             age_limit: Duration::from_hours(7 * 24),
             allow_private: Vec::new(),
@@ -194,6 +197,7 @@ pub struct Destination {
     concurrency: u32,
     limits: Limits,
     account: Option<Account>,
+    after: Option<String>,
     retry_delays: Vec<Duration>,
     age_limit: Duration,
 }
@@ -268,6 +272,7 @@ impl Destination {
             concurrency: settings.concurrency,
             limits: settings.limits,
             account: settings.account,
+            after: settings.after,
             retry_delays: settings.retry_delays,
             age_limit: settings.age_limit,
         })
@@ -296,6 +301,11 @@ impl Destination {
     /// What it shares with other destinations.
     pub fn account(&self) -> Option<&Account> {
         self.account.as_ref()
+    }
+
+    /// Another destination that every order reaches first, if it is to go there at all.
+    pub fn after(&self) -> Option<&str> {
+        self.after.as_deref()
     }
 
     /// Longest wait for an answer.

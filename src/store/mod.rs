@@ -145,6 +145,15 @@ pub struct Slots {
     pub destination: String,
     /// Free places.
     pub free: u32,
+    /// Another destination: what is about a subject waits while something of it is open there, or needs a person there.
+    pub after: Option<String>,
+}
+
+impl Slots {
+    /// For a destination that goes after no other.
+    pub fn new(destination: &str, free: u32) -> Self {
+        Slots { destination: destination.to_owned(), free, after: None }
+    }
 }
 
 /// The promises every backend keeps; `contract.rs` runs them against each.

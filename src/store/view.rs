@@ -90,6 +90,9 @@ pub struct DueDelivery {
     pub document_kind: String,
     /// Forwarded.
     pub traceparent: Option<String>,
+    /// It goes after another destination ([`Slots::after`](super::Slots::after)), and there everything of its subject was
+    /// given up.
+    pub orphaned: bool,
 }
 
 /// An attempt that was started before the process ended and has no outcome (ATT-1).

@@ -19,7 +19,7 @@ async fn died(erp: &Double, folder: &TempDir, clock: &Arc<ManualClock>) -> (Shar
     let store = open(folder, clock);
     let (_, delivery) = Maker::default().waiting(&store, "000000042").await;
     let destination = destinations::Destination::new(settings("erp", erp)).ok().unwrap();
-    let due = store.due_deliveries(at(5), vec![Slots { destination: "erp".into(), free: 1 }]).await.unwrap().remove(0);
+    let due = store.due_deliveries(at(5), vec![Slots::new("erp", 1)]).await.unwrap().remove(0);
     let start = AttemptStart {
         delivery,
         number: 1,

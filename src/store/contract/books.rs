@@ -105,7 +105,7 @@ pub async fn p2_every_order_is_in_one_sum_and_moves_with_its_state(store: &Share
         store.conclude(envelope, conclusion, at(2)).await.unwrap();
     }
     assert_eq!(store.money().await.unwrap(), [row("EUR", "due", 1, "99999999999.9999"), row("GBP", "due", 3, "30.30")]);
-    let due = store.due_deliveries(at(90), vec![crate::store::Slots { destination: "erp".into(), free: 9 }]).await;
+    let due = store.due_deliveries(at(90), vec![crate::store::Slots::new("erp", 9)]).await;
     let ids: Vec<_> = due.unwrap().into_iter().map(|head| (head.subject.id.clone(), head.id)).collect();
     for (number, id) in ids {
         let started = start(store, id).await.unwrap();

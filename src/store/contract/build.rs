@@ -282,7 +282,7 @@ pub fn start_of(due: &DueDelivery) -> AttemptStart {
 
 /// The due heads of `erp` and `wms`, far in the future.
 pub async fn due(store: &SharedStore) -> Vec<DueDelivery> {
-    let slots = ["erp", "wms"].map(|name| Slots { destination: name.into(), free: 100 });
+    let slots = ["erp", "wms"].map(|name| Slots::new(name, 100));
     store.due_deliveries(at(1_000_000), slots.into()).await.unwrap()
 }
 

@@ -139,9 +139,8 @@ pub async fn due_heads_come_oldest_first_within_their_slots(store: &SharedStore)
         store.conclude(envelope, conclusion, at(1)).await.unwrap();
     }
     assert_eq!(store.next_due_at().await.unwrap(), Some(at(10)));
-    let slots = |erp, wms| {
-        [("erp", erp), ("wms", wms), ("none", 9)].map(|(name, free)| Slots { destination: name.into(), free }).to_vec()
-    };
+    let slots =
+        |erp, wms| [("erp", erp), ("wms", wms), ("none", 9)].map(|(name, free)| Slots::new(name, free)).to_vec();
     let numbers = |slots| async move {
         let due = store.due_deliveries(at(100), slots).await.unwrap();
         due.iter().map(|head| format!("{}{}", head.destination, head.subject.id)).collect::<Vec<_>>()

@@ -69,7 +69,7 @@ pub async fn run_5_due_times_move_with_the_clock(store: &SharedStore) {
         settle(store, started, NextState::Waiting { due_at: at(due_at), uncertain: false, counts: true, ladder }).await;
     }
     let due = async |seconds: u64| {
-        let slots = vec![Slots { destination: "erp".into(), free: 9 }];
+        let slots = vec![Slots::new("erp", 9)];
         let due = store.due_deliveries(at(seconds), slots).await.unwrap();
         due.into_iter().map(|due| due.subject.id).collect::<Vec<_>>()
     };

@@ -122,6 +122,7 @@ fn packed(row: &Row<'_>) -> rusqlite::Result<PackedDelivery> {
         document: Bytes::new(),
         document_kind: row.get(14)?,
         traceparent: row.get(15)?,
+        orphaned: false,
     };
     let document = Body { plain_bytes: row.get(18)?, digest: row.get(19)?, packed: row.get(20)? };
     Ok(PackedDelivery {
@@ -153,12 +154,39 @@ pub(super) fn due_sql() -> String {
     format!("{COLUMNS} {DUE}")
 }
 
+/// The same of a destination that goes after another (`?4`): not while something of the subject is open there, or waits for
+/// a person before it could be made for it.
+pub(super) fn due_after_sql() -> String {
+    format!(
+        "{COLUMNS} WHERE d.destination = ?1 AND d.state = 'waiting' AND d.head = 1 AND d.due_at <= ?2 \
+         AND NOT EXISTS (SELECT 1 FROM deliveries AS w INDEXED BY deliveries_effect WHERE w.subject = d.subject \
+         AND w.destination = ?4 AND w.state IN ('waiting', 'in_flight', 'parked')) \
+         AND NOT EXISTS (SELECT 1 FROM exceptions AS x INDEXED BY exceptions_open_by_subject WHERE x.subject = d.subject \
+         AND x.state = 'open' AND x.destination = ?4) ORDER BY d.due_at LIMIT ?3"
+    )
+}
+
+/// Whether everything that a destination was to get of a delivery's subject was given up.
+pub(super) const ORPHANED: &str = "SELECT MAX(w.state = 'delivered') = 0 FROM deliveries AS d \
+     JOIN deliveries AS w INDEXED BY deliveries_effect ON w.subject = d.subject AND w.destination = ?2 WHERE d.id = ?1";
+
 /// Due heads, oldest due first, at most as many a destination as it has free places.
 pub(super) fn due(conn: &Connection, now: Timestamp, slots: &[Slots]) -> Outcome<Vec<PackedDelivery>> {
     let sql = due_sql();
     let mut due = Vec::new();
     for slot in slots.iter().filter(|slot| slot.free > 0) {
-        due.extend(tx::rows(conn, &sql, (&slot.destination, now.as_microsecond(), slot.free), packed)?);
+        let at = now.as_microsecond();
+        let Some(leader) = &slot.after else {
+            due.extend(tx::rows(conn, &sql, (&slot.destination, at, slot.free), packed)?);
+            continue;
+        };
+        let sql = due_after_sql();
+        for mut one in tx::rows(conn, &sql, (&slot.destination, at, slot.free, leader), packed)? {
+            let id = one.delivery.id;
+            let orphaned = tx::row(conn, ORPHANED, (id.as_bytes(), leader), |row| row.get::<_, Option<bool>>(0))?;
+            one.delivery.orphaned = orphaned.flatten().unwrap_or(false);
+            due.push(one);
+        }
     }
     due.sort_by_key(|delivery| delivery.due_at);
     Ok(due)

@@ -45,6 +45,8 @@ fn queries() -> Vec<(&'static str, String)> {
     };
     vec![
         ("due heads of a destination", due::due_sql()),
+        ("due heads of a destination that goes after another", due::due_after_sql()),
+        ("whether what a delivery goes after was given up", due::ORPHANED.to_owned()),
         ("next due", due::NEXT_DUE.to_owned()),
         ("the oldest unconcluded event of a subject", state::OLDEST_UNCONCLUDED.to_owned()),
         ("what an event came to", state::FACTS.to_owned()),
