@@ -61,15 +61,17 @@ pub enum Profile {
     ShipHero,
     /// Mintsoft.
     Mintsoft,
-    /// Tryton.
+    /// Tryton, REST.
     Tryton,
+    /// Tryton, JSON-RPC.
+    TrytonRpc,
     /// As a recipe of the merchant's own says.
     Recipe,
     /// A file for a warehouse.
     PickList,
 }
 
-const PROFILES: [(&str, Profile); 17] = [
+const PROFILES: [(&str, Profile); 18] = [
     ("http", Profile::Http),
     ("patchworks", Profile::Patchworks),
     ("patchworks-callback", Profile::PatchworksCallback),
@@ -85,6 +87,7 @@ const PROFILES: [(&str, Profile); 17] = [
     ("shiphero", Profile::ShipHero),
     ("mintsoft", Profile::Mintsoft),
     ("tryton", Profile::Tryton),
+    ("tryton-rpc", Profile::TrytonRpc),
     ("recipe", Profile::Recipe),
     ("pick-list", Profile::PickList),
 ];

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use super::auth::header_name;
 use super::commerce::one_secret;
 use super::destinations::OutboundAuth;
 use super::read::{Field, Report, Section};
+use super::recipes;
 use super::secret::Secret;
 use crate::destinations::tls::{ClientCertificate, Tls};
 use crate::destinations::tokens::{Algorithm, Exchange, Login, OAuth2, Proof};
@@ -163,9 +166,7 @@ fn oauth2(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<OAuth2> 
 fn login(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Login> {
     let url = text(section, "url", "name the address of the login", report);
     let body = section.required("body", "write what the login takes, as a table", report);
-    let body = body.map(|field| members(&field, report)).unwrap_or_default();
-    let body: serde_json::Map<String, serde_json::Value> =
-        body.into_iter().map(|(name, value)| (name, value.into())).collect();
+    let body = body.map(|field| json(&field, report)).unwrap_or_default();
     let token = section.field("token").and_then(|field| field.text(report)).map(str::to_owned);
     let cookies = section.field("cookies").map(|field| field.list(true, report)).unwrap_or_default();
     let cookies = cookies.iter().filter_map(|field| field.text(report)).map(str::to_owned).collect();
@@ -174,8 +175,27 @@ fn login(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Login> {
     };
     let (header, value) = (word("header", "authorization", report), word("value", "Bearer {token}", report));
     let lifetime = section.duration_or("lifetime", SECOND * 1_200, (SECOND, SECOND * 86_400 * 30), report);
-    let body = serde_json::Value::Object(body).to_string();
+    let body = body.to_string();
     Some(Login { url: url?, body, token, cookies, header, value, lifetime })
+}
+
+/// What is written as JSON; texts that begin with `env:` or `file:` are read from there.
+fn json(field: &Field<'_>, report: &mut Report<'_>) -> serde_json::Value {
+    match field.value {
+        DeValue::String(text) if text.starts_with("env:") || text.starts_with("file:") => {
+            field.secret(report).map(|secret| secret.expose().clone().into()).unwrap_or_default()
+        }
+        DeValue::Array(_) => field.list(false, report).iter().map(|item| json(item, report)).collect(),
+        DeValue::Table(_) => {
+            let table = field.section("a table", report);
+            let entries = table.map(|table| table.entries()).unwrap_or_default();
+            entries.iter().map(|(name, field)| (name.clone(), json(field, report))).collect()
+        }
+        plain => recipes::value(plain).unwrap_or_else(|problem| {
+            report.error(&field.place, problem, "write a text, a whole number, true, false, a list or a table");
+            serde_json::Value::Null
+        }),
+    }
 }
 
 /// A table of texts; those that begin with `env:` or `file:` are read from there.

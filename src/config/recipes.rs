@@ -106,7 +106,7 @@ fn settings(field: &Field<'_>, report: &mut Report<'_>) -> BTreeMap<String, serd
     settings
 }
 
-fn value(said: &DeValue<'_>) -> Result<serde_json::Value, String> {
+pub(super) fn value(said: &DeValue<'_>) -> Result<serde_json::Value, String> {
     match said {
         DeValue::String(text) => Ok(text.as_ref().into()),
         DeValue::Boolean(is) => Ok((*is).into()),

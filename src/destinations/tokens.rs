@@ -17,6 +17,8 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use minijinja::value::Serde;
+use minijinja::{Value, context};
 use reqwest::Url;
 use serde_json::json;
 
@@ -27,6 +29,7 @@ use super::transport::Transport;
 use crate::clock::Timestamp;
 use crate::json::{self, Json, Limits};
 use crate::store::write::SealedRequest;
+use crate::templates::{Form, Template};
 
 /// Good for so long where nobody says for how long.
 const UNSAID: Duration = Duration::from_mins(5);
@@ -99,7 +102,7 @@ pub struct Login {
     pub cookies: Vec<String>,
     /// Header that carries the token.
     pub header: String,
-    /// Its value, with `{token}` in it.
+    /// Its value: with `{token}` in it, or a template over the `answer`.
     pub value: String,
     /// How long it is good for.
     pub lifetime: Duration,
@@ -136,7 +139,9 @@ impl Exchange {
             Exchange::Login(login) => {
                 HeaderName::from_bytes(login.header.as_bytes())
                     .map_err(|_| format!("\"{}\" is not a header name", login.header))?;
-                if login.token.is_some() && !login.value.contains("{token}") {
+                if login.is_template() {
+                    login.template()?;
+                } else if login.token.is_some() && !login.value.contains("{token}") {
                     return Err("value says where the token stands in the header: write {token} into it".to_owned());
                 }
                 Ok(())
@@ -216,6 +221,15 @@ impl Tokens {
                     let name = HeaderName::from_bytes(login.header.as_bytes()).map_err(|error| error.to_string())?;
                     headers.insert(name, sensitive(&login.value.replace("{token}", token))?);
                 }
+                if login.is_template() {
+                    let answer: serde_json::Value = serde_json::from_slice(&response.body)
+                        .map_err(|_| "the login's answer is no JSON".to_owned())?;
+                    // What went wrong may quote the answer, which holds the secret.
+                    let value = login.template()?.render(&context! { answer => Value::from(Serde(answer)) });
+                    let value = value.map_err(|_| "the login's answer lacks what value is made of".to_owned())?;
+                    let name = HeaderName::from_bytes(login.header.as_bytes()).map_err(|error| error.to_string())?;
+                    headers.insert(name, sensitive(&value)?);
+                }
                 let cookies = cookies(&response.headers, login);
                 if let Some(missing) =
                     login.cookies.iter().find(|name| !cookies.iter().any(|(known, _)| known == *name))
@@ -233,6 +247,16 @@ impl Tokens {
                 }
             }
         }
+    }
+}
+
+impl Login {
+    fn is_template(&self) -> bool {
+        self.value.contains("{{")
+    }
+
+    fn template(&self) -> Result<Template, String> {
+        Template::new("value", Form::Line, &self.value).map_err(|problem| problem.to_string())
     }
 }
 
@@ -318,7 +342,11 @@ fn signed(pem: &str, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, St
 
 fn cookies(headers: &HeaderMap, login: &Login) -> Vec<(String, String)> {
     let wanted = |name: &str| {
-        if login.cookies.is_empty() { login.token.is_none() } else { login.cookies.iter().any(|known| known == name) }
+        if login.cookies.is_empty() {
+            login.token.is_none() && !login.is_template()
+        } else {
+            login.cookies.iter().any(|known| known == name)
+        }
     };
     let set = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = set.filter_map(|text| text.split(';').next()?.split_once('='));

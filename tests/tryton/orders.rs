@@ -36,6 +36,20 @@ retry_schedule = ["200ms", "500ms", "1s", "2s", "2s", "2s", "2s", "2s", "2s", "2
     }
 }
 
+/// The same over JSON-RPC.
+fn beside_rpc(tryton: &Tryton) -> impl FnOnce(String) -> String {
+    let rest = beside(tryton);
+    let key = format!("auth = {{ type = \"bearer\", token = \"{}\" }}", tryton.keys.key);
+    let url = tryton.url();
+    move |text| {
+        let login = format!(
+            r#"auth = {{ type = "login", url = "{url}/rpc/", body = {{ id = 1, method = "common.db.login", params = ["router", {{ password = "router-secret" }}] }}, value = "Session {{{{ ('router:' ~ answer.result[0] ~ ':' ~ answer.result[1]) | base64 }}}}", lifetime = "4h" }}"#
+        );
+        let text = rest(text).replace(&key, &login).replace("profile = \"tryton\"", "profile = \"tryton-rpc\"");
+        text.replacen(&format!("url = \"{url}\""), &format!("url = \"{url}/rpc\""), 1)
+    }
+}
+
 /// The document that the service makes of an order; `None`: it cannot be expanded.
 async fn expanded(app: &TestApp, order: &str) -> Option<Value> {
     let order: Value = serde_json::from_str(order).ok()?;
@@ -68,10 +82,10 @@ fn goods(document: &Value, into: &mut BTreeMap<String, bool>) {
 }
 
 /// Sends orders that expand and compares what stands in Tryton with what was charged.
-async fn each_stands_there_as_it_was_charged(all: Vec<String>) -> usize {
+async fn each_stands_there_as_it_was_charged(all: Vec<String>, rpc: bool) -> usize {
     let Some(home) = home() else { return usize::MAX };
     let tryton = Tryton::start(home).await;
-    let app = TestApp::with(beside(&tryton)).await;
+    let app = if rpc { TestApp::with(beside_rpc(&tryton)).await } else { TestApp::with(beside(&tryton)).await };
     let (mut skus, mut charged, mut bodies) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for order in all {
         let Some(document) = expanded(&app, &order).await else { continue };
@@ -112,15 +126,20 @@ async fn each_stands_there_as_it_was_charged(all: Vec<String>) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_sample_order_stands_there_as_it_was_charged() {
     let all = samples::orders().into_iter().map(|sample| sample.json.to_owned()).collect();
-    assert!(each_stands_there_as_it_was_charged(all).await >= 12);
+    assert!(each_stands_there_as_it_was_charged(all, false).await >= 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_sample_order_stands_there_as_it_was_charged_over_json_rpc() {
+    let all = samples::orders().into_iter().map(|sample| sample.json.to_owned()).collect();
+    assert!(each_stands_there_as_it_was_charged(all, true).await >= 12);
 }
 
 /// Every order of the corpus, a file each, whatever it is wrapped in.
-#[tokio::test(flavor = "multi_thread")]
-async fn every_real_order_stands_there_as_it_was_charged() {
+fn corpus() -> Option<Vec<String>> {
     let Some(corpus) = std::env::var_os("CROSSDOCK_CORPUS") else {
         eprintln!("CROSSDOCK_CORPUS is unset: the corpus was left out");
-        return;
+        return None;
     };
     let mut files = Vec::new();
     let mut folders = vec![std::path::PathBuf::from(corpus)];
@@ -140,8 +159,56 @@ async fn every_real_order_stands_there_as_it_was_charged() {
         let value: Value = serde_json::from_str(&text).ok()?;
         (value["increment_id"].is_string() && value["items"].is_array()).then_some(text)
     });
-    let count = each_stands_there_as_it_was_charged(all.collect()).await;
+    Some(all.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_real_order_stands_there_as_it_was_charged() {
+    let Some(all) = corpus() else { return };
+    let count = each_stands_there_as_it_was_charged(all, false).await;
     assert!(count > 20, "{count} orders");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_real_order_stands_there_as_it_was_charged_over_json_rpc() {
+    let Some(all) = corpus() else { return };
+    let count = each_stands_there_as_it_was_charged(all, true).await;
+    assert!(count > 20, "{count} orders");
+}
+
+/// One session for all, which ends in the middle; a duplicate and an unknown product on the way; the router is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ends_an_error_inside_a_200_and_a_stop_lose_nothing_over_json_rpc() {
+    let Some(home) = home() else { return };
+    let mut tryton = Tryton::start(home).await;
+    let app = TestApp::with(beside_rpc(&tryton)).await;
+    tryton.sells(&[("24-WG085".to_owned(), true)]).await;
+    let send = async |number: u32, sku: &str| {
+        let order = orders::rest(&format!("{number:09}"), sku, 1).to_string();
+        assert!(matches!(app.patchworks_sends(order).await.status, 200 | 202));
+    };
+    send(1, "24-WG085").await;
+    app.order_is("000000001", "delivered").await;
+    // Every session is forgotten.
+    tryton.stop();
+    tryton.forgets_sessions();
+    send(2, "24-WG085").await;
+    tryton.start_again().await;
+    app.order_is("000000002", "delivered").await;
+    send(2, "24-WG085").await;
+    send(3, "24-UNKNOWN").await;
+    let exception = until("it waits", async || app.exceptions_of("000000003").await.pop()).await;
+    assert!(exception["message"].as_str().unwrap().contains("24-UNKNOWN"), "{exception}");
+    // It is there already, made by somebody else: an error inside a 200 says so, and the find says whose it is.
+    tryton.database_stops();
+    send(4, "24-WG085").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    tryton.database_starts();
+    app.order_is("000000004", "delivered").await;
+    let mut numbers: Vec<String> = tryton.sales().await.into_iter().map(|(number, ..)| number).collect();
+    numbers.sort();
+    assert_eq!(numbers, ["000000001", "000000002", "000000004"]);
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

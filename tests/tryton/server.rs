@@ -145,6 +145,13 @@ impl Tryton {
         std::fs::rename(db.join("away.sqlite"), db.join("erp.sqlite")).unwrap();
     }
 
+    /// Sessions stand in the database.
+    pub fn forgets_sessions(&self) {
+        let db = rusqlite::Connection::open(self.folder.path().join("db/erp.sqlite")).unwrap();
+        let ended = db.execute("DELETE FROM ir_session", []).unwrap();
+        assert!(ended >= 1, "there was a session");
+    }
+
     /// The whole ERP is away.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {

@@ -39,6 +39,7 @@ shipped!(
     "sap-s4hana",
     "shiphero",
     "tryton",
+    "tryton-rpc",
 );
 
 /// The shipped recipe of that word.
