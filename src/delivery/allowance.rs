@@ -66,14 +66,14 @@ impl Window {
         self.sum += 1;
     }
 
-    /// It was taken and not used.
-    fn give_back(&mut self) {
-        if let Some((_, calls)) = self.calls.back_mut() {
-            *calls -= 1;
-            self.sum -= 1;
-            if *calls == 0 {
-                self.calls.pop_back();
-            }
+    /// What was taken then was not used.
+    fn give_back(&mut self, taken: Uptime) {
+        let part = taken.as_nanos() / self.part.as_nanos();
+        let Some(place) = self.calls.iter().position(|(known, _)| *known == part) else { return };
+        self.calls[place].1 -= 1;
+        self.sum -= 1;
+        if self.calls[place].1 == 0 {
+            self.calls.remove(place);
         }
     }
 }
@@ -120,8 +120,8 @@ impl Allowance {
         if free == 0 { Err(None) } else { Ok(free) }
     }
 
-    /// One call, if it may go now; else in what time it may.
-    fn call(&self) -> Result<(), Duration> {
+    /// One call, if it may go now; else in what time it may. Answers when it was counted.
+    fn call(&self) -> Result<Uptime, Duration> {
         let now = self.born.elapsed();
         let mut inner = self.lock();
         for window in &mut inner.windows {
@@ -130,7 +130,7 @@ impl Allowance {
             }
         }
         inner.windows.iter_mut().for_each(|window| window.take(now));
-        Ok(())
+        Ok(now)
     }
 
     /// How long the hours are closed, and how long it is told to wait.
@@ -198,8 +198,8 @@ impl Allowances {
                 Some(places) => Some(Arc::clone(places).try_acquire_owned().ok()?),
                 None => None,
             };
-            allowance.call().ok()?;
-            pass.paid.push(Arc::clone(allowance));
+            let counted = allowance.call().ok()?;
+            pass.paid.push((Arc::clone(allowance), counted));
             pass.places.extend(place);
         }
         Some(pass)
@@ -244,7 +244,7 @@ impl Allowances {
 pub(super) struct Pass {
     places: Vec<OwnedSemaphorePermit>,
     /// What was paid for a request that has not left.
-    paid: Vec<Arc<Allowance>>,
+    paid: Vec<(Arc<Allowance>, Uptime)>,
 }
 
 impl Pass {
@@ -261,8 +261,8 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        for allowance in &self.paid {
-            allowance.lock().windows.iter_mut().for_each(Window::give_back);
+        for (allowance, counted) in &self.paid {
+            allowance.lock().windows.iter_mut().for_each(|window| window.give_back(*counted));
         }
     }
 }
@@ -371,23 +371,29 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes when: in no stretch as long as the rate's time do more leave than it says.
+        /// Whatever comes when, and whatever is given back when: in no stretch as long as the rate's time do more leave than
+        /// it says.
         #[test]
         fn no_stretch_of_time_sees_more_than_its_rate(
             count in 1_u32..20,
             millis in 100_u64..100_000,
-            pauses in proptest::collection::vec(0_u64..5_000, 1..300),
+            pauses in proptest::collection::vec((0_u64..5_000, 0_u8..4), 1..300),
         ) {
             let per = Duration::from_millis(millis);
             let mut window = Window::new(Rate { count, per });
             let (mut now, mut left) = (Duration::from_secs(1), Vec::new());
-            for pause in pauses {
+            let mut unused = Vec::new();
+            for (pause, what) in pauses {
                 now += Duration::from_millis(pause);
+                if what == 0 && let Some(taken) = unused.pop() {
+                    window.give_back(taken);
+                    continue;
+                }
                 match window.free(now) {
                     Ok(free) => {
                         prop_assert!(free >= 1);
                         window.take(now);
-                        left.push(now);
+                        if what == 1 { unused.push(now) } else { left.push(now) }
                     }
                     Err(until) => {
                         let wait = until.saturating_sub(now);

@@ -67,10 +67,10 @@ impl Pairing {
             !token.is_empty() && !token.as_bytes().eq_ignore_ascii_case(b"required")
         });
         let Some(token) = token else {
-            // 401, 429 and 503 mean what they would have meant for the request itself.
+            // These mean what they would have meant for the request itself; of a 5xx that is not so, since nothing was sent.
             return Err(match response.status {
                 200..=299 => missing("the answer has none; is the address the service's own?"),
-                401 | 403 | 429 | 503 => Wire::Answered(response),
+                401 | 403 | 429 => Wire::Answered(response),
                 status => missing(&format!("its address answered {status}")),
             });
         };

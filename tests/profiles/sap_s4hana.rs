@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::contract::{Profile, booked, one, send, service};
 use crate::keeps_the_contract;
-use crate::office::{Asked, Booked, Reply, System};
+use crate::office::{Asked, Booked, Fault, Reply, System};
 use crate::support::until;
 
 #[derive(Default)]
@@ -260,12 +260,42 @@ async fn a_csrf_token_is_fetched_once_for_all_and_again_when_its_session_has_end
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stumble_over_the_token_leaves_no_doubt_about_the_order() {
+    let system = Arc::new(S4::default());
+    let (app, office) = service(&profile_with(Arc::clone(&system))).await;
+    let (number, order) = one();
+    let busy = || Reply::text(503, "text/html", "<html>Service Unavailable</html>");
+    let found = Reply::json(200, &json!({ "d": { "results": [] } }));
+    // The find is answered; then the token is asked for in vain, by itself and by an answer that has none.
+    office.next([
+        Fault::Say(found.clone()),
+        Fault::Say(busy()),
+        Fault::Say(found),
+        Fault::Say(Reply::json(200, &json!({}))),
+    ]);
+    send(&app, &order).await;
+    app.order_is(number, "delivered").await;
+    let told = app.order(number).await;
+    let id = told["deliveries"][0]["id"].as_str().unwrap();
+    let delivery = app.sees(&format!("/api/v1/deliveries/{id}")).await;
+    let outcomes: Vec<&str> = delivery["attempts_made"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|attempt| attempt["outcome"].as_str())
+        .collect();
+    assert!(!outcomes.contains(&"uncertain"), "{outcomes:?}");
+    assert_eq!(booked(&office, number).len(), 1);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_system_that_refuses_every_token_is_held_and_parks_nobody() {
     let system = Arc::new(S4::default());
     let (app, office) = service(&profile_with(Arc::clone(&system))).await;
     let (number, order) = one();
     let refused = Reply::text(403, "text/plain", "CSRF token validation failed").with("x-csrf-token", "Required");
-    office.when_creating(vec![crate::office::Fault::Say(refused); 4]);
+    office.when_creating(vec![Fault::Say(refused); 4]);
     send(&app, &order).await;
     until("the destination is held", async || {
         let seen = app.sees("/api/v1/destinations").await;
