@@ -49,10 +49,10 @@ impl System for Box {
     fn learns(&self, _: &str) {}
 }
 
-async fn beside(system: &Arc<Box>, config: &'static str, path: &'static str) -> (TestApp, Office) {
+async fn beside(system: Arc<dyn System>, config: &'static str, path: &'static str) -> (TestApp, Office) {
     let never = Reply::json(500, &Value::Null);
     let profile = Profile {
-        system: system.clone(),
+        system,
         config,
         path,
         permanent: never.clone(),
@@ -66,9 +66,9 @@ async fn beside(system: &Arc<Box>, config: &'static str, path: &'static str) -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flow_is_started_with_the_document_and_its_run_is_the_receipt() {
-    let system = Arc::new(Box::default());
+    let system: Arc<Box> = Arc::default();
     let config = "profile = \"patchworks\"\nauth = { type = \"header\", name = \"Authorization\", value = \"pw-key-0123456789\" }\nsignature = { type = \"hmac\", secret = \"hmac-secret-of-the-flow-0123456789\" }\nwith = { flow = \"flow-7\" }\n";
-    let (app, office) = beside(&system, config, "").await;
+    let (app, office) = beside(system.clone(), config, "").await;
     let (number, order) = one();
     send(&app, &order).await;
     let told = app.order_is(number, "delivered").await;
@@ -166,19 +166,8 @@ impl System for Flows {
 }
 
 async fn flows(config: &'static str, path: &'static str) -> (TestApp, Office, Arc<Flows>) {
-    let never = Reply::json(500, &Value::Null);
     let system = Arc::new(Flows::default());
-    let profile = Profile {
-        system: system.clone(),
-        config,
-        path,
-        permanent: never.clone(),
-        throttled: never.clone(),
-        transient: never.clone(),
-        unauthorized: never,
-        error_inside: None,
-    };
-    let (app, office) = service(&profile).await;
+    let (app, office) = beside(system.clone(), config, path).await;
     (app, office, system)
 }
 
@@ -254,7 +243,7 @@ async fn a_callbacks_answer_is_the_receipt_and_its_error_the_exception() {
 async fn a_warehouse_gets_what_ships_in_words_and_no_money() {
     let system = Arc::new(Box { honours_keys: true, ..Box::default() });
     let config = "profile = \"pick-list\"\nwith = { words = { \"Ribbon\" = \"Schleife\" } }\nkey_window = \"24h\"\nsignature = { type = \"standard-webhooks\", secret = [\"whsec_dGVzdC1zZWNyZXQtb2YtY3Jvc3Nkb2NrLTAxMjM=\", \"whsec_bmV4dC1zZWNyZXQtb2YtY3Jvc3Nkb2NrLTAxMjM=\"] }\nauth = { type = \"bearer\", token = \"0123456789abcdef\" }\n";
-    let (app, office) = beside(&system, config, "/pick-lists").await;
+    let (app, office) = beside(system.clone(), config, "/pick-lists").await;
     for (place, (number, order)) in orders().into_iter().enumerate() {
         if place == 0 {
             office.when_creating([Fault::DoAndDrop]);
