@@ -367,11 +367,11 @@ impl Case<'_> {
             }
             AttemptOutcome::Throttled { detail, wait } => {
                 effects.push(Effect::Pause { floor: wait.floor });
-                self.throttled(&wait, &detail)
+                self.spent(self.throttled(&wait, &detail))
             }
             AttemptOutcome::Unavailable { detail, wait } => {
                 effects.extend(asked_to_pause(&wait));
-                self.again(&wait, self.delivery.uncertain, self.delivery.ladder, detail)
+                self.spent(self.again(&wait, self.delivery.uncertain, self.delivery.ladder, detail))
             }
             AttemptOutcome::Uncertain { detail, wait } => {
                 effects.extend(asked_to_pause(&wait));
@@ -379,6 +379,21 @@ impl Case<'_> {
             }
         };
         Step { next, effects }
+    }
+
+    /// A look clears one send. Where nothing but a look keeps a second record away the next send wants one of its own, for an
+    /// answer that denies what it did is all that it takes. A refused credential spends none: a look that is let in would
+    /// make every refusal of the send the first one.
+    fn spent(&self, mut next: Next) -> Next {
+        let looks_first = self.policy.looks(self.delivery).is_some_and(|looks| looks.first);
+        if let Next::Waiting { ladder, uncertain: false, .. } = &mut next
+            && ladder.rung == Rung::Cleared
+            && looks_first
+            && self.policy.guard(self.delivery) == Guard::Find
+        {
+            *ladder = Ladder::default();
+        }
+        next
     }
 
     /// Two refusals are questions where somebody can be asked: whose is the record that exists, and did the failure that

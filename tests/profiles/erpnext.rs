@@ -132,6 +132,13 @@ impl System for Frappe {
         }
         match (asked.method.as_str(), asked.path.as_str()) {
             ("GET", "/api/resource/Sales Order") => self.listed(asked),
+            ("GET", path) if path.starts_with("/api/resource/Sales Order/") => {
+                let name = path.rsplit('/').next().unwrap_or_default();
+                match self.orders.lock().unwrap().iter().find(|order| order["name"] == name) {
+                    Some(order) => Reply::json(200, &json!({ "data": order })),
+                    None => failed(404, "DoesNotExistError", &format!("Sales Order {name} not found")),
+                }
+            }
             ("POST", "/api/resource/Sales Order") => match self.checked(&asked.json()) {
                 Ok(order) => Reply::json(200, &json!({ "data": self.made(order) })),
                 Err(reply) => reply,

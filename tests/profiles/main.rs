@@ -15,6 +15,7 @@ mod business_central;
 mod contract;
 mod doors;
 mod erpnext;
+mod lies;
 mod limits;
 mod mintsoft;
 mod netsuite;

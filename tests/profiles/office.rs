@@ -123,6 +123,7 @@ pub enum Fault {
 struct Inner {
     system: Arc<dyn System>,
     creating: Mutex<VecDeque<Fault>>,
+    after: Mutex<VecDeque<Fault>>,
     cancelling: Mutex<VecDeque<Fault>>,
     any: Mutex<VecDeque<Fault>>,
     log: Mutex<Vec<Asked>>,
@@ -140,6 +141,7 @@ impl Office {
         let inner = Arc::new(Inner {
             system,
             creating: Mutex::default(),
+            after: Mutex::default(),
             cancelling: Mutex::default(),
             any: Mutex::default(),
             log: Mutex::default(),
@@ -161,6 +163,11 @@ impl Office {
     /// What happens to the next requests that make an order, in turn.
     pub fn when_creating(&self, faults: impl IntoIterator<Item = Fault>) {
         self.inner.creating.lock().unwrap().extend(faults);
+    }
+
+    /// What happens to the next requests that follow one which made an order, in turn.
+    pub fn after_creating(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.inner.after.lock().unwrap().extend(faults);
     }
 
     /// What happens to the next requests that cancel an order, in turn.
@@ -201,6 +208,10 @@ async fn serve(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let mut fault = inner.any.lock().unwrap().pop_front();
     if fault.is_none() && creating {
         fault = inner.creating.lock().unwrap().pop_front();
+    }
+    let follows = inner.log.lock().unwrap().iter().rev().nth(1).is_some_and(|before| inner.system.makes(before));
+    if fault.is_none() && !creating && follows {
+        fault = inner.after.lock().unwrap().pop_front();
     }
     if fault.is_none() && inner.system.cancels(&asked) {
         fault = inner.cancelling.lock().unwrap().pop_front();

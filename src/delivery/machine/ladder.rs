@@ -5,14 +5,16 @@
 //!
 //! | rung                | guard key                       | unique | find           | none                  |
 //! |---------------------|---------------------------------|--------|----------------|-----------------------|
-//! | fresh               | send                            | send   | look, if never sent and `first`; else send | send |
+//! | fresh               | send                            | send   | look, if `first`; else send | send           |
 //! | cleared             | send                            | send   | send           | send                  |
 //! | doubt               | send in the window; then look, else a person | send | look | a person              |
 //! | restored            | look; without one as doubt      | look   | look           | a person              |
 //! | exists, stale key   | look, else a person             | look   | look           | a person              |
 //! | asked by a person   | send; past the window look once | send   | look once      | send                  |
 //!
-//! What follows from a look (`unique` and `key` may ask for a first look too, if configuration says so):
+//! What follows from a look (`unique` and `key` may ask for a first look too, if configuration says so, before anything
+//! was sent; under `find` alone nothing else stands between a refusal that was none and a second record, so every retry
+//! begins with one):
 //!
 //! | the look says       | next                                                                                     |
 //! |---------------------|------------------------------------------------------------------------------------------|
@@ -76,7 +78,8 @@ pub fn turn(delivery: &InFlight, policy: &Policy, now: Timestamp) -> Turn {
 
 fn rung_turn(delivery: &InFlight, policy: &Policy, now: Timestamp) -> Turn {
     let looks = policy.looks(delivery);
-    let looks_first = looks.is_some_and(|looks| looks.first) && !delivery.sent;
+    let unguarded = matches!(policy.guard(delivery), Guard::Find);
+    let looks_first = looks.is_some_and(|looks| looks.first) && (!delivery.sent || unguarded);
     match delivery.ladder.rung {
         // In doubt without a rung: marked from outside.
         Rung::Fresh if delivery.uncertain => in_doubt(delivery, policy, now),
@@ -103,7 +106,8 @@ fn in_doubt(delivery: &InFlight, policy: &Policy, now: Timestamp) -> Turn {
 /// A person's word suffices where nobody can be asked; where somebody can, one look is cheaper than a second order.
 fn asked(delivery: &InFlight, policy: &Policy, now: Timestamp, looks_first: bool) -> Turn {
     let in_question = match policy.guard(delivery) {
-        Guard::Find => delivery.uncertain,
+        // A refusal may be a lie: a page that a form leads to when it has made the record, an error of the step behind it.
+        Guard::Find => true,
         Guard::Key { .. } => delivery.uncertain && is_window_over(delivery, policy, now),
         Guard::Unique | Guard::None => false,
     };

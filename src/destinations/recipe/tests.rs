@@ -264,6 +264,14 @@ fn only_the_create_leaves_doubt() {
     let taken = Wire::Answered(ResponseSeen { status: 400, headers: HeaderMap::new(), body, end: BodyEnd::Complete });
     let (outcome, _) = recipe.read_create("order.create", &taken, Guard::Unique, from_micros(0));
     assert!(matches!(outcome, AttemptOutcome::Rejected(rejection) if rejection.mark == Mark::Exists));
+    // Somebody else's answer, or nobody's.
+    let body = Bytes::from_static(b"{\"status\": \"up\"}");
+    let page = Wire::Answered(ResponseSeen { status: 200, headers: HeaderMap::new(), body, end: BodyEnd::Complete });
+    let (outcome, _) = recipe.read_create("order.create", &page, Guard::Unique, from_micros(0));
+    assert!(
+        outcome.as_str() == "uncertain" && outcome.detail().contains("with nothing of what it makes"),
+        "{outcome:?}"
+    );
     let (outcome, _) = recipe.read_create("order.cancel", &lost, Guard::Unique, from_micros(0));
     assert_eq!(outcome.detail(), "its recipe has no steps for order.cancel");
 }

@@ -81,6 +81,9 @@ fn section_9_what_the_next_attempt_does() {
         ];
         assert_eq!(given, expected, "{rung:?}");
     }
+    let refused = InFlight { uncertain: false, ..on(Rung::Asked) };
+    assert_eq!(turn(&refused, &asks(Guard::Find, false), at(60)), Look, "what was refused may be there all the same");
+    assert_eq!(turn(&refused, &asks(Guard::Unique, false), at(60)), Send);
     for (rung, expected) in
         [(Rung::Doubt, person()), (Rung::Restored, person()), (Rung::Asked, Send), (Rung::Fresh, Send)]
     {
@@ -94,7 +97,8 @@ fn unc_4_what_was_never_sent_is_looked_for_first_where_configuration_says_so() {
     for guard in [Guard::Find, Guard::Unique, KEY] {
         assert_eq!(turn(&never, &asks(guard, true), at(0)), Turn::Look, "{guard:?}");
         assert_eq!(turn(&never, &asks(guard, false), at(0)), Turn::Send, "{guard:?}");
-        assert_eq!(turn(&InFlight { sent: true, ..never.clone() }, &asks(guard, true), at(0)), Turn::Send);
+        let again = if guard == Guard::Find { Turn::Look } else { Turn::Send };
+        assert_eq!(turn(&InFlight { sent: true, ..never.clone() }, &asks(guard, true), at(0)), again, "{guard:?}");
     }
     let next = after(&never, &asks(Guard::Find, true), 5, Finding::Absent).next;
     assert_eq!(next, waiting(5, false, absent(Rung::Cleared, 0)), "one look suffices before anything was sent");
@@ -328,5 +332,29 @@ fn bak_3_what_was_under_way_in_a_copy_is_looked_for_and_not_only_repeated() {
         let step = step(&on(Rung::Restored), died, &asks(guard, false), Moment { now: at(5), jitter: 0.5 });
         let Next::Waiting { uncertain: true, ladder, .. } = step.next else { panic!("{guard:?}") };
         assert_eq!(ladder.rung, Rung::Restored, "{guard:?}");
+    }
+}
+
+#[test]
+fn a_look_clears_one_send_where_nothing_else_keeps_a_second_record_away() {
+    let cleared = on(Rung::Cleared);
+    let cleared = InFlight { uncertain: false, ..cleared };
+    let moment = Moment { now: at(5), jitter: 0.5 };
+    let answers = |outcome: AttemptOutcome, policy: &Policy| {
+        let event = DeliveryEvent::Seen { outcome, health: Health::Answered, credential: CredentialUse::First };
+        match step(&cleared, event, policy, moment).next {
+            Next::Waiting { ladder, .. } => ladder.rung,
+            other => panic!("{other:?}"),
+        }
+    };
+    let throttled = || AttemptOutcome::Throttled { detail: "slow".into(), wait: Wait::default() };
+    let busy = || AttemptOutcome::Unavailable { detail: "busy".into(), wait: Wait::default() };
+    let stranger = || AttemptOutcome::Credential { detail: "who are you".into() };
+    let find = asks(Guard::Find, true);
+    assert_eq!([answers(throttled(), &find), answers(busy(), &find)], [Rung::Fresh, Rung::Fresh]);
+    assert_eq!(turn(&InFlight { ladder: Ladder::at(Rung::Fresh), ..cleared.clone() }, &find, at(6)), Turn::Look);
+    assert_eq!(answers(stranger(), &find), Rung::Cleared, "else every refusal would be the first");
+    for guarded in [asks(KEY, true), asks(Guard::Unique, true), asks(Guard::Find, false)] {
+        assert_eq!([answers(throttled(), &guarded), answers(busy(), &guarded)], [Rung::Cleared, Rung::Cleared]);
     }
 }
