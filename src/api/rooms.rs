@@ -47,6 +47,7 @@ impl Rooms {
             in_flight: status.in_flight.into(),
             concurrency: status.concurrency.into(),
             account: status.account,
+            after: status.after,
             name: status.name,
         }
     }

@@ -182,4 +182,6 @@ pub struct DestinationView {
     pub concurrency: u64,
     /// The account whose limits it shares with others, if it has one.
     pub account: Option<String>,
+    /// The destination that every order reaches first: what is about one waits while something of it is open there.
+    pub after: Option<String>,
 }

@@ -46,6 +46,9 @@ pub struct DestinationStatus {
     /// The account whose limits it shares, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// The destination that every order reaches first, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
     /// Deliveries that left for good in the last minute: applied, or parked.
     pub settled_last_minute: u32,
     /// What the last failure was that says something about the destination, not about a record.
@@ -351,6 +354,7 @@ impl Gate {
             concurrency: self.destination.concurrency(),
             limit: standing.adaptive.limit(),
             account: self.allowances.account().map(str::to_owned),
+            after: self.destination.after().map(str::to_owned),
             settled_last_minute: standing.settled.sums(now).0,
             last_failure: standing.last_failure.clone(),
         }

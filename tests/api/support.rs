@@ -82,6 +82,7 @@ impl Engines for Doubles {
     fn destinations(&self) -> Vec<DestinationView> {
         let view = DestinationView {
             account: None,
+            after: None,
             name: "erp".to_owned(),
             profile: "http".to_owned(),
             state: "held".to_owned(),
