@@ -83,7 +83,6 @@ pub(super) fn tls(section: &mut Section<'_>, report: &mut Report<'_>) -> Tls {
     let pem = |field: Field<'_>, report: &mut Report<'_>| {
         field.secret(report).map(|secret| secret.expose().clone().into_bytes())
     };
-    let place = section.place.below("ca");
     let authorities = section.field("ca").and_then(|field| pem(field, report));
     let identity = section.field("client_certificate").and_then(|field| {
         let mut section = field.section("a client certificate", report)?;
@@ -96,7 +95,8 @@ pub(super) fn tls(section: &mut Section<'_>, report: &mut Report<'_>) -> Tls {
     let tls = Tls { authorities, identity };
     let given = tls.authorities.is_some() || tls.identity.is_some();
     if given && let Err(problem) = tls.check() {
-        report.error(&place, problem, "docs/destinations/README.md shows how certificates are named");
+        let place = section.place.below(problem.member);
+        report.error(&place, problem.detail, "docs/destinations/README.md shows how certificates are named");
     }
     tls
 }

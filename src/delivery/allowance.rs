@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn destinations_of_one_account_share_its_places_its_rate_and_its_pauses() {
+    async fn prs_1_destinations_of_one_account_share_its_places_its_rate_and_its_pauses() {
         let account = |name: &str| Account {
             name: name.to_owned(),
             concurrency: Some(2),

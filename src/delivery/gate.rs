@@ -210,22 +210,8 @@ impl Gate {
 
     /// As the destination stands, and whether it may be asked at this hour at all.
     fn look(&self, standing: &mut Standing, now: Uptime) -> Look {
-        let look = standing.look(now);
         let (closed, paused) = self.allowances.shut_for(|| self.clock.now());
-        match (look, closed, paused) {
-            (Look::Held, _, _) => Look::Held,
-            (_, Some(rest), _) => {
-                standing.draining = true;
-                Look::Closed(now + rest)
-            }
-            (Look::Paused(until), None, Some(rest)) => Look::Paused(until.max(now + rest)),
-            (Look::Asked(_), None, Some(rest)) => {
-                standing.draining = true;
-                Look::Paused(now + rest)
-            }
-            (look, None, None) => look,
-            (Look::Closed(until), None, Some(_)) => Look::Closed(until),
-        }
+        standing.look(now, closed, paused)
     }
 
     /// Whether ordinary deliveries pass: closed breaker, no pause, no hold.

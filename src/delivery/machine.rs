@@ -12,6 +12,7 @@
 //! | credential, first time      | waiting, free of charge                                         | refresh the credential    |
 //! | credential, refreshed       | waiting, free of charge                                         | hold                      |
 //! | throttled                   | waiting, free of charge                                         | pause                     |
+//! | deferred: our own rate is used up | waiting, free of charge                                   | –                         |
 //! | unavailable                 | waiting by the schedule; parked `retries_exhausted` at its end  | 503: pause                |
 //! | uncertain, guard key        | waiting, same bytes, inside the window; then a look, without one parked `outcome_uncertain` | 503: pause |
 //! | uncertain, guard unique     | waiting, same bytes                                             | 503: pause                |
@@ -367,8 +368,9 @@ impl Case<'_> {
             }
             AttemptOutcome::Throttled { detail, wait } => {
                 effects.push(Effect::Pause { floor: wait.floor });
-                self.spent(self.throttled(&wait, &detail))
+                self.spent(self.free_after(wait.floor.unwrap_or_default(), &detail))
             }
+            AttemptOutcome::Deferred { free_in } => self.free_after(free_in, &outcome.detail()),
             AttemptOutcome::Unavailable { detail, wait } => {
                 effects.extend(asked_to_pause(&wait));
                 self.spent(self.again(&wait, self.delivery.uncertain, self.delivery.ladder, detail))
@@ -465,21 +467,17 @@ impl Case<'_> {
         }
     }
 
-    fn throttled(&self, wait: &Wait, detail: &str) -> Next {
-        match self.free_of_charge(detail) {
-            Next::Waiting { due_at, uncertain, counts, ladder } => {
-                Next::Waiting { due_at: later(due_at, wait.floor.unwrap_or_default()), uncertain, counts, ladder }
-            }
-            other @ (Next::Parked { .. } | Next::Delivered(_) | Next::Renewed) => other,
-        }
-    }
-
     /// As soon as the destination takes anything again (RET-2).
     fn free_of_charge(&self, detail: &str) -> Next {
+        self.free_after(Duration::ZERO, detail)
+    }
+
+    /// The same, no earlier than in that time.
+    fn free_after(&self, rest: Duration, detail: &str) -> Next {
         if self.is_too_old() {
             return self.parked(Problem::TooOld { detail: detail.to_owned() }, false);
         }
-        self.at_once(self.delivery.ladder)
+        self.unchanged(later(self.at.now, rest), self.delivery.ladder)
     }
 
     fn withheld(&self, reason: Withheld) -> Next {

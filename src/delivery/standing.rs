@@ -51,11 +51,15 @@ impl Standing {
         }
     }
 
-    /// Whether it takes deliveries, noticing that it opened again.
-    pub(super) fn look(&mut self, now: Uptime) -> Look {
+    /// Whether it takes deliveries, noticing that it opened again. `closed` is how long its hours keep it shut, `paused` how
+    /// long what another destination of its account was told does.
+    pub(super) fn look(&mut self, now: Uptime, closed: Option<Duration>, paused: Option<Duration>) -> Look {
+        let paused_until = self.throttle.paused_until(now).max(paused.map(|rest| now + rest));
         let look = if self.throttle.held().is_some() {
             Look::Held
-        } else if let Some(until) = self.throttle.paused_until(now) {
+        } else if let Some(rest) = closed {
+            Look::Closed(now + rest)
+        } else if let Some(until) = paused_until {
             Look::Paused(until)
         } else {
             Look::Asked(self.breaker.admit(now))

@@ -79,19 +79,16 @@ struct Door<'a> {
 }
 
 impl Call for Door<'_> {
-    async fn call(&mut self, request: &SealedRequest) -> Wire {
-        if !std::mem::take(&mut self.paid)
-            && let Err(free_in) = self.gate.another().await
-        {
-            let detail = format!("{} is asked as much as it allows", self.gate.name());
-            return Wire::Spent { detail, free_in };
+    async fn call(&mut self, request: &SealedRequest) -> Result<Wire, Duration> {
+        if !std::mem::take(&mut self.paid) {
+            self.gate.another().await?;
         }
         let (version, extra) = sending::extra(self.engine, self.gate, self.errand, self.number, request).await;
         self.version.store(version, Ordering::Relaxed);
-        match extra {
+        Ok(match extra {
             Ok(extra) => self.gate.destination.send(request, extra).await,
             Err(wire) => wire,
-        }
+        })
     }
 
     fn now(&self) -> Timestamp {

@@ -58,7 +58,7 @@ impl Pairing {
         let response = match self.transport.send(&request, Shown::from(extra)).await.0 {
             Wire::Answered(response) => response,
             // Nothing of the record was sent, whatever became of the asking.
-            Wire::Forbidden(detail) | Wire::NotSent(detail) | Wire::Lost(detail) | Wire::Spent { detail, .. } => {
+            Wire::Forbidden(detail) | Wire::NotSent(detail) | Wire::Lost(detail) => {
                 return Err(missing(&detail));
             }
         };

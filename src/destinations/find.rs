@@ -19,7 +19,7 @@ mod records;
 use super::Guard;
 use super::http::read::{self, Rules};
 use super::http::render;
-use super::outcome::{self, AttemptOutcome, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
+use super::outcome::{AttemptOutcome, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
 use super::private::{self, Network};
 use crate::clock::Timestamp;
 use crate::envelope::keys::{Digest, IdempotencyKey};
@@ -307,7 +307,6 @@ impl Find {
         let response = match wire {
             Wire::Answered(response) => response,
             Wire::Forbidden(detail) => return Finding::Failed(refused(detail.clone())),
-            Wire::Spent { detail, free_in } => return Finding::Failed(outcome::spent(detail, *free_in)),
             Wire::NotSent(detail) | Wire::Lost(detail) => return failed(detail.clone()),
         };
         if self.settings.absent_status.contains(&response.status) {

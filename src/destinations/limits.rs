@@ -3,8 +3,6 @@
 //! A system counts what all of its callers do together. Destinations of one account therefore share what the account
 //! allows ([`Account`]), whatever each of them allows itself beside that.
 
-use std::fmt;
-
 use jiff::ToSpan;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
@@ -72,12 +70,6 @@ impl Limits {
     /// Whether there is nothing to keep to.
     pub fn is_empty(&self) -> bool {
         self.rates.is_empty() && self.closed.is_empty()
-    }
-}
-
-impl fmt::Display for Account {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.name)
     }
 }
 

@@ -425,7 +425,6 @@ impl Destination {
             Wire::NotSent(detail) => {
                 AttemptOutcome::Unavailable { detail: format!("not sent: {detail}"), wait: Wait::default() }
             }
-            Wire::Spent { detail, free_in } => outcome::spent(detail, *free_in),
             Wire::Lost(detail) => AttemptOutcome::Uncertain { detail: detail.clone(), wait: Wait::default() },
         }
     }

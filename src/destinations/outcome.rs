@@ -14,13 +14,6 @@ pub enum Wire {
     Forbidden(String),
     /// No request byte left: look-up, connect or TLS failed, or the connection closed before the request was begun.
     NotSent(String),
-    /// Not sent: as much was asked as the destination allows, and the next may go after that time.
-    Spent {
-        /// One sentence.
-        detail: String,
-        /// Until then.
-        free_in: Duration,
-    },
     /// Anything else. In doubt it is this one: bytes may have arrived and may have taken effect.
     Lost(String),
 }
@@ -67,7 +60,7 @@ impl Wire {
     pub fn status(&self) -> Option<u16> {
         match self {
             Wire::Answered(response) => Some(response.status),
-            Wire::Forbidden(_) | Wire::NotSent(_) | Wire::Spent { .. } | Wire::Lost(_) => None,
+            Wire::Forbidden(_) | Wire::NotSent(_) | Wire::Lost(_) => None,
         }
     }
 
@@ -76,7 +69,7 @@ impl Wire {
         match self {
             Wire::Answered(response) if response.status >= 500 || response.end == BodyEnd::CutOff => Health::Failed,
             Wire::Answered(_) => Health::Answered,
-            Wire::Forbidden(_) | Wire::Spent { .. } => Health::Unknown,
+            Wire::Forbidden(_) => Health::Unknown,
             Wire::NotSent(_) => Health::ConnectFailed,
             Wire::Lost(_) => Health::Failed,
         }
@@ -88,7 +81,7 @@ impl Wire {
             Wire::Answered(response) if !response.body.is_empty() => {
                 Some(String::from_utf8_lossy(&response.body[..response.body.len().min(EXCERPT_BYTES)]).into_owned())
             }
-            Wire::Answered(_) | Wire::Forbidden(_) | Wire::NotSent(_) | Wire::Spent { .. } | Wire::Lost(_) => None,
+            Wire::Answered(_) | Wire::Forbidden(_) | Wire::NotSent(_) | Wire::Lost(_) => None,
         }
     }
 }
@@ -117,6 +110,11 @@ pub enum AttemptOutcome {
         /// How long to wait.
         wait: Wait,
     },
+    /// Not asked: that is as much as the destination allows in a time. It said nothing, so nothing follows for it.
+    Deferred {
+        /// In what time the next request may go.
+        free_in: Duration,
+    },
     /// Definitely not applied, and a later attempt may be.
     Unavailable {
         /// One sentence.
@@ -133,12 +131,6 @@ pub enum AttemptOutcome {
     },
 }
 
-/// What it means that as much was asked as is allowed.
-pub fn spent(detail: &str, free_in: Duration) -> AttemptOutcome {
-    let wait = Wait { floor: Some(free_in), whole_destination: true, ignored: false };
-    AttemptOutcome::Throttled { detail: format!("not sent: {detail}"), wait }
-}
-
 impl AttemptOutcome {
     /// The word in the record of the attempt, in metrics and logs.
     pub fn as_str(&self) -> &'static str {
@@ -148,6 +140,7 @@ impl AttemptOutcome {
             AttemptOutcome::Rejected(_) => "rejected",
             AttemptOutcome::Credential { .. } => "credential",
             AttemptOutcome::Throttled { .. } => "throttled",
+            AttemptOutcome::Deferred { .. } => "deferred",
             AttemptOutcome::Unavailable { .. } => "unavailable",
             AttemptOutcome::Uncertain { .. } => "uncertain",
         }
@@ -161,6 +154,12 @@ impl AttemptOutcome {
             AttemptOutcome::AlreadyApplied(Receipt(Some(number))) => format!("had been applied before as {number}"),
             AttemptOutcome::AlreadyApplied(Receipt(None)) => "had been applied before".to_owned(),
             AttemptOutcome::Rejected(rejection) => rejection.detail.clone(),
+            AttemptOutcome::Deferred { free_in } => {
+                let seconds = free_in.as_secs_f64().ceil();
+                format!(
+                    "not sent: the destination is asked as much as it allows; the next request may go in {seconds} s"
+                )
+            }
             AttemptOutcome::Credential { detail }
             | AttemptOutcome::Throttled { detail, .. }
             | AttemptOutcome::Unavailable { detail, .. }
@@ -177,6 +176,7 @@ impl AttemptOutcome {
             AttemptOutcome::Accepted(_)
             | AttemptOutcome::AlreadyApplied(_)
             | AttemptOutcome::Rejected(_)
+            | AttemptOutcome::Deferred { .. }
             | AttemptOutcome::Credential { .. } => false,
         }
     }

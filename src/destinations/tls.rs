@@ -23,6 +23,31 @@ pub struct ClientCertificate {
     pub private_key: Vec<u8>,
 }
 
+/// What stands in the way, without any of its bytes.
+#[derive(Clone, Debug)]
+pub struct TlsProblem {
+    /// The member of configuration that it is about.
+    pub member: &'static str,
+    /// What, in a few words.
+    pub detail: String,
+}
+
+impl TlsProblem {
+    fn ca(detail: &str) -> TlsProblem {
+        TlsProblem { member: "ca", detail: detail.to_owned() }
+    }
+
+    fn certificate(detail: &str) -> TlsProblem {
+        TlsProblem { member: "client_certificate", detail: detail.to_owned() }
+    }
+}
+
+impl fmt::Display for TlsProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.member, self.detail)
+    }
+}
+
 impl fmt::Debug for Tls {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (authorities, identity) = (self.authorities.is_some(), self.identity.is_some());
@@ -34,12 +59,12 @@ impl Tls {
     /// A client that keeps to it.
     ///
     /// # Errors
-    /// What cannot be read, in one sentence without any of its bytes.
-    pub fn apply(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, String> {
+    /// What cannot be read.
+    pub fn apply(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, TlsProblem> {
         if let Some(pem) = &self.authorities {
-            let certificates = Certificate::from_pem_bundle(pem).map_err(|_| "ca: is not PEM".to_owned())?;
+            let certificates = Certificate::from_pem_bundle(pem).map_err(|_| TlsProblem::ca("is not PEM"))?;
             if certificates.is_empty() {
-                return Err("ca: holds no certificate in PEM (\"-----BEGIN CERTIFICATE-----\")".to_owned());
+                return Err(TlsProblem::ca("holds no certificate in PEM (\"-----BEGIN CERTIFICATE-----\")"));
             }
             builder = builder.tls_certs_merge(certificates);
         }
@@ -53,22 +78,21 @@ impl Tls {
     ///
     /// # Errors
     /// What stands in the way.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), TlsProblem> {
         let builder = self.apply(reqwest::Client::builder().no_proxy())?;
         match builder.build() {
             Ok(_) => Ok(()),
-            Err(_) if self.identity.is_some() => {
-                Err("client_certificate: the private key is not that of the certificate, or of a kind nobody takes"
-                    .to_owned())
-            }
-            Err(_) => Err("ca: a certificate in it is not one of an authority".to_owned()),
+            Err(_) if self.identity.is_some() => Err(TlsProblem::certificate(
+                "the private key is not that of the certificate, or of a kind nobody takes",
+            )),
+            Err(_) => Err(TlsProblem::ca("a certificate in it is not one of an authority")),
         }
     }
 }
 
 impl ClientCertificate {
-    fn read(&self) -> Result<Identity, String> {
-        let told = |what: &str| Err(format!("client_certificate: {what}"));
+    fn read(&self) -> Result<Identity, TlsProblem> {
+        let told = |what: &str| Err(TlsProblem::certificate(what));
         let has = |pem: &[u8], words: &str| pem.windows(words.len()).any(|window| window == words.as_bytes());
         if !has(&self.chain, "-----BEGIN CERTIFICATE-----") {
             return told("certificate holds none in PEM (\"-----BEGIN CERTIFICATE-----\")");

@@ -176,7 +176,7 @@ impl Tokens {
         let response = match self.transport.send(&request, Shown::default()).await.0 {
             Wire::Answered(response) => response,
             // Nothing of the record was sent, whatever became of the asking.
-            Wire::Forbidden(detail) | Wire::NotSent(detail) | Wire::Lost(detail) | Wire::Spent { detail, .. } => {
+            Wire::Forbidden(detail) | Wire::NotSent(detail) | Wire::Lost(detail) => {
                 return Err(Wire::NotSent(format!("no credential: {detail}")));
             }
         };

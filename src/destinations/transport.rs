@@ -63,7 +63,7 @@ impl Transport {
             // No system certificates needed, so plain destinations also work where none are installed.
             builder = builder.tls_certs_only([]);
         }
-        let builder = settings.tls.apply(builder)?;
+        let builder = settings.tls.apply(builder).map_err(|problem| problem.to_string())?;
         let client = builder.build().map_err(|error| format!("no HTTP client can be made: {}", chain(&error)))?;
         Ok(Transport {
             client,

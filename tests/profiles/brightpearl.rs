@@ -14,6 +14,8 @@ use crate::office::{Asked, Booked, Reply, System};
 #[derive(Default)]
 struct Brightpearl {
     orders: Mutex<Vec<Order>>,
+    /// A pair of references that is taken is answered with 409 in place of 400.
+    conflicts: bool,
     /// Ids by SKU; a product becomes known when it is first asked for, unless it was forgotten.
     products: Mutex<BTreeMap<String, Option<usize>>>,
 }
@@ -79,7 +81,12 @@ impl Brightpearl {
         assert_eq!(asked["installedIntegrationInstanceId"], 3);
         let mut orders = self.orders.lock().unwrap();
         if orders.iter().any(|order| order.reference == reference) {
-            return failed(400, "An order with this externalRef and installedIntegrationInstanceId already exists");
+            let (status, message) = if self.conflicts {
+                (409, "Conflict")
+            } else {
+                (400, "An order with this externalRef and installedIntegrationInstanceId already exists")
+            };
+            return failed(status, message);
         }
         orders.push(Order { reference, net, tax });
         Reply::json(200, &json!({ "response": 500 + orders.len() }))
@@ -89,7 +96,9 @@ impl Brightpearl {
         let mut products = self.products.lock().unwrap();
         let next = 1_000 + products.len();
         let id = *products.entry(sku.to_owned()).or_insert(Some(next));
-        let rows: Vec<Value> = id.map(|id| json!([id, "A product", sku])).into_iter().collect();
+        // The search matches the beginning of a SKU, in an order of its own.
+        let look_alike = json!([9_999, "Another product", format!("{sku}-XL")]);
+        let rows: Vec<Value> = std::iter::once(look_alike).chain(id.map(|id| json!([id, "A product", sku]))).collect();
         search(&rows, &["productId", "productName", "SKU"])
     }
 }
@@ -172,8 +181,12 @@ impl System for Brightpearl {
 }
 
 fn profile() -> Profile {
+    profile_of(Brightpearl::default())
+}
+
+fn profile_of(system: Brightpearl) -> Profile {
     Profile {
-        system: Arc::new(Brightpearl::default()),
+        system: Arc::new(system),
         config: r#"profile = "brightpearl"
 auth = { type = "headers", all = [{ name = "brightpearl-app-ref", value = "crossdock" }, { name = "brightpearl-account-token", value = "bp-s3cret" }] }
 with = { integration = 3, customer = 200, channel = 1, tax_code = "T20" }
@@ -198,3 +211,9 @@ keeps_the_contract!(
     a_lost_answer_makes_one_order,
     an_unknown_product_is_told_by_its_sku,
 );
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_is_taken_for_a_question_whose_order_is_there() {
+    let system = Brightpearl { conflicts: true, ..Brightpearl::default() };
+    crate::contract::a_lost_answer_makes_one_order(profile_of(system)).await;
+}

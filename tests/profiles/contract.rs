@@ -265,6 +265,7 @@ pub async fn a_lost_answer_makes_one_order(profile: Profile) {
         Fault::DoAndDrop,
         Fault::Drop,
         Fault::DoAndSay(Reply::text(502, "text/html", "<html>bad gateway</html>")),
+        Fault::DoAndSay(Reply::text(200, "text/html", "<html>welcome back</html>")),
         Fault::DoAndSleep(std::time::Duration::from_secs(3)),
     ]) {
         office.when_creating([fault.clone()]);

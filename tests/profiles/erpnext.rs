@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::contract::Profile;
+use crate::contract::{Profile, booked, one, send, service};
 use crate::keeps_the_contract;
 use crate::office::{Asked, Booked, Reply, System};
 
@@ -190,8 +190,12 @@ impl System for Frappe {
 }
 
 pub fn profile() -> Profile {
+    profile_of(Arc::default())
+}
+
+fn profile_of(system: Arc<Frappe>) -> Profile {
     Profile {
-        system: Arc::new(Frappe::default()),
+        system,
         config: r#"profile = "erpnext"
 auth = { type = "header", name = "Authorization", value = "token 0123456789abcde:fedcba987654321" }
 with = { customer = "Web", tax_account = "VAT - C", shipping_account = "Freight - C", discount_account = "Discounts - C", fee_account = "Fees - C" }
@@ -217,3 +221,29 @@ keeps_the_contract!(
     a_lost_answer_makes_one_order,
     an_unknown_product_is_told_by_its_sku,
 );
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_3_c_a_second_effect_is_made_where_the_first_is_gone_and_nowhere_else() {
+    let system = Arc::new(Frappe::default());
+    let (app, office) = service(&profile_of(Arc::clone(&system))).await;
+    let (number, order) = one();
+    send(&app, &order).await;
+    let told = app.order_is(number, "delivered").await;
+    let first = &told["deliveries"][0];
+    let path = format!("/api/v1/deliveries/{}/resend", first["id"].as_str().unwrap());
+    let why = json!({ "reason": "the warehouse sees nothing", "confirm": number });
+    assert_eq!(app.acts(&path, "there", &why).await.status, 200);
+    app.settled().await;
+    let told = app.order_is(number, "delivered").await;
+    let receipts: Vec<&Value> = told["deliveries"].as_array().unwrap().iter().map(|one| &one["receipt"]).collect();
+    assert_eq!(receipts, [&first["receipt"]; 2], "it has it still");
+    assert_eq!(booked(&office, number).len(), 1);
+
+    system.cancelled(first["receipt"].as_str().unwrap());
+    assert_eq!(app.acts(&path, "gone", &why).await.status, 200);
+    app.settled().await;
+    app.order_is(number, "delivered").await;
+    let finished: Vec<bool> = booked(&office, number).iter().map(|order| order.finished).collect();
+    assert_eq!(finished, [false, true], "cancelled there, and made once more");
+    app.stop().await;
+}

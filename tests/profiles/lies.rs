@@ -83,7 +83,7 @@ async fn ends_well(app: &TestApp, office: &Office, number: &str, what: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lie_when_it_is_looked_for_makes_no_second_order_and_loses_none() {
+async fn unc_6_a_lie_when_it_is_looked_for_makes_no_second_order_and_loses_none() {
     let (app, office) = service(&erpnext::profile()).await;
     for (place, (what, lie)) in lies().into_iter().enumerate() {
         office.next([Fault::Say(lie)]);
@@ -93,7 +93,7 @@ async fn a_lie_when_it_is_looked_for_makes_no_second_order_and_loses_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lie_when_it_is_made_makes_no_second_order_and_loses_none() {
+async fn section_8_a_lie_when_it_is_made_makes_no_second_order_and_loses_none() {
     let (app, office) = service(&erpnext::profile()).await;
     for (place, (what, lie)) in lies().into_iter().enumerate() {
         // It did nothing, and answers like this; and it did it, and answers like this.

@@ -69,7 +69,7 @@ impl System for ShipHero {
     fn answer(&self, asked: &Asked) -> Reply {
         let body = asked.json();
         if asked.path == "/auth/token" {
-            if body != json!({ "email": "router@example.com", "password": "sh-s3cret" }) {
+            if body != json!({ "username": "router@example.com", "password": "sh-s3cret" }) {
                 return Reply::json(401, &json!({ "message": "Unauthorized" }));
             }
             return Reply::json(
@@ -126,7 +126,7 @@ fn profile_with(system: Arc<ShipHero>) -> Profile {
     Profile {
         system,
         config: r#"profile = "shiphero"
-auth = { type = "login", url = "OFFICE/auth/token", body = { email = "router@example.com", password = "sh-s3cret" }, token = "/access_token", lifetime = "24d" }
+auth = { type = "login", url = "OFFICE/auth/token", body = { username = "router@example.com", password = "sh-s3cret" }, token = "/access_token", lifetime = "24d" }
 with = { shop = "shop.example.com" }
 "#,
         path: "",

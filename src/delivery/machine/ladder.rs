@@ -168,8 +168,9 @@ impl Case<'_> {
             }
             AttemptOutcome::Throttled { detail, wait } => {
                 effects.push(Effect::Pause { floor: wait.floor });
-                self.throttled(&wait, &detail)
+                self.free_after(wait.floor.unwrap_or_default(), &detail)
             }
+            AttemptOutcome::Deferred { free_in } => self.free_after(free_in, &outcome.detail()),
             AttemptOutcome::Rejected(rejection) => {
                 effects.extend(after_rejection(&rejection));
                 self.look_again(&Wait::default(), &rejection.detail)
@@ -271,7 +272,7 @@ impl Case<'_> {
         self.unchanged(self.at.now, ladder)
     }
 
-    fn unchanged(&self, due_at: Timestamp, ladder: Ladder) -> Next {
+    pub(super) fn unchanged(&self, due_at: Timestamp, ladder: Ladder) -> Next {
         Next::Waiting { due_at, uncertain: self.delivery.uncertain, counts: false, ladder }
     }
 

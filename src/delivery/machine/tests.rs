@@ -130,6 +130,13 @@ fn ret_2_throttling_costs_no_attempt_and_pauses_the_destination() {
 }
 
 #[test]
+fn ret_2_what_our_own_rate_puts_off_costs_no_attempt_and_pauses_nobody() {
+    let step = after(&first(), KEY, 5, AttemptOutcome::Deferred { free_in: Duration::from_mins(1) });
+    assert_eq!(step.next, waiting(65, false, false));
+    assert_eq!(step.effects[1..], []);
+}
+
+#[test]
 fn ret_1_unavailable_goes_by_the_schedule_with_jitter() {
     assert_eq!(after(&first(), Guard::None, 100, unavailable()).next, waiting(102, false, true));
     let third = InFlight { failures: 2, ..first() };
@@ -164,6 +171,7 @@ fn ret_2_past_the_age_limit_nothing_waits_any_longer() {
         unavailable(),
         AttemptOutcome::Credential { detail: String::new() },
         AttemptOutcome::Throttled { detail: String::new(), wait: Wait::default() },
+        AttemptOutcome::Deferred { free_in: Duration::ZERO },
     ] {
         assert_eq!(code(&after(&first(), Guard::None, week - 1, outcome.clone()).next), "waiting");
         assert_eq!(code(&after(&first(), Guard::None, week, outcome).next), "too_old");
@@ -257,6 +265,7 @@ fn p5_doubt_is_sticky_until_an_answer_says_applied() {
         rejected(Mark::Record, Some(422)),
         AttemptOutcome::Credential { detail: String::new() },
         AttemptOutcome::Throttled { detail: String::new(), wait: Wait::default() },
+        AttemptOutcome::Deferred { free_in: Duration::ZERO },
     ] {
         assert!(is_in_doubt(&after(&doubtful, KEY, 10, outcome.clone()).next), "{outcome:?}");
         assert!(!is_in_doubt(&after(&first(), KEY, 10, outcome).next));

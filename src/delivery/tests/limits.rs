@@ -16,7 +16,7 @@ fn rate(count: u32, per: Duration) -> Limits {
 }
 
 #[tokio::test]
-async fn more_than_the_rate_waits_in_the_store_without_an_attempt_and_goes_when_its_time_comes() {
+async fn ret_2_more_than_the_rate_waits_in_the_store_without_an_attempt_and_goes_when_its_time_comes() {
     let rig = Rig::new(|settings| settings.limits = rate(3, Duration::from_secs(2))).await;
     let begun = tokio::time::Instant::now();
     let mut orders = Vec::new();
@@ -37,7 +37,7 @@ async fn more_than_the_rate_waits_in_the_store_without_an_attempt_and_goes_when_
 }
 
 #[tokio::test]
-async fn destinations_of_one_account_share_its_places_and_none_waits_for_ever() {
+async fn prs_1_destinations_of_one_account_share_its_places_and_none_waits_for_ever() {
     let account = Account { name: "tenant".into(), concurrency: Some(1), limits: Limits::default() };
     let rig = Rig::with(&["erp", "wms"], |_, settings| settings.account = Some(account.clone())).await;
     let (play, go) = Play::hang();
@@ -57,7 +57,7 @@ async fn destinations_of_one_account_share_its_places_and_none_waits_for_ever() 
 }
 
 #[tokio::test]
-async fn a_pause_that_one_destination_of_an_account_is_told_to_make_is_made_by_all() {
+async fn ret_3_a_pause_that_one_destination_of_an_account_is_told_to_make_is_made_by_all() {
     let account = Account { name: "tenant".into(), concurrency: None, limits: rate(100, Duration::from_secs(1)) };
     let rig = Rig::with(&["erp", "wms"], |_, settings| settings.account = Some(account.clone())).await;
     rig.erp().play([Play::answer(429, &[("retry-after", "3600")], "")]);
@@ -74,7 +74,7 @@ async fn a_pause_that_one_destination_of_an_account_is_told_to_make_is_made_by_a
 }
 
 #[tokio::test]
-async fn nothing_is_sent_in_closed_hours_and_everything_after() {
+async fn ret_2_nothing_is_sent_in_closed_hours_and_everything_after() {
     let begin = at(0).to_string();
     let hour: i8 = begin[11..13].parse().unwrap();
     let closed =

@@ -44,6 +44,9 @@ pub use walk::{Call, Start, StepSeen, Walked};
 /// Answers of lookups that are kept for other orders.
 const KEPT_MAX: usize = 20_000;
 
+/// A step's name, and what it asks: two steps may ask the same and take different things from the answer.
+type Question = (String, Digest);
+
 /// What we deliver, as a recipe sees it.
 #[derive(Debug)]
 pub struct Work {
@@ -105,7 +108,7 @@ pub struct Recipe {
     receipt: Option<Template>,
     steps: Vec<Step>,
     rules: Vec<Rule>,
-    kept: Mutex<HashMap<Digest, (Timestamp, Found)>>,
+    kept: Mutex<HashMap<Question, (Timestamp, Found)>>,
     turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
 }
 
@@ -297,13 +300,13 @@ impl Recipe {
         turn
     }
 
-    fn kept(&self, question: &Digest, now: Timestamp) -> Option<Found> {
+    fn kept(&self, question: &Question, now: Timestamp) -> Option<Found> {
         let kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (until, found) = kept.get(question)?;
         (now < *until).then(|| found.clone())
     }
 
-    fn keep(&self, question: Digest, until: Timestamp, now: Timestamp, found: Found) {
+    fn keep(&self, question: Question, until: Timestamp, now: Timestamp, found: Found) {
         let mut kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if kept.len() >= KEPT_MAX {
             kept.retain(|_, (until, _)| now < *until);

@@ -138,7 +138,8 @@ pub struct StepSaid {
     pub form: Option<FormSaid>,
     /// A template of the body.
     pub body: Option<String>,
-    /// An expression with a list: the step is done once for each, as `item`.
+    /// An expression with a list: the step is done once for each, as `item`. What it takes becomes a map by `item`; what is
+    /// taken with a `key` is a map by that already, and those of all items are joined.
     pub each: Option<String>,
     /// A template: no two orders do this and the following lookups at the same time where it says the same.
     pub one_at_a_time: Option<String>,

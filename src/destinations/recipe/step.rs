@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::destinations::Guard;
 use crate::destinations::find::Records;
 use crate::destinations::http::{read, render};
-use crate::destinations::outcome::{self, AttemptOutcome, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
+use crate::destinations::outcome::{AttemptOutcome, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
 use crate::json::{self, Limits};
 use crate::store::write::SealedRequest;
 use crate::templates::{Expression, Form, Template};
@@ -160,6 +160,20 @@ impl Step {
         self.takes.iter().filter(move |take| each || take.is_map()).map(|take| take.name.as_str())
     }
 
+    /// Whether an answer itself says whose each value of that variable is.
+    pub(super) fn is_keyed(&self, variable: &str) -> bool {
+        self.takes.iter().any(|take| take.name == variable && take.is_map())
+    }
+
+    /// Whether an answer had all that is taken from it; asked for one item, that item's values.
+    pub(super) fn is_answered(&self, taken: &Found, item: Option<&str>) -> bool {
+        let has = |take: &Take| match (taken.get(&take.name), item) {
+            (Some(map), Some(item)) if take.is_map() => map.get(item).is_some(),
+            (value, _) => value.is_some(),
+        };
+        self.takes.iter().all(has)
+    }
+
     /// Whether such an answer says that our record is not there.
     pub(super) fn says_absent(&self, status: u16) -> bool {
         self.absent.contains(&status)
@@ -176,7 +190,6 @@ impl Step {
             Wire::NotSent(detail) => {
                 AttemptOutcome::Unavailable { detail: format!("not sent: {detail}"), wait: Wait::default() }
             }
-            Wire::Spent { detail, free_in } => outcome::spent(detail, *free_in),
             Wire::Lost(detail) => doubtful(creates, detail.clone(), Wait::default()),
         }
     }

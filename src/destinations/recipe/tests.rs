@@ -1,10 +1,11 @@
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use ::http::HeaderMap;
 use bytes::Bytes;
 
 use super::super::find::Finding;
-use super::super::outcome::{BodyEnd, Mark, ResponseSeen};
+use super::super::outcome::{BodyEnd, Health, Mark, ResponseSeen};
 use super::*;
 use crate::clock::from_micros;
 use crate::store::write::Stage;
@@ -109,22 +110,27 @@ fn work() -> Work {
 struct Script {
     answers: VecDeque<(u16, &'static str)>,
     asked: Vec<String>,
+    /// So many may be asked; the next not before a minute has passed.
+    allowed: usize,
 }
 
 impl Script {
     fn new(answers: &[(u16, &'static str)]) -> Script {
-        Script { answers: answers.iter().copied().collect(), asked: Vec::new() }
+        Script { answers: answers.iter().copied().collect(), asked: Vec::new(), allowed: usize::MAX }
     }
 }
 
 impl Call for Script {
-    async fn call(&mut self, request: &SealedRequest) -> Wire {
+    async fn call(&mut self, request: &SealedRequest) -> Result<Wire, Duration> {
+        if self.asked.len() == self.allowed {
+            return Err(Duration::from_mins(1));
+        }
         let path = request.url.strip_prefix("https://erp.example.com/api").expect("it stays behind the URL");
         self.asked
             .push(format!("{} {path} {}", request.method, String::from_utf8_lossy(&request.body)).trim().to_owned());
-        let Some((status, body)) = self.answers.pop_front() else { return Wire::Lost("silence".to_owned()) };
+        let Some((status, body)) = self.answers.pop_front() else { return Ok(Wire::Lost("silence".to_owned())) };
         let body = Bytes::from_static(body.as_bytes());
-        Wire::Answered(ResponseSeen { status, headers: HeaderMap::new(), body, end: BodyEnd::Complete })
+        Ok(Wire::Answered(ResponseSeen { status, headers: HeaderMap::new(), body, end: BodyEnd::Complete }))
     }
 
     fn now(&self) -> Timestamp {
@@ -274,6 +280,91 @@ fn only_the_create_leaves_doubt() {
     );
     let (outcome, _) = recipe.read_create("order.cancel", &lost, Guard::Unique, from_micros(0));
     assert_eq!(outcome.detail(), "its recipe has no steps for order.cancel");
+}
+
+#[tokio::test]
+async fn ret_2_a_walk_that_has_used_up_the_rate_is_put_off_and_blames_nobody() {
+    let mut script = Script { allowed: 2, ..Script::new(&[EMPTY, PRODUCTS, EMPTY]) };
+    let walked = recipe().look(&work(), preparing(), &mut script).await;
+    let free_in = Duration::from_mins(1);
+    assert_eq!(walked.finding, Finding::Failed(AttemptOutcome::Deferred { free_in }));
+    assert_eq!((walked.stage, walked.status, walked.excerpt), (Stage::Open, None, None));
+    assert_eq!(walked.health, Health::Answered, "what it said before stands");
+    let last = walked.steps.last().unwrap();
+    assert_eq!((last.name.as_str(), last.outcome, last.calls), ("customer", "deferred", 0));
+}
+
+/// Of each SKU its product, by a search that finds others too; the details of the same answer kept apart.
+const EACH: &str = r#"
+about = "An ERP that searches"
+guard = "key"
+
+[[steps]]
+name = "products"
+kind = "lookup"
+keep = "1h"
+each = "skus"
+path = "/search?sku={{ item }}"
+take.products = { list = "/rows", key = "/2", value = "/0" }
+
+[[steps]]
+name = "names"
+kind = "lookup"
+keep = "1h"
+each = "skus"
+path = "/search?sku={{ item }}"
+take.names = "/rows/0/1"
+
+[[steps]]
+name = "create"
+kind = "create"
+path = "/orders"
+body = '{"ids": [{% for sku in skus %}{{ found.products[sku] | needed("it has no product " ~ sku) }},{% endfor %}]}'
+take.total = "/total"
+
+[[steps]]
+name = "verify"
+kind = "verify"
+path = "/orders/1"
+take = { total = "/total" }
+expect = [{ what = "total", there = "{{ found.total }}", ours = "{{ totals.grand_total }}" }]
+"#;
+
+fn searching() -> Recipe {
+    let said: RecipeSaid = toml::from_str(EACH).unwrap();
+    Recipe::new(said, &BTreeMap::new(), &base()).unwrap_or_else(|problems| panic!("{}", problems.join("\n")))
+}
+
+#[tokio::test]
+async fn a_search_that_finds_another_product_first_gives_the_one_whose_sku_it_is() {
+    let recipe = searching();
+    let (a, c) = (r#"{"rows":[[8,"other","A BX"],[1,"a","A B"]]}"#, r#"{"rows":[[9,"other","CX"]]}"#);
+    let mut script = Script::new(&[(200, a), (200, c), (200, a), (200, c)]);
+    let walked = recipe.look(&work(), preparing(), &mut script).await;
+    assert_eq!(walked.found["products"], serde_json::json!({"A BX": 8, "A B": 1, "CX": 9}));
+    assert_eq!(walked.found["names"], serde_json::json!({"A B": "other", "C": "other"}), "an answer is one step's own");
+    let told = recipe.create(&work(), &walked.found).unwrap_err();
+    assert!(told.contains("it has no product C"), "{told}");
+    let mut script = Script::new(&[(200, r#"{"rows":[[2,"c","C"]]}"#)]);
+    let walked = recipe.look(&work(), preparing(), &mut script).await;
+    assert_eq!(script.asked, ["GET /search?sku=C"], "what was not there is asked anew, the rest is kept");
+    let request = recipe.create(&work(), &walked.found).unwrap();
+    assert_eq!(request.body, br#"{"ids":[1,2]}"#.as_slice());
+}
+
+#[tokio::test]
+async fn a_total_that_the_last_answer_does_not_say_is_not_compared_from_an_earlier_one() {
+    let found = Found::from_iter([("total".to_owned(), "12.95".into())]);
+    let mut script = Script::new(&[(200, r#"{"id":1}"#)]);
+    let walked = searching().follow(&work(), found.clone(), &mut script).await;
+    let Finding::TotalsDiffer { detail, .. } = walked.finding else { panic!("{:?}", walked.finding) };
+    assert!(detail.contains("total cannot be compared"), "{detail}");
+    let mut script = Script::new(&[(503, "")]);
+    let walked = searching().follow(&work(), found.clone(), &mut script).await;
+    assert!(matches!(walked.finding, Finding::Unfinished { .. }), "{:?}", walked.finding);
+    assert_eq!(walked.found, found, "without an answer nothing is forgotten");
+    let mut script = Script::new(&[(200, r#"{"total":12.95}"#)]);
+    assert!(matches!(searching().follow(&work(), found, &mut script).await.finding, Finding::Ours(_)));
 }
 
 #[test]

@@ -26,7 +26,10 @@ const CALLS_MAX: usize = 2_000;
 /// Sends one request of a walk and waits for its answer.
 pub trait Call {
     /// The answer, or what came in its place.
-    fn call(&mut self, request: &SealedRequest) -> impl Future<Output = Wire> + Send;
+    ///
+    /// # Errors
+    /// It was not sent, since as much was asked as the destination allows: in what time the next request may go.
+    fn call(&mut self, request: &SealedRequest) -> impl Future<Output = Result<Wire, Duration>> + Send;
     /// Now.
     fn now(&self) -> Timestamp;
 }
@@ -110,6 +113,16 @@ enum Stop {
     Unmet(String),
 }
 
+impl Stop {
+    /// What it comes to where nothing is known of the record.
+    fn finding(self) -> Finding {
+        match self {
+            Stop::Outcome(outcome) => Finding::Failed(outcome),
+            Stop::Unmet(detail) => Finding::Unmet(detail),
+        }
+    }
+}
+
 impl Recipe {
     /// Asks whether the record is there and goes on with it if it is; if it is not, and `prepare` says that it may be made
     /// next, gets what making it needs.
@@ -128,8 +141,7 @@ impl Recipe {
             Finding::Absent if stage == Stage::Made => walk.follow().await,
             Finding::Absent if prepare => match walk.prepare().await {
                 Ok(()) => walk.end(Finding::Absent, Stage::Prepared),
-                Err(Stop::Outcome(outcome)) => walk.end(Finding::Failed(outcome), stage),
-                Err(Stop::Unmet(detail)) => walk.end(Finding::Unmet(detail), stage),
+                Err(stop) => walk.end(stop.finding(), stage),
             },
             finding => walk.end(finding, stage),
         }
@@ -155,7 +167,7 @@ impl<'r, C: Call + Send> Walk<'r, C> {
         };
         let begun = Instant::now();
         let finding = self.find_with(step).await;
-        self.note(step, 1, finding.as_str(), Some(finding.detail()), begun);
+        self.note(step, self.calls, finding.as_str(), Some(finding.detail()), begun);
         finding
     }
 
@@ -169,7 +181,7 @@ impl<'r, C: Call + Send> Walk<'r, C> {
         };
         let wire = match self.ask(step, &context).await {
             Ok(wire) => wire,
-            Err(detail) => return Finding::Unmet(detail),
+            Err(why) => return why.finding(),
         };
         if let Wire::Answered(response) = &wire
             && step.says_absent(response.status)
@@ -255,8 +267,8 @@ impl<'r, C: Call + Send> Walk<'r, C> {
                 return self.end(Finding::TotalsDiffer { receipt, detail }, Stage::Made);
             }
         }
-        let receipt = recipe.receipt(self.work, &self.found);
-        self.end(Finding::Ours(receipt), Stage::Made)
+        let named = recipe.receipt(self.work, &self.found);
+        self.end(Finding::Ours(if named.0.is_some() { named } else { receipt }), Stage::Made)
     }
 
     /// One step, once or for each of a list.
@@ -284,7 +296,11 @@ impl<'r, C: Call + Send> Walk<'r, C> {
             return Ok(true);
         }
         let Some(each) = &step.each else {
-            let taken = self.exchange(step, &context).await?;
+            let taken = self.exchange(step, &context, None).await?;
+            if step.kind == Kind::Verify {
+                // What this answer does not say must not be compared from an earlier one.
+                step.takes.iter().for_each(|take| drop(self.found.remove(&take.name)));
+            }
             self.found.extend(taken);
             return Ok(true);
         };
@@ -293,28 +309,34 @@ impl<'r, C: Call + Send> Walk<'r, C> {
         for item in items {
             let name = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
             let context = self.context(Some(&item));
-            let taken = self.exchange(step, &context).await?;
+            let taken = self.exchange(step, &context, Some(&name)).await?;
             for (variable, value) in taken {
+                let names_itself = step.is_keyed(&variable);
                 let map = self.found.entry(variable).or_insert_with(|| serde_json::Value::Object(Found::new()));
                 if let serde_json::Value::Object(map) = map {
-                    map.insert(name.clone(), value);
+                    match value {
+                        serde_json::Value::Object(entries) if names_itself => map.extend(entries),
+                        value => drop(map.insert(name.clone(), value)),
+                    }
                 }
             }
         }
         Ok(true)
     }
 
-    /// One request and what it gives; from memory, where an earlier answer is still good.
-    async fn exchange(&mut self, step: &Step, context: &Value) -> Result<Found, Stop> {
+    /// One request and what it gives; from memory, where an earlier answer is still good. `item` is the name of what it is
+    /// asked for, in a step that is done for each of a list.
+    async fn exchange(&mut self, step: &Step, context: &Value, item: Option<&str>) -> Result<Found, Stop> {
         let now = self.call.now();
         let request = step.request.as_ref().expect("asked for by its caller");
         let request = request.render(&self.recipe.base, context).map_err(Stop::Unmet)?;
+        let question = (step.name.clone(), request.digest);
         if !self.afresh
-            && let Some(taken) = step.keep.and_then(|_| self.recipe.kept(&request.digest, now))
+            && let Some(taken) = step.keep.and_then(|_| self.recipe.kept(&question, now))
         {
             return Ok(taken);
         }
-        let wire = self.send(&request).await.map_err(Stop::Unmet)?;
+        let wire = self.send(&request).await?;
         match step.read(&wire, &self.recipe.rules, Guard::None, now) {
             AttemptOutcome::Accepted(_) | AttemptOutcome::AlreadyApplied(_) => {}
             outcome => return Err(Stop::Outcome(outcome)),
@@ -329,24 +351,31 @@ impl<'r, C: Call + Send> Walk<'r, C> {
             )));
         }
         // What was not there may be there for the next order.
-        if let Some(keep) = step.keep.filter(|_| taken.len() == step.takes.len()) {
-            self.recipe.keep(request.digest, later(now, keep), now, taken.clone());
+        if let Some(keep) = step.keep.filter(|_| step.is_answered(&taken, item)) {
+            self.recipe.keep(question, later(now, keep), now, taken.clone());
         }
         Ok(taken)
     }
 
-    async fn ask(&mut self, step: &Step, context: &Value) -> Result<Wire, String> {
+    async fn ask(&mut self, step: &Step, context: &Value) -> Result<Wire, Stop> {
         let request = step.request.as_ref().expect("only a verify asks nothing");
-        let request = request.render(&self.recipe.base, context)?;
+        let request = request.render(&self.recipe.base, context).map_err(Stop::Unmet)?;
         self.send(&request).await
     }
 
-    async fn send(&mut self, request: &SealedRequest) -> Result<Wire, String> {
-        self.calls += 1;
-        if self.calls > CALLS_MAX {
-            return Err(format!("it takes more than {CALLS_MAX} requests"));
+    async fn send(&mut self, request: &SealedRequest) -> Result<Wire, Stop> {
+        if self.calls == CALLS_MAX {
+            return Err(Stop::Unmet(format!("it takes more than {CALLS_MAX} requests")));
         }
-        let wire = self.call.call(request).await;
+        let wire = match self.call.call(request).await {
+            Ok(wire) => wire,
+            Err(free_in) => {
+                // The answer before it is not that of this attempt.
+                (self.last.status, self.last.excerpt) = (None, None);
+                return Err(Stop::Outcome(AttemptOutcome::Deferred { free_in }));
+            }
+        };
+        self.calls += 1;
         self.last = Last { health: wire.health(), status: wire.status(), excerpt: wire.excerpt() };
         Ok(wire)
     }

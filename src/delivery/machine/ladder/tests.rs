@@ -232,6 +232,12 @@ fn section_8_a_look_that_is_refused_our_credential_or_throttled_costs_nothing() 
     let step = after(&on(Rung::Doubt), &policy, 5, throttled);
     assert_eq!(step.next, waiting(65, true, Ladder::at(Rung::Doubt)));
     assert_eq!(step.effects[1..], [Effect::Pause { floor: Some(SETTLE) }]);
+    let deferred = AttemptOutcome::Deferred { free_in: SETTLE };
+    let step = after(&on(Rung::Doubt), &policy, 5, Finding::Failed(deferred.clone()));
+    assert_eq!((step.next, &step.effects[1..]), (waiting(65, true, Ladder::at(Rung::Doubt)), [].as_slice()));
+    let unfinished = Finding::Unfinished { receipt: Receipt::default(), outcome: deferred };
+    let step = after(&on(Rung::Doubt), &policy, 5, unfinished);
+    assert_eq!((step.next, &step.effects[1..]), (waiting(65, false, Ladder::at(Rung::Cleared)), [].as_slice()));
 }
 
 #[test]
@@ -336,7 +342,7 @@ fn bak_3_what_was_under_way_in_a_copy_is_looked_for_and_not_only_repeated() {
 }
 
 #[test]
-fn a_look_clears_one_send_where_nothing_else_keeps_a_second_record_away() {
+fn unc_4_a_look_clears_one_send_where_nothing_else_keeps_a_second_record_away() {
     let cleared = on(Rung::Cleared);
     let cleared = InFlight { uncertain: false, ..cleared };
     let moment = Moment { now: at(5), jitter: 0.5 };
