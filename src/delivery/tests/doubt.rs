@@ -387,13 +387,19 @@ async fn bak_3_what_was_open_in_a_copy_is_looked_for_before_anything_is_sent() {
             let ears = Arc::new(Ears::default());
             let engine = start(&store, &clock, &ears, vec![one]);
             within("it is recovered", engine.recovered()).await;
-            for _ in 0..4 {
-                clock.advance(Duration::from_secs(61));
-                engine.wake();
-                tokio::time::sleep(Duration::from_millis(60)).await;
-            }
-            let row = store.delivery(delivery).await.unwrap().unwrap().delivery;
             let what = format!("{guard:?}, asked {can_be_asked}, under way {under_way}");
+            let row = within(&format!("it is decided: {what}"), async {
+                loop {
+                    let row = store.delivery(delivery).await.unwrap().unwrap().delivery;
+                    if row.state != "waiting" && row.state != "in_flight" {
+                        return row;
+                    }
+                    clock.advance(Duration::from_secs(61));
+                    engine.wake();
+                    tokio::time::sleep(Duration::from_millis(60)).await;
+                }
+            })
+            .await;
             // Sealed for another host than this one: what was under way in the copy is a person's in the end.
             let seen = erp.seen();
             let methods: Vec<&str> = methods(&seen).into_iter().collect();
