@@ -13,7 +13,7 @@ use super::worker::Engine;
 use crate::clock::Timestamp;
 use crate::destinations::profile::RecipeProfile;
 use crate::destinations::recipe::{self, Call, Found, Start, Walked, Work};
-use crate::destinations::{AttemptOutcome, CredentialUse, Finding, Wire};
+use crate::destinations::{AttemptOutcome, CredentialUse, Finding, Health, Wire};
 use crate::store::view::DueDelivery;
 use crate::store::write::{AttemptSeen, Progress, Rung, SealedRequest, Stage};
 
@@ -39,22 +39,25 @@ impl Steps {
         }
         let doubted = due.uncertain && due.ladder.rung != Rung::Asked
             || matches!(due.ladder.rung, Rung::Doubt | Rung::Restored | Rung::Exists | Rung::StaleKey);
-        Ok(Some(Steps {
-            work: Work::new(&due.purpose, &due.document, &due.key)?,
-            found: recipe::found(&due.progress.found),
-            stage: due.progress.stage,
-            prepare: ahead(gate, due) == Ahead::Prepare && !doubted,
-            afresh: due.ladder.rung == Rung::Asked,
-        }))
+        // Where nobody can be asked there is nothing to wait for before it is prepared.
+        let settles_doubt = doubted && gate.destination.looks_for(&due.purpose);
+        let (stage, afresh) = (due.progress.stage, due.ladder.rung == Rung::Asked);
+        let found = if afresh && stage != Stage::Made { Found::new() } else { recipe::found(&due.progress.found) };
+        let prepare = ahead(gate, due) == Ahead::Prepare && !settles_doubt;
+        Ok(Some(Steps { work: Work::new(&due.purpose, &due.document, &due.key)?, found, stage, prepare, afresh }))
     }
 }
 
 /// What its steps leave to do.
 pub(super) fn ahead(gate: &Gate, due: &DueDelivery) -> Ahead {
-    match due.progress.stage {
-        Stage::Made => Ahead::Finish,
-        Stage::Open if due.sealed.is_none() && gate.destination.prepares(&due.purpose) => Ahead::Prepare,
-        Stage::Open | Stage::Prepared => Ahead::Nothing,
+    // A person had something put right, so what was found before is not believed any more.
+    let prepared = due.progress.stage == Stage::Prepared && due.ladder.rung != Rung::Asked;
+    if due.progress.stage == Stage::Made {
+        Ahead::Finish
+    } else if !prepared && due.sealed.is_none() && gate.destination.prepares(&due.purpose) {
+        Ahead::Prepare
+    } else {
+        Ahead::Nothing
     }
 }
 
@@ -109,7 +112,7 @@ pub(super) async fn look(
     let Steps { work, found, stage, prepare, afresh } = steps;
     let start = Start { found: found.clone(), stage: *stage, prepare: *prepare, afresh: *afresh };
     let walked = profile.recipe.look(work, start, &mut door).await;
-    told(gate, errand, profile, walked, door.version.into_inner())
+    told(gate, errand, walked, door.version.into_inner())
 }
 
 /// Goes on with what was made just now; `None`: there is nothing more to do.
@@ -127,16 +130,18 @@ pub(super) async fn go_on(
     let mut found = steps.found.clone();
     found.extend(taken);
     let mut door = Door { engine, gate, errand, number, version: AtomicU64::new(0), paid: false };
-    let walked = profile.recipe.follow(&steps.work, found, &mut door).await;
-    Some(told(gate, errand, profile, walked, door.version.into_inner()))
+    let mut walked = profile.recipe.follow(&steps.work, found, &mut door).await;
+    if walked.health == Health::Unknown {
+        // Nothing more was asked: what there is to say is what the create was answered.
+        walked.health = wire.health();
+        (walked.status, walked.excerpt) = (wire.status(), wire.excerpt());
+    }
+    Some(told(gate, errand, walked, door.version.into_inner()))
 }
 
-fn told(gate: &Gate, errand: &Errand, profile: &RecipeProfile, mut walked: Walked, version: u64) -> Told {
-    if profile.accepts_differences
-        && let Finding::TotalsDiffer { receipt, detail } = &walked.finding
-    {
-        tracing::warn!(delivery.id = %errand.delivery, destination = gate.name(), difference = %detail, "amounts differ at the destination");
-        walked.finding = Finding::Ours(receipt.clone());
+fn told(gate: &Gate, errand: &Errand, walked: Walked, version: u64) -> Told {
+    for difference in walked.differences() {
+        tracing::warn!(delivery.id = %errand.delivery, destination = gate.name(), %difference, "amounts differ at the destination");
     }
     let found =
         if walked.found.is_empty() { String::new() } else { serde_json::to_string(&walked.found).unwrap_or_default() };

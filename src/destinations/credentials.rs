@@ -9,7 +9,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ::http::header::{AUTHORIZATION, COOKIE};
+use ::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -132,9 +132,20 @@ pub struct Occasion<'a> {
 }
 
 /// What was fetched, until a little before it ends or until it was refused. All requests that wait for it wait for one
-/// fetch.
+/// fetch, and share what came of it: a wrong password goes out once, not once for each of them.
 #[derive(Default)]
-pub(super) struct Kept(tokio::sync::Mutex<Option<Fetched>>);
+pub(super) struct Kept {
+    kept: tokio::sync::Mutex<Option<Fetched>>,
+    failed: Mutex<Failed>,
+}
+
+/// Fetches that came to nothing.
+#[derive(Default)]
+struct Failed {
+    times: u64,
+    /// Under which version of the credential the last one was, and what came instead.
+    last: Option<(u64, Wire)>,
+}
 
 struct Fetched {
     version: u64,
@@ -151,17 +162,53 @@ impl Kept {
         now: Timestamp,
         fetch: impl Future<Output = Result<(HeaderMap, Duration), Wire>>,
     ) -> Result<HeaderMap, Wire> {
-        let mut kept = self.0.lock().await;
+        let before = self.failed().times;
+        let mut kept = self.kept.lock().await;
         // One that was fetched for a later version while this request waited is newer than what it asks for.
         if let Some(kept) = kept.as_ref().filter(|kept| kept.version >= version && now < kept.until) {
             return Ok(kept.headers.clone());
         }
-        let (headers, lifetime) = fetch.await?;
+        if let Some(wire) = self.failed().since(before, version) {
+            return Err(wire);
+        }
+        let fetched = fetch.await;
+        let (headers, lifetime) = fetched.inspect_err(|wire| self.failed().keep(version, wire))?;
         let early = (lifetime / 10).min(Duration::from_mins(1));
         let until = later(now, lifetime.saturating_sub(early));
         *kept = Some(Fetched { version, headers: headers.clone(), until });
         Ok(headers)
     }
+
+    fn failed(&self) -> MutexGuard<'_, Failed> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Failed {
+    fn keep(&mut self, version: u64, wire: &Wire) {
+        self.times += 1;
+        self.last = Some((version, wire.clone()));
+    }
+
+    /// What the last fetch came to, if it ended after so many others and is no older than what is asked for.
+    fn since(&self, times: u64, version: u64) -> Option<Wire> {
+        let (under, wire) = self.last.as_ref().filter(|_| self.times > times)?;
+        (*under >= version).then(|| wire.clone())
+    }
+}
+
+/// The cookies that an answer sets, name and value; one that is set twice is what was said last (RFC 6265 section 5.3).
+pub(super) fn cookies_set(headers: &HeaderMap) -> Vec<(String, String)> {
+    let set = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = set.filter_map(|text| text.split(';').next()?.split_once('='));
+    let mut cookies: Vec<(String, String)> = Vec::new();
+    for (name, value) in pairs.map(|(name, value)| (name.trim(), value.trim())) {
+        cookies.retain(|(known, _)| known != name);
+        if !value.is_empty() {
+            cookies.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    cookies
 }
 
 /// The credential in force.
@@ -352,6 +399,39 @@ mod tests {
         let occasion = Occasion { method: "POST", url, now: from_micros(0), entropy: &entropy };
         let (version, shown) = credentials.presented(occasion).await;
         (version, shown.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_goes_out_once_for_all_who_wait_for_it() {
+        let (kept, asked) = (Kept::default(), std::sync::atomic::AtomicU32::new(0));
+        let fetch = || async {
+            asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            Err(Wire::NotSent("no credential".to_owned()))
+        };
+        let now = from_micros(0);
+        let all = tokio::join!(
+            kept.headers(0, now, fetch()),
+            kept.headers(0, now, fetch()),
+            kept.headers(0, now, fetch()),
+            kept.headers(1, now, fetch()),
+        );
+        assert!(all.0.is_err() && all.1.is_err() && all.2.is_err() && all.3.is_err());
+        let times = || asked.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(times(), 2, "once for the version it was, once for the one read anew");
+        assert!(kept.headers(1, now, fetch()).await.is_err());
+        assert_eq!(times(), 3, "who comes later asks again");
+    }
+
+    #[test]
+    fn a_cookie_that_is_set_twice_is_what_was_said_last() {
+        let mut headers = HeaderMap::new();
+        for set in ["sid=old; Path=/", "node=1", "sid=new; Secure", "gone=x", "gone=; Max-Age=0", "nonsense"] {
+            headers.append(SET_COOKIE, HeaderValue::from_static(set));
+        }
+        let cookies = cookies_set(&headers);
+        let pairs: Vec<_> = cookies.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, [("node", "1"), ("sid", "new")]);
     }
 
     #[tokio::test]

@@ -6,13 +6,13 @@
 
 use std::time::Duration;
 
-use ::http::header::{ACCEPT, COOKIE, SET_COOKIE};
+use ::http::header::{ACCEPT, COOKIE};
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 
-use super::credentials::{Kept, Shown};
-use super::http::render;
-use super::outcome::Wire;
+use super::credentials::{Kept, Shown, cookies_set};
+use super::http::{read, render};
+use super::outcome::{CredentialRefused, Wire};
 use super::transport::Transport;
 use crate::clock::Timestamp;
 use crate::store::write::SealedRequest;
@@ -44,10 +44,10 @@ impl Pairing {
     /// # Errors
     /// What came instead, as it would have come for the request itself.
     pub async fn headers(&self, version: u64, now: Timestamp, auth: HeaderMap) -> Result<HeaderMap, Wire> {
-        self.kept.headers(version, now, self.fetch(auth)).await
+        self.kept.headers(version, now, self.fetch(auth, now)).await
     }
 
-    async fn fetch(&self, mut extra: HeaderMap) -> Result<(HeaderMap, Duration), Wire> {
+    async fn fetch(&self, mut extra: HeaderMap, now: Timestamp) -> Result<(HeaderMap, Duration), Wire> {
         let missing = |problem: &str| Wire::NotSent(format!("no CSRF token: {problem}"));
         let headers = vec![("user-agent".to_owned(), render::USER_AGENT.to_owned())];
         let (method, url, body) = ("GET".to_owned(), self.url.clone(), Bytes::new());
@@ -57,6 +57,7 @@ impl Pairing {
         extra.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let response = match self.transport.send(&request, Shown::from(extra)).await.0 {
             Wire::Answered(response) => response,
+            refused @ Wire::NoCredential(_) => return Err(refused),
             // Nothing of the record was sent, whatever became of the asking.
             Wire::Forbidden(detail) | Wire::NotSent(detail) | Wire::Lost(detail) => {
                 return Err(missing(&detail));
@@ -67,10 +68,13 @@ impl Pairing {
             !token.is_empty() && !token.as_bytes().eq_ignore_ascii_case(b"required")
         });
         let Some(token) = token else {
-            // These mean what they would have meant for the request itself; of a 5xx that is not so, since nothing was sent.
             return Err(match response.status {
                 200..=299 => missing("the answer has none; is the address the service's own?"),
-                401 | 403 | 429 => Wire::Answered(response),
+                401 | 403 | 429 => {
+                    let detail = format!("no CSRF token: {}", read::describe(&response));
+                    let (status, wait) = (response.status, read::wait(&response, now));
+                    Wire::NoCredential(Box::new(CredentialRefused { status, detail, wait }))
+                }
                 status => missing(&format!("its address answered {status}")),
             });
         };
@@ -78,9 +82,9 @@ impl Pairing {
         let mut token = token.clone();
         token.set_sensitive(true);
         headers.insert(self.header.clone(), token);
-        let set = response.headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pairs: Vec<&str> = set.filter_map(|text| text.split(';').next()).map(str::trim).collect();
+        let pairs = cookies_set(&response.headers);
         if !pairs.is_empty() {
+            let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let mut cookies =
                 HeaderValue::from_str(&pairs.join("; ")).map_err(|_| missing("a cookie cannot be sent"))?;
             cookies.set_sensitive(true);

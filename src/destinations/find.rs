@@ -307,6 +307,7 @@ impl Find {
         let response = match wire {
             Wire::Answered(response) => response,
             Wire::Forbidden(detail) => return Finding::Failed(refused(detail.clone())),
+            Wire::NoCredential(refused) => return Finding::Failed(refused.outcome()),
             Wire::NotSent(detail) | Wire::Lost(detail) => return failed(detail.clone()),
         };
         if self.settings.absent_status.contains(&response.status) {

@@ -243,11 +243,8 @@ impl Destination {
                     let host = private::destination_url(host.as_str(), &settings.allow_private)?;
                     others.push(Transport::new(&settings, &host).map_err(|problem| vec![problem])?);
                 }
-                Profile::Recipe(Box::new(RecipeProfile {
-                    recipe,
-                    settle_after: said.settle_after,
-                    accepts_differences: said.accepts_differences,
-                }))
+                let recipe = recipe.accepting_differences(said.accepts_differences);
+                Profile::Recipe(Box::new(RecipeProfile { recipe, settle_after: said.settle_after }))
             }
             None => Profile::Http(http::HttpProfile {
                 key_header: key_header.as_str().to_owned(),
@@ -422,6 +419,7 @@ impl Destination {
             Wire::Forbidden(detail) => {
                 AttemptOutcome::Rejected(Rejection { mark: Mark::Configuration, status: None, detail: detail.clone() })
             }
+            Wire::NoCredential(refused) => refused.outcome(),
             Wire::NotSent(detail) => {
                 AttemptOutcome::Unavailable { detail: format!("not sent: {detail}"), wait: Wait::default() }
             }

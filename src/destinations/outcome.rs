@@ -6,20 +6,45 @@ use ::http::HeaderMap;
 use bytes::Bytes;
 
 /// What was seen on the wire.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Wire {
     /// A status line and headers came back.
     Answered(ResponseSeen),
     /// The request may not leave: its address or host is not one we may call. No byte was sent.
     Forbidden(String),
+    /// What we would have shown at the door was refused us where it is fetched. No byte of the request was sent, so no
+    /// rule for its answers speaks of this.
+    NoCredential(Box<CredentialRefused>),
     /// No request byte left: look-up, connect or TLS failed, or the connection closed before the request was begun.
     NotSent(String),
     /// Anything else. In doubt it is this one: bytes may have arrived and may have taken effect.
     Lost(String),
 }
 
+/// The place where a credential is fetched gave none.
+#[derive(Clone, Debug)]
+pub struct CredentialRefused {
+    /// Its status.
+    pub status: u16,
+    /// One sentence, with nothing of the answer in it that could repeat a secret.
+    pub detail: String,
+    /// How long to wait, where it asks us to slow down.
+    pub wait: Wait,
+}
+
+impl CredentialRefused {
+    /// What that means for whatever was to be sent.
+    pub fn outcome(&self) -> AttemptOutcome {
+        let (detail, wait) = (self.detail.clone(), self.wait);
+        match self.status {
+            429 => AttemptOutcome::Throttled { detail, wait },
+            _ => AttemptOutcome::Credential { detail },
+        }
+    }
+}
+
 /// An answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ResponseSeen {
     /// HTTP status.
     pub status: u16,
@@ -60,6 +85,7 @@ impl Wire {
     pub fn status(&self) -> Option<u16> {
         match self {
             Wire::Answered(response) => Some(response.status),
+            Wire::NoCredential(refused) => Some(refused.status),
             Wire::Forbidden(_) | Wire::NotSent(_) | Wire::Lost(_) => None,
         }
     }
@@ -69,7 +95,8 @@ impl Wire {
         match self {
             Wire::Answered(response) if response.status >= 500 || response.end == BodyEnd::CutOff => Health::Failed,
             Wire::Answered(_) => Health::Answered,
-            Wire::Forbidden(_) => Health::Unknown,
+            // The place where credentials are fetched is not the destination.
+            Wire::Forbidden(_) | Wire::NoCredential(_) => Health::Unknown,
             Wire::NotSent(_) => Health::ConnectFailed,
             Wire::Lost(_) => Health::Failed,
         }
@@ -81,7 +108,7 @@ impl Wire {
             Wire::Answered(response) if !response.body.is_empty() => {
                 Some(String::from_utf8_lossy(&response.body[..response.body.len().min(EXCERPT_BYTES)]).into_owned())
             }
-            Wire::Answered(_) | Wire::Forbidden(_) | Wire::NotSent(_) | Wire::Lost(_) => None,
+            Wire::Answered(_) | Wire::Forbidden(_) | Wire::NoCredential(_) | Wire::NotSent(_) | Wire::Lost(_) => None,
         }
     }
 }

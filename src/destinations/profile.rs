@@ -20,6 +20,4 @@ pub struct RecipeProfile {
     pub recipe: Recipe,
     /// How long the destination may take until a record shows (UNC-4).
     pub settle_after: Duration,
-    /// Amounts that differ there are told and accepted; else a person decides.
-    pub accepts_differences: bool,
 }

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use ::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+use ::http::header::{AUTHORIZATION, COOKIE};
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -22,9 +22,9 @@ use minijinja::{Value, context};
 use reqwest::Url;
 use serde_json::json;
 
-use super::credentials::{Kept, Shown};
-use super::http::render;
-use super::outcome::{ResponseSeen, Wire};
+use super::credentials::{Kept, Shown, cookies_set};
+use super::http::{read, render};
+use super::outcome::{CredentialRefused, ResponseSeen, Wire};
 use super::transport::Transport;
 use crate::clock::Timestamp;
 use crate::json::{self, Json, Limits};
@@ -126,6 +126,18 @@ impl Exchange {
         }
     }
 
+    /// A text of the other side's, in which our own secrets are not repeated.
+    fn without_secrets(&self, text: String) -> String {
+        let secrets = match self {
+            Exchange::OAuth2(oauth) => match &oauth.proof {
+                Proof::SecretInBody(secret) | Proof::SecretInHeader(secret) => vec![secret.clone()],
+                Proof::Assertion { .. } => Vec::new(),
+            },
+            Exchange::Login(login) => texts(&login.body),
+        };
+        secrets.iter().filter(|secret| !secret.is_empty()).fold(text, |text, secret| text.replace(secret, "***"))
+    }
+
     /// Checks what can be checked without the other side.
     ///
     /// # Errors
@@ -175,6 +187,7 @@ impl Tokens {
         let request = self.request(now).map_err(Wire::NotSent)?;
         let response = match self.transport.send(&request, Shown::default()).await.0 {
             Wire::Answered(response) => response,
+            refused @ Wire::NoCredential(_) => return Err(refused),
             // Nothing of the record was sent, whatever became of the asking.
             Wire::Forbidden(detail) | Wire::NotSent(detail) | Wire::Lost(detail) => {
                 return Err(Wire::NotSent(format!("no credential: {detail}")));
@@ -183,7 +196,12 @@ impl Tokens {
         match response.status {
             200..=299 => self.read(&response).map_err(|problem| Wire::NotSent(format!("no credential: {problem}"))),
             // The endpoint says with any of these that it does not know us (RFC 6749 section 5.2: invalid_client is 401 or 400).
-            400 | 401 | 403 => Err(Wire::Answered(ResponseSeen { status: 401, ..response })),
+            400 | 401 | 403 | 429 => {
+                let said = self.exchange.without_secrets(read::describe(&response));
+                let detail = format!("no credential: {} {said}", self.exchange.url());
+                let (status, wait) = (response.status, read::wait(&response, now));
+                Err(Wire::NoCredential(Box::new(CredentialRefused { status, detail, wait })))
+            }
             status => Err(Wire::NotSent(format!("no credential: {} answered {status}", self.exchange.url()))),
         }
     }
@@ -340,6 +358,23 @@ fn signed(pem: &str, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, St
     }
 }
 
+/// Every text of a login's body: which of them is the password only the other side knows.
+fn texts(body: &str) -> Vec<String> {
+    fn gather(value: &serde_json::Value, into: &mut Vec<String>) {
+        match value {
+            serde_json::Value::String(text) => into.push(text.clone()),
+            serde_json::Value::Array(elements) => elements.iter().for_each(|element| gather(element, into)),
+            serde_json::Value::Object(members) => members.values().for_each(|member| gather(member, into)),
+            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+        }
+    }
+    let mut all = Vec::new();
+    if let Ok(body) = serde_json::from_str(body) {
+        gather(&body, &mut all);
+    }
+    all
+}
+
 fn cookies(headers: &HeaderMap, login: &Login) -> Vec<(String, String)> {
     let wanted = |name: &str| {
         if login.cookies.is_empty() {
@@ -348,10 +383,7 @@ fn cookies(headers: &HeaderMap, login: &Login) -> Vec<(String, String)> {
             login.cookies.iter().any(|known| known == name)
         }
     };
-    let set = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = set.filter_map(|text| text.split(';').next()?.split_once('='));
-    let pairs = pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
-    pairs.filter(|(name, value)| wanted(name) && !value.is_empty()).collect()
+    cookies_set(headers).into_iter().filter(|(name, _)| wanted(name)).collect()
 }
 
 fn sensitive(text: &str) -> Result<HeaderValue, String> {

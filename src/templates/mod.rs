@@ -25,6 +25,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Steps that one rendering may take: an order of a thousand lines, a hundred steps each, and room.
 const FUEL: u64 = 2_000_000;
+/// As much as a sentence can bear.
+const MESSAGE_CHARS_MAX: usize = 300;
 /// Bytes that one rendering may write.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Unreserved characters of an address stay as they are.
@@ -37,8 +39,10 @@ pub enum Form {
     Json,
     /// XML, printed in text or in attributes.
     Xml,
-    /// An address, or a body of type `application/x-www-form-urlencoded`.
+    /// An address. What prints nothing in it is refused: a search for nothing in particular finds everything.
     Address,
+    /// A body of type `application/x-www-form-urlencoded`.
+    Fields,
     /// One field of a CSV row, printed without quotation marks around it.
     Csv,
     /// A header, or text for people: nothing is escaped, and line breaks are refused.
@@ -52,6 +56,7 @@ impl Form {
             Form::Json => "json",
             Form::Xml => "xml",
             Form::Address => "address",
+            Form::Fields => "fields",
             Form::Csv => "csv",
             Form::Line => "line",
         }
@@ -120,7 +125,7 @@ impl Template {
             Form::Line if text.trim().contains(['\r', '\n', '\0']) => {
                 Err(self.problem("it writes more than one line where one belongs"))
             }
-            Form::Line | Form::Address => Ok(text.trim().to_owned()),
+            Form::Line | Form::Address | Form::Fields => Ok(text.trim().to_owned()),
             Form::Xml | Form::Csv => Ok(text),
         }
     }
@@ -181,12 +186,18 @@ impl Expression {
 }
 
 fn problem(name: &str, error: &Error) -> Problem {
-    let message = match (error.kind(), error.detail()) {
+    let message: String = match (error.kind(), error.detail()) {
         (ErrorKind::OutOfFuel, _) => "it takes too many steps".to_owned(),
         (ErrorKind::UndefinedError, None) => "it prints something that the document does not have".to_owned(),
         (kind, None) => kind.to_string(),
         (ErrorKind::InvalidOperation, Some(detail)) => detail.to_owned(),
         (kind, Some(detail)) => format!("{kind}: {detail}"),
+    };
+    // What is refused may be quoted, and may be as long as a buyer's patience.
+    let message = if message.chars().count() > MESSAGE_CHARS_MAX {
+        format!("{}…", message.chars().take(MESSAGE_CHARS_MAX).collect::<String>())
+    } else {
+        message
     };
     Problem { template: name.to_owned(), line: error.line(), message }
 }
@@ -250,6 +261,11 @@ fn print(form: Form, out: &mut Output<'_>, _state: &State<'_, '_>, value: &Value
         ValueKind::Plain if numbers::is_exact(value) => value.to_string(),
         _ => return Err(refused("it prints a list or an object; print its members, or use `| json`")),
     };
+    if form == Form::Address && text.trim().is_empty() {
+        return Err(refused(
+            "it prints nothing in an address, which may ask for everything; leave the part out with an `if`",
+        ));
+    }
     let written = if value.is_safe() { out.write_str(&text) } else { write(form, out, &text) };
     written.map_err(|_| Error::new(ErrorKind::WriteFailure, "there is no room for more"))
 }
@@ -262,7 +278,7 @@ fn write(form: Form, out: &mut Output<'_>, text: &str) -> fmt::Result {
             out.write_str(&quoted[1..quoted.len() - 1])
         }
         Form::Xml => out.write_str(&text::xml(text)),
-        Form::Address => utf8_percent_encode(text, IN_ADDRESS).try_for_each(|part| out.write_str(part)),
+        Form::Address | Form::Fields => utf8_percent_encode(text, IN_ADDRESS).try_for_each(|part| out.write_str(part)),
         Form::Csv => out.write_str(&text::csv(text)),
         Form::Line => out.write_str(text),
     }

@@ -111,7 +111,11 @@ fn reckon(
     how: impl Fn(Decimal, Decimal) -> Option<Decimal>,
 ) -> Result<Value, Error> {
     let (one, other) = (read(one)?, read(other)?);
-    let result = how(one, other).filter(|result| decimal::parse(&result.to_string()).is_ok());
+    // The type rounds in silence what it has no room for.
+    let (one, other) = (one.normalize(), other.normalize());
+    let scale = if word == "times" { one.scale() + other.scale() } else { one.scale().max(other.scale()) };
+    let exact_result = how(one, other).filter(|result| result.is_zero() || result.scale() == scale);
+    let result = exact_result.filter(|result| decimal::parse(&result.to_string()).is_ok());
     let result = result.ok_or_else(|| refused(format!("{one} {word} {other} has more digits than can be kept")))?;
     Ok(exact(result, 0))
 }

@@ -77,6 +77,20 @@ fn what_is_printed_is_escaped_for_where_it_goes() {
 }
 
 #[test]
+fn a_search_for_nothing_in_particular_is_never_asked() {
+    for nothing in ["''", "' '", r#"order.buyer | replace(order.buyer, "")"#] {
+        let problem = render(Form::Address, &format!("/customers?email={{{{ {nothing} }}}}")).unwrap_err();
+        assert!(problem.contains("may ask for everything"), "{problem}");
+        assert!(render(Form::Fields, &format!("email={{{{ {nothing} }}}}")).is_ok(), "a field may be empty");
+    }
+    assert_eq!(render(Form::Address, r#"/a{% if "" %}/{{ "" }}{% endif %}"#).unwrap(), "/a");
+    for form in [Form::Address, Form::Line, Form::Xml, Form::Csv, Form::Fields] {
+        let problem = render(form, r#"{{ "" | omit }}"#).unwrap_err();
+        assert!(problem.contains("takes members out of JSON"), "{problem}");
+    }
+}
+
+#[test]
 fn numbers_are_exact_and_a_lost_digit_is_told() {
     for (expression, wanted) in [
         (r#""0.1" | plus("0.2")"#, "0.3"),
@@ -99,6 +113,8 @@ fn numbers_are_exact_and_a_lost_digit_is_told() {
         ("fraction | plus(1)", "0.1 is a binary fraction"),
         (r#""1" | per("0", 2)"#, "1 cannot be divided by 0"),
         (r#""9999999999999999999999999999" | plus("1")"#, "more digits than can be kept"),
+        (r#""12345678901234.5678" | times("12345678.9012345678")"#, "more digits than can be kept"),
+        (r#""1234567890123456789" | plus("0.12345678901234")"#, "more digits than can be kept"),
         (r#""five" | plus("1")"#, "\"five\" is not a number"),
         ("order.missing | number", "something that is not there"),
         ("lines | total", "reckons with a map"),

@@ -30,14 +30,17 @@ pub(super) fn add(environment: &mut Environment<'static>) {
 }
 
 /// Takes the member out when there is nothing in it: absent, null, or an empty text or list.
-fn omit(value: &Value) -> Value {
+fn omit(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
+    if *state.auto_escape() != AutoEscape::Custom(Form::Json.as_str().into()) {
+        return Err(refused("`omit` takes members out of JSON; elsewhere leave the part out with an `if`"));
+    }
     let nothing = match value.kind() {
         ValueKind::Undefined | ValueKind::None => true,
         ValueKind::String => value.as_str().is_some_and(str::is_empty),
         ValueKind::Seq | ValueKind::Map => value.len() == Some(0),
         _ => false,
     };
-    if nothing { Value::from_safe_string(OMITTED.to_string()) } else { value.clone() }
+    Ok(if nothing { Value::from_safe_string(OMITTED.to_string()) } else { value.clone() })
 }
 
 /// A text as it is; a list as its elements, with commas; nothing for nothing.

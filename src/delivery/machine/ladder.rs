@@ -221,6 +221,12 @@ impl Case<'_> {
     }
 
     fn absent(&self) -> Next {
+        if self.policy.looks(self.delivery).is_none() {
+            // Nobody was asked whether it is there, only what it needs: what was in doubt still is. What a person wanted asked
+            // anew was.
+            let asked = self.delivery.ladder.rung == Rung::Asked;
+            return self.at_once(if asked { Ladder::at(Rung::Cleared) } else { self.delivery.ladder });
+        }
         let absent = self.delivery.ladder.absent.saturating_add(1);
         let rung = match self.delivery.ladder.rung {
             Rung::Fresh if self.delivery.uncertain => Rung::Doubt,

@@ -43,6 +43,8 @@ pub use walk::{Call, Start, StepSeen, Walked};
 
 /// Answers of lookups that are kept for other orders.
 const KEPT_MAX: usize = 20_000;
+/// And their bytes.
+const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// A step's name, and what it asks: two steps may ask the same and take different things from the answer.
 type Question = (String, Digest);
@@ -108,7 +110,8 @@ pub struct Recipe {
     receipt: Option<Template>,
     steps: Vec<Step>,
     rules: Vec<Rule>,
-    kept: Mutex<HashMap<Question, (Timestamp, Found)>>,
+    accepts_differences: bool,
+    kept: Mutex<Answers>,
     turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
 }
 
@@ -171,9 +174,16 @@ impl Recipe {
             receipt,
             steps,
             rules,
+            accepts_differences: false,
             kept: Mutex::default(),
             turns: Mutex::default(),
         })
+    }
+
+    /// Amounts that differ there are told in the record of the attempt, and its steps go on; else a person decides.
+    #[must_use]
+    pub fn accepting_differences(self, accepts: bool) -> Recipe {
+        Recipe { accepts_differences: accepts, ..self }
     }
 
     /// Further hosts that are asked.
@@ -302,18 +312,46 @@ impl Recipe {
 
     fn kept(&self, question: &Question, now: Timestamp) -> Option<Found> {
         let kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (until, found) = kept.get(question)?;
-        (now < *until).then(|| found.clone())
+        let answer = kept.by_question.get(question)?;
+        (now < answer.until).then(|| answer.found.clone())
     }
 
     fn keep(&self, question: Question, until: Timestamp, now: Timestamp, found: Found) {
+        let bytes = serde_json::to_string(&found).map_or(KEPT_BYTES_MAX, |text| text.len());
         let mut kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if kept.len() >= KEPT_MAX {
-            kept.retain(|_, (until, _)| now < *until);
+        kept.keep(question, Answer { until, found, bytes }, now);
+    }
+}
+
+/// Answers of lookups that are good for other orders.
+#[derive(Default)]
+struct Answers {
+    by_question: HashMap<Question, Answer>,
+    bytes: usize,
+}
+
+struct Answer {
+    until: Timestamp,
+    found: Found,
+    bytes: usize,
+}
+
+impl Answers {
+    /// What there is no room for is asked again.
+    fn keep(&mut self, question: Question, answer: Answer, now: Timestamp) {
+        self.bytes -= self.by_question.remove(&question).map_or(0, |old| old.bytes);
+        if !self.has_room(&answer) {
+            self.by_question.retain(|_, kept| now < kept.until);
+            self.bytes = self.by_question.values().map(|kept| kept.bytes).sum();
         }
-        if kept.len() < KEPT_MAX {
-            kept.insert(question, (until, found));
+        if self.has_room(&answer) {
+            self.bytes += answer.bytes;
+            self.by_question.insert(question, answer);
         }
+    }
+
+    fn has_room(&self, answer: &Answer) -> bool {
+        self.by_question.len() < KEPT_MAX && self.bytes + answer.bytes <= KEPT_BYTES_MAX
     }
 }
 

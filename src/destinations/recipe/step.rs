@@ -187,6 +187,7 @@ impl Step {
             Wire::Forbidden(detail) => {
                 AttemptOutcome::Rejected(Rejection { mark: Mark::Configuration, status: None, detail: detail.clone() })
             }
+            Wire::NoCredential(refused) => refused.outcome(),
             Wire::NotSent(detail) => {
                 AttemptOutcome::Unavailable { detail: format!("not sent: {detail}"), wait: Wait::default() }
             }
@@ -280,7 +281,7 @@ fn request(said: &StepSaid, host: Option<Url>, problems: &mut Problems<'_>) -> O
         None => (None, Form::Json),
         Some(FormSaid::Json) => (Some("application/json"), Form::Json),
         Some(FormSaid::Xml) => (Some("text/xml; charset=utf-8"), Form::Xml),
-        Some(FormSaid::Form) => (Some("application/x-www-form-urlencoded"), Form::Address),
+        Some(FormSaid::Form) => (Some("application/x-www-form-urlencoded"), Form::Fields),
         Some(FormSaid::Csv) => (Some("text/csv; charset=utf-8"), Form::Csv),
     };
     let body = problems.template("body", body_form, said.body.as_ref());

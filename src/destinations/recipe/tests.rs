@@ -5,7 +5,7 @@ use ::http::HeaderMap;
 use bytes::Bytes;
 
 use super::super::find::Finding;
-use super::super::outcome::{BodyEnd, Health, Mark, ResponseSeen};
+use super::super::outcome::{BodyEnd, CredentialRefused, Health, Mark, ResponseSeen};
 use super::*;
 use crate::clock::from_micros;
 use crate::store::write::Stage;
@@ -221,6 +221,82 @@ async fn other_amounts_there_are_shown_on_both_sides() {
     let walked = recipe.look(&work(), Start::default(), &mut Script::new(&[open])).await;
     let Finding::TotalsDiffer { detail, .. } = walked.finding else { panic!("{:?}", walked.finding) };
     assert_eq!(detail, "grand total there is 13.1, ours is 12.95");
+}
+
+#[tokio::test]
+async fn a_difference_that_is_accepted_is_told_and_the_steps_behind_it_are_taken() {
+    let release = r#"
+[[steps]]
+name = "release"
+kind = "advance"
+method = "POST"
+path = "/orders/{{ found.id }}/release"
+
+[[rules]]"#;
+    let said: RecipeSaid = toml::from_str(&RECIPE.replacen("\n[[rules]]", release, 1)).unwrap();
+    let open = (200, r#"{"items":[{"ref":"000000042","id":9,"state":"open","number":"SO9","total":13.1}]}"#);
+    for accepts in [false, true] {
+        let recipe = Recipe::new(said.clone(), &with(7), &base()).unwrap().accepting_differences(accepts);
+        let mut script = Script::new(&[open, (200, "{}")]);
+        let walked = recipe.look(&work(), Start::default(), &mut script).await;
+        assert_eq!(walked.differences().collect::<Vec<_>>(), ["grand total there is 13.1, ours is 12.95"]);
+        if accepts {
+            assert_eq!(walked.finding, Finding::Ours(Receipt(Some("SO9".into()))));
+            assert_eq!(script.asked.last().unwrap(), "POST /orders/9/release");
+        } else {
+            assert!(matches!(walked.finding, Finding::TotalsDiffer { .. }), "{:?}", walked.finding);
+            assert_eq!(script.asked.len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_order_without_an_address_is_not_booked_on_the_first_customer_there_is() {
+    let document = DOCUMENT.replace("anna+x@example.com", "");
+    let work = Work::new("order.create", document.as_bytes(), &IdempotencyKey::from_stored("k")).unwrap();
+    let mut script = Script::new(&[EMPTY, PRODUCTS, (200, r#"{"items":[{"id":1},{"id":2}]}"#)]);
+    let walked = recipe().look(&work, preparing(), &mut script).await;
+    let Finding::Unmet(detail) = &walked.finding else { panic!("{:?}", walked.finding) };
+    assert!(detail.contains("customer.path") && detail.contains("may ask for everything"), "{detail}");
+    assert_eq!(script.asked.len(), 2, "no customer was asked for");
+}
+
+#[tokio::test]
+async fn a_turn_is_named_only_where_the_step_is_done() {
+    let turn = "one_at_a_time = \"{{ order.customer.email }}\"";
+    let text = RECIPE.replacen(turn, "when = \"order.company\"\none_at_a_time = \"{{ order.company }}\"", 1);
+    let recipe = Recipe::new(toml::from_str(&text).unwrap(), &with(7), &base()).unwrap();
+    let mut script = Script::new(&[EMPTY, PRODUCTS, (201, r#"{"id":77}"#)]);
+    let walked = recipe.look(&work(), preparing(), &mut script).await;
+    assert_eq!(walked.finding, Finding::Absent);
+}
+
+#[test]
+fn rules_for_answers_do_not_judge_the_place_where_the_token_comes_from() {
+    let broad = RECIPE.replace("status = 200\nat = \"/error\"\n", "status = [200, 400, 401, 403, 429]\n");
+    let broad = broad.replace("because = \"/error\"\n", "");
+    let recipe = Recipe::new(toml::from_str(&broad).unwrap(), &with(7), &base()).unwrap();
+    for (status, word) in [(401, "credential"), (400, "credential"), (429, "throttled")] {
+        let refused = CredentialRefused { status, detail: "no credential".into(), wait: super::super::Wait::default() };
+        let wire = Wire::NoCredential(Box::new(refused));
+        let (outcome, _) = recipe.read_create("order.create", &wire, Guard::Unique, from_micros(0));
+        assert_eq!(outcome.as_str(), word);
+        assert_eq!(recipe.steps[0].read(&wire, &recipe.rules, Guard::None, from_micros(0)).as_str(), word);
+    }
+}
+
+#[test]
+fn answers_that_are_kept_have_a_bound_in_bytes() {
+    let mut answers = Answers::default();
+    let (now, until) = (from_micros(0), from_micros(1));
+    let answer = || Answer { until, found: Found::new(), bytes: KEPT_BYTES_MAX / 2 };
+    let question = |name: &str| (name.to_owned(), Digest::of(b"asked"));
+    for name in ["a", "b", "b", "c"] {
+        answers.keep(question(name), answer(), now);
+    }
+    assert_eq!((answers.by_question.len(), answers.bytes), (2, KEPT_BYTES_MAX / 2 * 2));
+    answers.keep(question("c"), answer(), until);
+    assert_eq!((answers.by_question.len(), answers.bytes), (1, KEPT_BYTES_MAX / 2), "what is old makes room");
 }
 
 #[tokio::test]

@@ -54,6 +54,20 @@ fn problem(next: Next) -> (Problem, bool) {
     }
 }
 
+/// A recipe may have nothing to look with and still ask for what it needs.
+#[test]
+fn section_9_where_nobody_can_be_asked_preparing_is_no_look() {
+    for guard in [KEY, Guard::None] {
+        for rung in [Rung::Doubt, Rung::Restored, Rung::Fresh] {
+            let delivery = InFlight { ahead: Ahead::Prepare, uncertain: true, ..on(rung) };
+            let next = after(&delivery, &deaf(guard), 30, Finding::Absent).next;
+            assert_eq!(next, waiting(30, true, Ladder::at(rung)), "{guard:?} {rung:?}: what was in doubt still is");
+        }
+        let asked = InFlight { ahead: Ahead::Prepare, ..on(Rung::Asked) };
+        assert_eq!(after(&asked, &deaf(guard), 30, Finding::Absent).next, waiting(30, true, Ladder::at(Rung::Cleared)));
+    }
+}
+
 #[test]
 fn section_9_what_the_next_attempt_does() {
     use Turn::{Look, Send};
