@@ -1,4 +1,4 @@
-//! `openapi.yaml` is held equal to the routes: paths, methods, roles; its references resolve and its examples are what
+//! `openapi.yaml` is held equal to the routes: paths, methods, permissions; its references resolve and its examples are what
 //! its schemas say.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "test code: a panic is the report")]
@@ -28,13 +28,16 @@ fn operations(contract: &Contract) -> BTreeMap<(String, String), Value> {
 }
 
 #[test]
-fn the_document_and_the_routes_agree_on_paths_methods_and_roles() {
+fn the_document_and_the_routes_agree_on_paths_methods_and_permissions() {
     let contract = Contract::read();
     let documented: BTreeSet<(String, String, String)> = operations(&contract)
         .into_iter()
-        .map(|((method, path), operation)| (method, path, operation["x-role"].as_str().unwrap_or("none").to_owned()))
+        .map(|((method, path), operation)| {
+            (method, path, operation["x-permission"].as_str().unwrap_or("none").to_owned())
+        })
         .collect();
-    let api = routes().into_iter().map(|route| (route.method, format!("{PREFIX}{}", route.path), route.role.as_str()));
+    let api =
+        routes().into_iter().map(|route| (route.method, format!("{PREFIX}{}", route.path), route.needs.permission));
     let outside = OUTSIDE.iter().map(|(method, path, role)| (*method, (*path).to_owned(), *role));
     let served: BTreeSet<(String, String, String)> =
         api.chain(outside).map(|(method, path, role)| (method.to_owned(), path, role.to_owned())).collect();

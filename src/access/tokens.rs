@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::roles::Role;
+use super::roles::{Role, Scopes};
 use crate::clock::{Entropy, SharedClock, Timestamp, later};
 use crate::envelope::ids::TokenId;
 use crate::envelope::keys::Digest;
@@ -47,10 +47,10 @@ impl fmt::Debug for TokenSecret {
 #[error("a token's name has 1 to 64 characters: letters, digits, spaces and . _ @ -")]
 pub struct InvalidTokenName;
 
-/// Makes a token: the secret for its owner, and the row for the store.
+/// Makes a token of a role, narrowed to scopes: the secret for its owner, and the row for the store.
 pub fn mint(
     name: &str,
-    role: Role,
+    (role, scopes): (Role, &Scopes),
     expires_at: Option<Timestamp>,
     now: Timestamp,
     entropy: &dyn Entropy,
@@ -66,6 +66,7 @@ pub fn mint(
         id: TokenId::new(now, entropy),
         name: name.to_owned(),
         role: role.as_str().to_owned(),
+        scopes: scopes.words().iter().map(|&word| word.to_owned()).collect(),
         secret: Digest::of(secret.as_bytes()),
         created_at: now,
         expires_at,
@@ -158,18 +159,20 @@ mod tests {
     #[test]
     fn a_secret_is_recognisable_and_only_its_digest_is_kept() {
         let entropy = SeededEntropy::new(3);
-        let (secret, token) = mint("Anna ERP", Role::Viewer, None, from_micros(0), &entropy).unwrap();
+        let (secret, token) =
+            mint("Anna ERP", (Role::Viewer, &Scopes::default()), None, from_micros(0), &entropy).unwrap();
         assert!(secret.reveal().starts_with("cdk_") && secret.reveal().len() == 47);
         assert_eq!(token.secret, Digest::of(secret.reveal().as_bytes()));
         assert_eq!(format!("{secret:?}"), "***");
-        let (other, _) = mint("x", Role::Admin, None, from_micros(0), &entropy).unwrap();
+        let (other, _) = mint("x", (Role::Admin, &Scopes::default()), None, from_micros(0), &entropy).unwrap();
         assert_ne!(other, secret);
     }
 
     #[test]
     fn names_that_could_confuse_a_log_are_refused() {
         for name in ["", " a", "a\nb", "a,b", &"x".repeat(65)] {
-            assert!(mint(name, Role::Viewer, None, from_micros(0), &SeededEntropy::new(1)).is_err(), "{name:?}");
+            let all = (Role::Viewer, &Scopes::default());
+            assert!(mint(name, all, None, from_micros(0), &SeededEntropy::new(1)).is_err(), "{name:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::error::ApiError;
 use super::state::Api;
 use crate::access::Operator;
+use crate::access::caller::Identity;
 use crate::access::roles::{CanRead, Role};
 use crate::clock::Timestamp;
 use crate::store::books::MoneyRow;
@@ -17,6 +18,7 @@ use crate::store::view::Ledger;
 pub struct Whoami {
     name: String,
     role: Role,
+    permissions: Vec<&'static str>,
     expires_at: Option<Timestamp>,
 }
 
@@ -43,8 +45,10 @@ pub struct LedgerView {
 
 /// `GET /whoami`
 pub async fn whoami(operator: Operator<CanRead>) -> Json<Whoami> {
-    let token = operator.token();
-    Json(Whoami { name: token.name.clone(), role: operator.role(), expires_at: token.expires_at })
+    let (name, expires_at) = match operator.caller().identity() {
+        Identity::Token(token) => (token.name.clone(), token.expires_at),
+    };
+    Json(Whoami { name, role: operator.role(), permissions: operator.caller().permissions(), expires_at })
 }
 
 /// `GET /version`

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 
 use super::state::Api;
 use crate::access::Denied;
-use crate::access::roles::Role;
+use crate::access::roles::{Needs, Role};
 use crate::envelope::ids::RequestId;
 use crate::store::StoreError;
 
@@ -55,7 +55,7 @@ impl Kind {
         match self {
             Kind::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "The request is malformed"),
             Kind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "A valid token is needed"),
-            Kind::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "The token's role does not allow this"),
+            Kind::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "The caller's role does not allow this"),
             Kind::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
             Kind::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This path takes other methods")
@@ -136,8 +136,10 @@ impl ApiError {
     }
 
     /// 403
-    pub fn forbidden(needs: Role) -> Self {
-        ApiError::new(Kind::Forbidden, format!("this needs the role {needs}"))
+    pub fn forbidden(needs: Needs) -> Self {
+        let roles: Vec<&str> = needs.roles.iter().map(|role| Role::as_str(*role)).collect();
+        let detail = format!("this needs the permission {}, which is held by {}", needs.permission, roles.join(", "));
+        ApiError::new(Kind::Forbidden, detail)
     }
 
     /// 422 with the list of findings.

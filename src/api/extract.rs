@@ -10,13 +10,12 @@ use serde::de::DeserializeOwned;
 
 use super::error::{ApiError, Kind, ProblemLine};
 use super::state::Api;
-use crate::access::Denied;
-use crate::access::roles::{Operator, Permission};
+use crate::access::roles::{Needs, Operator, Permission};
+use crate::access::{Caller, Denied};
 use crate::store::books::Ticket;
-use crate::store::view::TokenRow;
 
-/// Whose token the request carries. The header must stand there exactly once.
-pub async fn caller(api: &Api, headers: &HeaderMap) -> Result<TokenRow, ApiError> {
+/// Who sends the request. The header must stand there exactly once.
+pub async fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Err(Denied::Unknown.into()) };
     let text = value.to_str().map_err(|_| Denied::Unknown)?;
@@ -24,15 +23,15 @@ pub async fn caller(api: &Api, headers: &HeaderMap) -> Result<TokenRow, ApiError
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Denied::Unknown.into());
     }
-    Ok(api.tokens.who(secret.trim()).await?)
+    Ok(Caller::token(api.tokens.who(secret.trim()).await?))
 }
 
 impl<P: Permission> FromRequestParts<Api> for Operator<P> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let token = caller(api, &parts.headers).await?;
-        let operator = Operator::admit(token).ok_or_else(|| ApiError::forbidden(P::ROLE))?;
+        let caller = caller(api, &parts.headers).await?;
+        let operator = Operator::admit(caller).ok_or_else(|| ApiError::forbidden(Needs::of::<P>()))?;
         let from = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_string());
         Ok(operator.calling(from.unwrap_or_default(), parts.extensions.get::<Ticket>().cloned()))
     }

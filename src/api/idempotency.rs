@@ -18,7 +18,7 @@ use bytes::Bytes;
 use super::error::{ApiError, Kind};
 use super::extract::caller;
 use super::state::Api;
-use crate::access::roles::Role;
+use crate::access::roles::Needs;
 use crate::envelope::ids::RequestId;
 use crate::envelope::keys::Digest;
 use crate::store::books::{CallName, KeptAnswer, Shown, Ticket};
@@ -52,7 +52,7 @@ pub struct Guard {
     /// Where answers are kept.
     pub api: Api,
     /// Who may call, checked before anything is said about keys.
-    pub role: Role,
+    pub needs: Needs,
     /// Whether the call is refused without a key.
     pub required: bool,
 }
@@ -93,10 +93,10 @@ impl fmt::Debug for RunningCalls {
 
 /// Runs a call once per key.
 pub async fn once(State(guard): State<Guard>, request: Request, next: Next) -> Result<Response, ApiError> {
-    let Guard { api, role, required } = guard;
-    let token = caller(&api, request.headers()).await?;
-    if !token.role.parse::<Role>().is_ok_and(|held| held >= role) {
-        return Err(ApiError::forbidden(role));
+    let Guard { api, needs, required } = guard;
+    let caller = caller(&api, request.headers()).await?;
+    if !caller.may(needs) {
+        return Err(ApiError::forbidden(needs));
     }
     if is_dry_run(request.uri()) {
         return Ok(next.run(request).await);
@@ -116,7 +116,7 @@ pub async fn once(State(guard): State<Guard>, request: Request, next: Next) -> R
         .map_err(|_| ApiError::new(Kind::TooLarge, "the body exceeds the limit"))?;
     let route = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
     let call = CallName {
-        scope: Digest::of_fields(&[&token.id.to_string(), parts.method.as_str(), route, &key]),
+        scope: Digest::of_fields(&[&caller.principal(), parts.method.as_str(), route, &key]),
         fingerprint: fingerprint(&parts.method, &parts.uri, &parts.headers, &body),
     };
     let running = match api.running.begin(call) {

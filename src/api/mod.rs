@@ -44,7 +44,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
     CanDecide, CanEditMappings, CanExpand, CanManageTokens, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay,
-    Operator, Permission, Role,
+    Needs, Operator, Permission,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
@@ -62,8 +62,8 @@ pub struct Route {
     pub method: &'static str,
     /// Below [`PREFIX`].
     pub path: &'static str,
-    /// The least role that may call.
-    pub role: Role,
+    /// The permission that its handler asks for.
+    pub needs: Needs,
     /// How it treats `Idempotency-Key`.
     pub key: KeyRule,
     handler: MethodRouter<Api>,
@@ -142,7 +142,7 @@ pub fn api_router(api: Api) -> Router {
             KeyRule::None => route.handler,
             KeyRule::Taken | KeyRule::Required => {
                 let required = route.key == KeyRule::Required;
-                let guard = Guard { api: api.clone(), role: route.role, required };
+                let guard = Guard { api: api.clone(), needs: route.needs, required };
                 route.handler.route_layer(from_fn_with_state(guard, idempotency::once))
             }
         };
@@ -202,7 +202,7 @@ where
     H: Handler<T, Api>,
     T: Asks<P> + 'static,
 {
-    Route { method, path, role: P::ROLE, key, handler: on(filter, handler) }
+    Route { method, path, needs: Needs::of::<P>(), key, handler: on(filter, handler) }
 }
 
 fn get<P: Permission, H: Handler<T, Api>, T: Asks<P> + 'static>(path: &'static str, _: P, handler: H) -> Route {

@@ -12,7 +12,7 @@ use super::extract::{FromJson, FromPath, FromQuery};
 use super::page::WhyQuery;
 use super::state::Api;
 use crate::access::Operator;
-use crate::access::roles::{CanManageTokens, Role};
+use crate::access::roles::{CanManageTokens, Role, Scopes};
 use crate::access::tokens::mint;
 use crate::clock::Timestamp;
 use crate::envelope::ids::TokenId;
@@ -26,6 +26,8 @@ use crate::store::view::{Page, TokenRow};
 pub struct NewTokenBody {
     name: String,
     role: String,
+    #[serde(default)]
+    scopes: Vec<String>,
     expires_at: Option<Timestamp>,
     #[serde(default)]
     reason: String,
@@ -37,6 +39,7 @@ pub struct CreatedToken {
     id: TokenId,
     name: String,
     role: Role,
+    scopes: Scopes,
     created_at: Timestamp,
     expires_at: Option<Timestamp>,
     /// `None` in the answer to a repeat: it is kept nowhere.
@@ -61,22 +64,30 @@ pub async fn create(
     let refused = |path: &str, message: String| {
         ApiError::unprocessable("the token was not made", vec![ProblemLine::new(path, message)])
     };
-    let role: Role = body.role.parse().map_err(|_| refused("/role", "viewer, operator or admin".to_owned()))?;
+    let role: Role =
+        body.role.parse().map_err(|_| refused("/role", "viewer, operator, mapper, finance or admin".to_owned()))?;
+    let scopes = Scopes::narrow(role, body.scopes.iter().map(String::as_str))
+        .map_err(|invalid| refused("/scopes", invalid.to_string()))?;
+    if !operator.caller().covers(role, &scopes) {
+        let message = "the token would be allowed more than you are: narrow it with scopes".to_owned();
+        return Err(refused("/scopes", message));
+    }
     if body.expires_at.is_some_and(|at| at <= now) {
         return Err(refused("/expires_at", "lies in the past".to_owned()));
     }
-    let (secret, token) = mint(&body.name, role, body.expires_at, now, &*api.entropy)
+    let (secret, token) = mint(&body.name, (role, &scopes), body.expires_at, now, &*api.entropy)
         .map_err(|invalid| refused("/name", invalid.to_string()))?;
     let created = CreatedToken {
         id: token.id,
         name: token.name.clone(),
         role,
+        scopes: scopes.clone(),
         created_at: now,
         expires_at: body.expires_at,
         secret: Some(secret.reveal().to_owned()),
     };
     let mut act = operator.act("token.create", token.id, now);
-    act.after = serde_json::json!({ "name": token.name, "role": role }).to_string();
+    act.after = serde_json::json!({ "name": token.name, "role": role, "scopes": scopes }).to_string();
     act.reason = body.reason;
     // The secret is shown to the first caller alone: what is kept would be a second place to steal it from.
     let without_secret =

@@ -4,6 +4,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
 use super::{Outcome, Shared, open, print};
+use crate::access::roles::Scopes;
 use crate::access::tokens::mint;
 use crate::access::{Actor, Role};
 use crate::clock::{SystemEntropy, Timestamp};
@@ -21,17 +22,21 @@ pub struct Token {
 enum Action {
     /// Make a token and print it, alone, this once
     #[command(
-        after_help = "Example:\n  TOKEN=$(crossdock token create --config crossdock.toml --name anna --role viewer)"
+        after_help = "Examples:\n  TOKEN=$(crossdock token create --config crossdock.toml --name anna --role viewer)\n  \
+                      crossdock token create --name board --role operator --scope records:read --scope exceptions:replay"
     )]
     Create {
         /// Who it is for; unique among valid tokens
         #[arg(long)]
         name: String,
-        /// viewer reads, operator repairs, admin manages tokens
+        /// viewer reads, operator repairs, mapper edits tables, finance reads money and exports, admin does everything
         #[arg(long, value_parser = str::parse::<Role>)]
         role: Role,
+        /// Only this permission of the role, exceptions:replay; may be given several times [default: all the role has]
+        #[arg(long = "scope", value_name = "PERMISSION")]
+        scopes: Vec<String>,
         /// No longer valid after, 2027-01-01T00:00:00Z
-        #[arg(long, value_name = "TIME")]
+        #[arg(long, visible_alias = "expires", value_name = "TIME")]
         expires_at: Option<Timestamp>,
         /// Kept in the audit
         #[arg(long, default_value = "")]
@@ -57,13 +62,14 @@ pub async fn run(verb: Token, shared: &Shared) -> anyhow::Result<Outcome> {
     let store = open::store(&config)?;
     let now = open::clock().now();
     match verb.action {
-        Action::Create { name, role, expires_at, reason } => {
+        Action::Create { name, role, scopes, expires_at, reason } => {
             if expires_at.is_some_and(|at| at <= now) {
                 bail!("--expires-at lies in the past");
             }
-            let (secret, token) = mint(&name, role, expires_at, now, &SystemEntropy)?;
+            let scopes = Scopes::narrow(role, scopes.iter().map(String::as_str))?;
+            let (secret, token) = mint(&name, (role, &scopes), expires_at, now, &SystemEntropy)?;
             let mut act = Actor::at_the_command_line().act("token.create", token.id, now);
-            act.after = serde_json::json!({ "name": name, "role": role }).to_string();
+            act.after = serde_json::json!({ "name": name, "role": role, "scopes": scopes }).to_string();
             act.reason = reason;
             store.create_token(token, act).await.context("the token was not made")?;
             print::out(&format!("{}\n", secret.reveal()))?;
@@ -81,11 +87,12 @@ pub async fn run(verb: Token, shared: &Shared) -> anyhow::Result<Outcome> {
                         token.id.to_string(),
                         token.name.clone(),
                         token.role.clone(),
+                        if token.scopes.is_empty() { "all of the role".to_owned() } else { token.scopes.join(" ") },
                         token.created_at.to_string(),
                         until,
                     ]
                 });
-                print::table(&["id", "name", "role", "created", "until"], rows.collect())?;
+                print::table(&["id", "name", "role", "scopes", "created", "until"], rows.collect())?;
             }
         }
         Action::Revoke { token, reason } => {

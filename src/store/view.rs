@@ -424,8 +424,10 @@ pub struct TokenRow {
     pub id: TokenId,
     /// Its name.
     pub name: String,
-    /// `viewer`, `operator`, `admin`.
+    /// `viewer`, `operator`, `mapper`, `finance`, `admin`.
     pub role: String,
+    /// The permissions it is narrowed to; empty: everything the role has.
+    pub scopes: Vec<String>,
     /// When.
     pub created_at: Timestamp,
     /// No longer valid after.

@@ -82,7 +82,11 @@ async fn ans_1_bodies_are_refused_with_the_place_and_never_the_value() {
     let mistyped = post("{\"name\":\"a\",\"role\":{\"secret\":4711}}").await;
     assert_problem(&mistyped, 422, "/role");
     assert!(!mistyped.text.contains("4711"));
-    assert_problem(&post("{\"name\":\"a\",\"role\":\"root\"}").await, 422, "viewer, operator or admin");
+    assert_problem(
+        &post("{\"name\":\"a\",\"role\":\"root\"}").await,
+        422,
+        "viewer, operator, mapper, finance or admin",
+    );
     assert_problem(&post("{\"name\":\"a\\u0000\",\"role\":\"viewer\"}").await, 422, "/name");
     assert_problem(&post("{\"name\":\"a\",\"role\":\"viewer\",\"x\":1}").await, 422, "unknown field");
     assert_problem(

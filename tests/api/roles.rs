@@ -2,8 +2,10 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use crossdock::access::roles::Role;
+use crossdock::access::roles::{PERMISSIONS, Role, Scopes};
+use crossdock::access::tokens::mint;
 use crossdock::api::{PREFIX, routes};
+use crossdock::clock::Clock as _;
 
 use crate::support::Site;
 
@@ -25,7 +27,7 @@ fn concrete(path: &str) -> String {
 }
 
 #[tokio::test]
-async fn api_4_every_route_lets_in_its_role_and_above_and_nobody_else() {
+async fn api_4_every_route_lets_in_the_roles_of_its_permission_and_nobody_else() {
     let site = Site::open().await;
     for (index, route) in routes().into_iter().enumerate() {
         let path = concrete(route.path);
@@ -40,11 +42,18 @@ async fn api_4_every_route_lets_in_its_role_and_above_and_nobody_else() {
             assert!(answered.header("www-authenticate").starts_with("Bearer"));
         }
         for role in Role::ALL {
+            assert_eq!(PERMISSIONS.iter().filter(|needs| **needs == route.needs).count(), 1, "{}", route.path);
             let key = format!("\"{index}-{role}\"");
             let headers = [("content-type", "application/json"), ("idempotency-key", key.as_str())];
             let answered = site.call(role, route.method, &path, &headers, "{}").await;
             let let_in = !matches!(answered.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-            assert_eq!(let_in, role >= route.role, "{} {path} as {role}: {}", route.method, answered.status);
+            assert_eq!(
+                let_in,
+                route.needs.roles.contains(&role),
+                "{} {path} as {role}: {}",
+                route.method,
+                answered.status
+            );
         }
     }
 }
@@ -114,4 +123,77 @@ async fn an_expired_token_is_refused_even_while_it_is_remembered() {
     assert_eq!(who().await.status, StatusCode::OK);
     site.clock.advance(std::time::Duration::from_secs(1));
     assert_eq!(who().await.status, StatusCode::UNAUTHORIZED);
+}
+
+/// One call with this secret, as an attacker or a program would send it.
+async fn status(site: &Site, method: &str, path: &str, secret: &str) -> StatusCode {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("{PREFIX}{}", concrete(path)))
+        .header("authorization", format!("Bearer {secret}"))
+        .header("content-type", "application/json")
+        .header("idempotency-key", format!("\"{}\"", &secret[4..20]));
+    site.send(request.body(Body::from("{}")).unwrap()).await.status
+}
+
+#[tokio::test]
+async fn api_4_expired_revoked_and_narrowed_tokens_open_no_route_they_should_not() {
+    let site = Site::open().await;
+    let now = site.clock.now();
+    let system = crossdock::access::Actor::System;
+    let make = async |name: &str, scopes: &[&str], expires_at| {
+        let scopes = Scopes::narrow(Role::Admin, scopes.iter().copied()).unwrap();
+        let (secret, token) = mint(name, (Role::Admin, &scopes), expires_at, now, &*site.entropy).unwrap();
+        let id = token.id;
+        site.store.create_token(token, system.act("token.create", id, now)).await.unwrap();
+        (id, secret.reveal().to_owned())
+    };
+    let soon = crossdock::clock::later(now, std::time::Duration::from_secs(1));
+    let (_, expired) = make("expired", &[], Some(soon)).await;
+    let (id, revoked) = make("revoked", &[], None).await;
+    site.store.revoke_token(id, system.act("token.revoke", id, now)).await.unwrap();
+    site.clock.advance(std::time::Duration::from_secs(1));
+    for route in routes().iter().filter(|route| route.needs.permission != "anyone") {
+        for secret in [&expired, &revoked] {
+            assert_eq!(
+                status(&site, route.method, route.path, secret).await,
+                StatusCode::UNAUTHORIZED,
+                "{}",
+                route.path
+            );
+        }
+    }
+    for needs in PERMISSIONS {
+        let (_, narrowed) = make(&needs.permission.replace(':', " "), &[needs.permission], None).await;
+        for route in routes().iter().filter(|route| route.needs.permission != "anyone") {
+            let refused = status(&site, route.method, route.path, &narrowed).await == StatusCode::FORBIDDEN;
+            let other = route.needs.permission != needs.permission;
+            // A route of one's own account refuses tokens, which have none.
+            let own = route.needs.permission == "account:own" && refused;
+            assert!(own || refused == other, "{} {} with {} alone", route.method, route.path, needs.permission);
+        }
+    }
+}
+
+#[tokio::test]
+async fn api_4_nobody_hands_out_more_than_they_hold() {
+    let site = Site::open().await;
+    let json = [("content-type", "application/json")];
+    let body = r#"{"name":"minter","role":"admin","scopes":["tokens:manage","records:read"]}"#;
+    let made = site.call(Role::Admin, "POST", "/tokens", &json, body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    assert_eq!(made.json()["scopes"], serde_json::json!(["tokens:manage", "records:read"]));
+    let secret = made.json()["secret"].as_str().unwrap().to_owned();
+    let make = |body: &'static str| {
+        let request = Request::builder().method("POST").uri(format!("{PREFIX}/tokens"));
+        let request = request.header("authorization", format!("Bearer {secret}"));
+        site.send(request.header("content-type", "application/json").body(Body::from(body)).unwrap())
+    };
+    let wide = make(r#"{"name":"wide","role":"admin"}"#).await;
+    assert_eq!(wide.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wide.text.contains("allowed more than you are"), "{}", wide.text);
+    let narrow = make(r#"{"name":"narrow","role":"viewer","scopes":["records:read"]}"#).await;
+    assert_eq!(narrow.status, StatusCode::CREATED, "{}", narrow.text);
+    let beyond = make(r#"{"name":"beyond","role":"viewer","scopes":["exceptions:replay"]}"#).await;
+    assert!(beyond.text.contains("never widens"), "{}", beyond.text);
 }

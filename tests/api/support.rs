@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
-use crossdock::access::roles::Role;
+use crossdock::access::roles::{Role, Scopes};
 use crossdock::access::tokens::mint;
 use crossdock::access::{Actor, Tokens};
 use crossdock::api::error::ProblemLine;
@@ -132,7 +132,7 @@ pub struct Site {
     pub engines: Arc<Doubles>,
     pub clock: Arc<ManualClock>,
     pub health: Arc<Health>,
-    pub tokens: [(Role, String); 3],
+    pub tokens: [(Role, String); 5],
     pub entropy: SharedEntropy,
     router: Router,
     contract: Contract,
@@ -166,7 +166,8 @@ impl Site {
         let router = finish(router, api);
         let mut tokens = Vec::new();
         for role in Role::ALL {
-            let (secret, token) = mint(role.as_str(), role, None, clock.now(), &*entropy).unwrap();
+            let (secret, token) =
+                mint(role.as_str(), (role, &Scopes::default()), None, clock.now(), &*entropy).unwrap();
             store.create_token(token, Actor::System.act("token.create", role, clock.now())).await.unwrap();
             tokens.push((role, secret.reveal().to_owned()));
         }

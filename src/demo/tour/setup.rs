@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::access::roles::Scopes;
 use crate::access::tokens::mint;
 use crate::access::{Actor, Role};
 use crate::api::mapping_csv;
@@ -103,7 +104,7 @@ pub(super) async fn prepare(running: &Running) -> anyhow::Result<String> {
         running.store.import_mappings((*table).to_owned(), rows, act).await?;
     }
     running.processor.reload_mappings().await?;
-    let (secret, token) = mint("tour", Role::Admin, None, clock.now(), &SystemEntropy)?;
+    let (secret, token) = mint("tour", (Role::Admin, &Scopes::default()), None, clock.now(), &SystemEntropy)?;
     let act = actor.act("token.create", token.id, clock.now());
     running.store.create_token(token, act).await?;
     Ok(secret.reveal().to_owned())

@@ -209,6 +209,7 @@ impl Maker {
             id: TokenId::new(at(0), &self.0),
             name: name.into(),
             role: "operator".into(),
+            scopes: Vec::new(),
             secret: Digest::of(secret.as_bytes()),
             created_at: at(0),
             expires_at,

@@ -201,11 +201,12 @@ pub(super) fn create_token(tx: &mut Tx<'_>, token: &NewToken, act: &Act) -> Outc
         return Err(Fault::not_allowed(format!("a token named \"{}\" is in force: revoke it first", token.name)));
     }
     tx.run(
-        "INSERT INTO tokens (id, name, role, secret, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO tokens (id, name, role, scopes, secret, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         (
             token.id.as_bytes(),
             &token.name,
             &token.role,
+            token.scopes.join(" "),
             token.secret.0,
             token.created_at.as_microsecond(),
             token.expires_at.map(Timestamp::as_microsecond),

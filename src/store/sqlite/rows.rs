@@ -233,7 +233,7 @@ pub(super) fn order(row: &Row<'_>) -> rusqlite::Result<(i64, OrderRow)> {
 }
 
 /// Columns of a token.
-pub(super) const TOKEN: &str = "SELECT id, name, role, created_at, expires_at, revoked_at FROM tokens";
+pub(super) const TOKEN: &str = "SELECT id, name, role, created_at, expires_at, revoked_at, scopes FROM tokens";
 
 /// A row of [`TOKEN`].
 pub(super) fn token(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
@@ -244,5 +244,6 @@ pub(super) fn token(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
         created_at: from_micros(row.get(3)?),
         expires_at: row.get::<_, Option<i64>>(4)?.map(from_micros),
         revoked_at: row.get::<_, Option<i64>>(5)?.map(from_micros),
+        scopes: row.get::<_, String>(6)?.split_ascii_whitespace().map(str::to_owned).collect(),
     })
 }

@@ -98,8 +98,10 @@ pub struct NewToken {
     pub id: TokenId,
     /// Unique among tokens that are not revoked.
     pub name: String,
-    /// `viewer`, `operator`, `admin`.
+    /// `viewer`, `operator`, `mapper`, `finance`, `admin`.
     pub role: String,
+    /// The permissions it is narrowed to; empty: everything the role has.
+    pub scopes: Vec<String>,
     /// SHA-256 of the secret.
     pub secret: Digest,
     /// When.
