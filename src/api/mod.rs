@@ -20,6 +20,7 @@ pub mod story;
 
 mod about;
 mod audit;
+mod codes;
 mod deliveries;
 mod destinations;
 mod documents;
@@ -90,6 +91,8 @@ pub fn routes() -> Vec<Route> {
         post("/deliveries/{id}/resend", CanDecide, KeyRule::Required, deliveries::resend),
 
         get("/exceptions", CanRead, exceptions::list),
+        get("/exceptions/catalogue", CanRead, codes::list),
+        get("/exceptions/catalogue/{code}", CanRead, codes::show),
         get("/exceptions/groups", CanRead, exceptions::groups),
         get("/exceptions/{id}", CanRead, exceptions::show),
         post("/exceptions/{id}/replay", CanReplay, KeyRule::Required, exceptions::replay),

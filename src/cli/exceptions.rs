@@ -4,7 +4,9 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
 use super::{Outcome, Shared, open, print};
+use crate::domain::defect::ExceptionCode;
 use crate::envelope::ids::ExceptionId;
+use crate::exceptions::catalogue::{self, Entry};
 use crate::store::view::{ExceptionRow, Page, Paging};
 use crate::store::{ExceptionFilter, SharedStore};
 
@@ -13,7 +15,7 @@ use crate::store::{ExceptionFilter, SharedStore};
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  crossdock exceptions --code unmapped_sku\n  crossdock exceptions groups\n  \
-                  crossdock exceptions show exc_…"
+                  crossdock exceptions show exc_…\n  crossdock exceptions explain unmapped_sku"
 )]
 pub struct Exceptions {
     #[command(subcommand)]
@@ -36,6 +38,16 @@ enum Action {
     /// Show open exceptions by cause, largest first
     #[command(after_help = "Example:\n  crossdock exceptions groups")]
     Groups,
+    /// Read the page of a code: what it means, how it arises, how to fix it, what happens if it is ignored
+    #[command(after_help = "Example:\n  crossdock exceptions explain unmapped_sku")]
+    Explain {
+        /// As an exception carries it
+        #[arg(value_name = "CODE")]
+        code: ExceptionCode,
+    },
+    /// Show every code there is
+    #[command(after_help = "Example:\n  crossdock exceptions catalogue")]
+    Catalogue,
 }
 
 #[derive(Debug, Args)]
@@ -62,9 +74,16 @@ struct List {
 
 /// Asks the store.
 pub async fn run(verb: Exceptions, shared: &Shared) -> anyhow::Result<Outcome> {
+    let action = verb.action.unwrap_or(Action::List(verb.list));
+    // The pages are part of the program: they need neither a configuration nor a store.
+    match &action {
+        Action::Explain { code } => return explain(*code, shared.json),
+        Action::Catalogue => return codes(shared.json),
+        _ => {}
+    }
     let config = open::config(shared)?.config;
     let store = open::existing_store(&config)?;
-    match verb.action.unwrap_or(Action::List(verb.list)) {
+    match action {
         Action::List(list) => {
             let filter = ExceptionFilter {
                 state: Some(list.state),
@@ -76,7 +95,33 @@ pub async fn run(verb: Exceptions, shared: &Shared) -> anyhow::Result<Outcome> {
         }
         Action::Show { id } => show(&store, id, shared.json).await,
         Action::Groups => groups(&store, shared.json).await,
+        Action::Explain { .. } | Action::Catalogue => unreachable!("answered above"),
     }
+}
+
+fn explain(code: ExceptionCode, json: bool) -> anyhow::Result<Outcome> {
+    let entry = Entry::from(code);
+    if json {
+        print::json(&entry)?;
+        return Ok(Outcome::Done);
+    }
+    let owner = format!("{}, for {}", entry.severity.as_str(), entry.owner.as_str());
+    print::out(&format!("{}\n\nSeverity: {owner}\n", entry.page.trim_end()))?;
+    Ok(Outcome::Done)
+}
+
+fn codes(json: bool) -> anyhow::Result<Outcome> {
+    let entries = catalogue::entries();
+    if json {
+        print::json(&entries)?;
+        return Ok(Outcome::Done);
+    }
+    let rows = entries.into_iter().map(|entry| {
+        let (severity, owner) = (entry.severity.as_str().to_owned(), entry.owner.as_str().to_owned());
+        vec![entry.code.to_string(), severity, owner, entry.title.to_owned()]
+    });
+    print::table(&["code", "severity", "owner", "in words"], rows.collect())?;
+    Ok(Outcome::Done)
 }
 
 fn show_page(page: &Page<ExceptionRow>, json: bool) -> anyhow::Result<Outcome> {

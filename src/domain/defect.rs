@@ -91,7 +91,7 @@ macro_rules! catalogue {
                 match self { $(ExceptionCode::$variant => Owner::$owner,)+ }
             }
 
-            /// A page in Markdown: what it means, why it happens, what to do.
+            /// A page in Markdown: what it means, how it arises, how to fix it, what happens if it is ignored.
             pub fn page(self) -> &'static str {
                 match self {
                     $(ExceptionCode::$variant => include_str!(concat!("exception_codes/", $code, ".md")),)+
@@ -163,6 +163,40 @@ impl ExceptionCode {
     pub fn title(self) -> &'static str {
         let headline = self.page().lines().next().unwrap_or_default();
         headline.trim_start_matches(['#', ' '])
+    }
+
+    /// What it means.
+    pub fn meaning(self) -> &'static str {
+        self.section("What it means")
+    }
+
+    /// How it comes about, as a list.
+    pub fn arises(self) -> &'static str {
+        self.section("How it arises")
+    }
+
+    /// How to fix it, step by step.
+    pub fn fix(self) -> &'static str {
+        self.section("How to fix it")
+    }
+
+    /// What happens if nobody does anything.
+    pub fn if_ignored(self) -> &'static str {
+        self.section("If it is ignored")
+    }
+
+    /// The first step of [`ExceptionCode::fix`], in one line.
+    pub fn remedy(self) -> String {
+        let first = self.fix().split("\n2. ").next().unwrap_or_default();
+        let words: Vec<&str> = first.trim_start_matches("1. ").split_whitespace().collect();
+        words.join(" ")
+    }
+
+    /// The text below a heading of the page; empty where there is none.
+    fn section(self, heading: &str) -> &'static str {
+        let mut sections = self.page().split("\n## ").skip(1);
+        let found = sections.find_map(|section| section.strip_prefix(heading)?.strip_prefix('\n'));
+        found.unwrap_or_default().trim()
     }
 }
 
@@ -284,14 +318,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_a_page_that_says_what_why_and_what_to_do() {
+    fn every_code_has_a_page_that_says_what_how_the_fix_and_what_comes_of_waiting() {
         assert_eq!(ExceptionCode::ALL.len(), 27);
         for code in ExceptionCode::ALL {
             let page = code.page();
             assert!(!code.title().is_empty() && page.contains(&format!("`{code}`")), "{code}");
-            for heading in ["## What it means", "## Why it happens", "## What to do"] {
-                assert!(page.contains(heading), "{code}: {heading}");
+            for text in [code.meaning(), code.arises(), code.fix(), code.if_ignored()] {
+                assert!(text.len() > 20 && !text.contains('#'), "{code}: {text}");
             }
+            assert!(code.arises().starts_with("- ") && code.fix().starts_with("1. "), "{code}");
+            let remedy = code.remedy();
+            assert!(!remedy.is_empty() && !remedy.starts_with('1') && !remedy.contains('\n'), "{code}: {remedy}");
+            let sections: Vec<&str> = page.lines().filter(|line| line.starts_with('#')).skip(1).collect();
+            let headings = ["## What it means", "## How it arises", "## How to fix it", "## If it is ignored"];
+            assert_eq!(sections, headings, "{code}");
             assert_eq!(code.as_str().parse::<ExceptionCode>(), Ok(*code));
         }
         assert!("no_such_code".parse::<ExceptionCode>().is_err());

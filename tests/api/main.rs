@@ -7,6 +7,7 @@
 mod contract;
 mod support;
 
+mod cases;
 mod errors;
 mod expand;
 mod lists;
