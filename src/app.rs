@@ -26,6 +26,7 @@ use crate::catchup::CatchUp;
 use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy};
 use crate::commerce::rest::SharedRest;
 use crate::config::{self, Config, ConfigVersion, Loaded, StoreUrl};
+use crate::console::{self, Console};
 use crate::delivery::{self, Delivery};
 use crate::exceptions::replay::Desk;
 use crate::incidents;
@@ -319,7 +320,10 @@ async fn open_all(
         let journals = tokio::spawn(journals.run(supervisor.stopped.clone()));
         watch::supervised("journals", journals, &supervisor, health)
     }));
-    serve(servers, &intake, &api, &doors);
+    let console = build::console_of(&config, &api);
+    let live = console.live.clone().watch(api.clone(), supervisor.stopped.clone());
+    tasks.push(watch::supervised("console", tokio::spawn(live), &supervisor, health));
+    serve(servers, &intake, &api, console, &doors);
     health.clear("recovering");
     Ok(Opened { store, delivery, processor, intake, stopping, tasks, fatal })
 }
@@ -500,11 +504,12 @@ async fn listen(config: &Config, router: &Router) -> anyhow::Result<Vec<Server>>
 }
 
 /// From now on the servers serve the service proper.
-fn serve(servers: &[Server], intake: &Arc<Intake>, api: &Api, doors: &Doors) {
+fn serve(servers: &[Server], intake: &Arc<Intake>, api: &Api, console: Console, doors: &Doors) {
     let (load, clock, entropy) = (intake.load.clone(), doors.clock.clone(), doors.entropy.clone());
     let shedding = from_fn_with_state(Shedding { load, clock, entropy }, watch::shedding::queries);
     let public = intake::router(intake.clone()).merge(api::health_router(api.clone()));
-    let private = api::api_router(api.clone()).layer(shedding).merge(api::metrics_router(api.clone()));
+    let private = api::api_router(api.clone()).merge(console::router(console)).layer(shedding);
+    let private = private.merge(api::metrics_router(api.clone()));
     match servers {
         [only] => only.serve(api::finish(public.merge(private), api.clone())),
         servers => {

@@ -53,6 +53,7 @@ pub mod reading;
 pub mod catchup;
 pub mod journal;
 pub mod api;
+pub mod console;
 
 // composition
 pub mod config;

@@ -10,11 +10,14 @@ use tokio::sync::Notify;
 use anyhow::Context as _;
 
 use super::Doors;
+use crate::api::{self, Api};
 use crate::catalogue::{self, Catalogues};
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::commerce::ims::{self, Ims};
 use crate::commerce::rest::{self, SharedRest};
 use crate::config::{self, CommerceSettings, Config, ConfigVersion, DestinationSettings, OriginSettings};
+use crate::console::live::Live;
+use crate::console::{self, Console, OriginView};
 use crate::delivery::Delivery;
 use crate::destinations::signing::{Signing, SigningKey};
 use crate::destinations::{self, Destination};
@@ -407,5 +410,34 @@ fn commerce_auth(auth: &config::CommerceAuth) -> rest::Auth {
             org_id: org_id.clone(),
             token_url: token_url(),
         }),
+    }
+}
+
+/// The console over an API.
+pub(super) fn console_of(config: &Config, api: &Api) -> Console {
+    let origins = config.origins.values().map(|origin| OriginView {
+        name: origin.name.clone(),
+        kind: origin.kind.as_str().to_owned(),
+        commerce: origin.commerce.clone(),
+        verified_by: origin.auth.iter().map(verified_by).collect(),
+    });
+    let origins = origins.collect();
+    Console::new(console::Parts {
+        routes: api::api_router(api.clone()),
+        api: api.clone(),
+        origins,
+        live: Live::default(),
+    })
+}
+
+fn verified_by(auth: &config::AuthSetting) -> String {
+    match auth {
+        config::AuthSetting::RsaSignature { .. } => "RSA signature".to_owned(),
+        config::AuthSetting::Header { name, .. } => format!("header {name}"),
+        config::AuthSetting::Bearer { .. } => "bearer token".to_owned(),
+        config::AuthSetting::Basic { user, .. } => format!("password of {user}"),
+        config::AuthSetting::Hmac { header, .. } => format!("HMAC in {header}"),
+        config::AuthSetting::StandardWebhooks { .. } => "Standard Webhooks signature".to_owned(),
+        config::AuthSetting::All(all) => all.iter().map(verified_by).collect::<Vec<_>>().join(" and "),
     }
 }

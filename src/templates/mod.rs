@@ -23,6 +23,8 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+/// Statements of the engine that a template of ours does not have.
+const ABSENT: [&str; 7] = ["macro", "call", "import", "from", "include", "extends", "block"];
 /// Steps that one rendering may take: an order of a thousand lines, a hundred steps each, and room.
 const FUEL: u64 = 2_000_000;
 /// As much as a sentence can bear.
@@ -98,6 +100,10 @@ impl Template {
     /// # Errors
     /// [`Problem`] with the line of what cannot be read.
     pub fn new(name: &str, form: Form, source: &str) -> Result<Template, Problem> {
+        if let Some((line, word)) = forbidden(source) {
+            let message = format!("`{word}` is not for templates: they have neither macros nor parts");
+            return Err(Problem { template: name.to_owned(), line: Some(line), message });
+        }
         let mut environment = environment(form);
         let read = environment.add_template_owned(name.to_owned(), source.to_owned());
         read.map_err(|error| problem(name, &error))?;
@@ -183,6 +189,16 @@ impl Expression {
     pub fn holds(&self, context: &Value) -> Result<bool, Problem> {
         self.value(context).map(|value| value.is_true())
     }
+}
+
+/// The first statement that calls for other templates or for itself, with its line: the engine knows them, a recipe does not.
+fn forbidden(source: &str) -> Option<(usize, &str)> {
+    let mut lines = source.lines().enumerate();
+    lines.find_map(|(index, line)| {
+        let statements = line.split("{%").skip(1).map(|rest| rest.trim_start_matches(['-', '+']).trim_start());
+        let mut words = statements.filter_map(|rest| rest.split(|char: char| !char.is_alphanumeric()).next());
+        words.find(|word| ABSENT.contains(word)).map(|word| (index + 1, word))
+    })
 }
 
 fn problem(name: &str, error: &Error) -> Problem {

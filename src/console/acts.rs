@@ -1,0 +1,193 @@
+//! What forms may do: each is one call of the API, with the caller's own credential and a name of its own, so that a form
+//! that is sent twice acts once. What came of it is the page that answers.
+
+use axum::Form;
+use axum::extract::Path;
+use axum::http::{HeaderName, Method, header};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Map, Value, json};
+
+use super::desk::{Call, Desk, Fields, Refused, segment};
+use super::{PREFIX, pages};
+
+/// How a field of a form stands in the body of the call.
+#[derive(Clone, Copy)]
+enum As {
+    /// As text; `""` too.
+    Text,
+    /// As text; left out when empty.
+    Some,
+    /// As a list of its lines; left out when empty.
+    Lines,
+    /// Ticked or not.
+    Flag,
+}
+
+/// A call that a form makes.
+struct Act {
+    name: &'static str,
+    method: &'static str,
+    /// `{field}` is taken from the form.
+    path: &'static str,
+    /// Members of the query, taken from the form where it has them.
+    query: &'static [&'static str],
+    /// Members of the JSON body; `key=field` where the form calls it otherwise.
+    body: Option<&'static [(&'static str, As)]>,
+    /// A field that is the whole body, as CSV.
+    csv: Option<&'static str>,
+    /// What the page that answers says first.
+    done: &'static str,
+    /// The page that answers.
+    page: &'static str,
+}
+
+const fn call(name: &'static str, method: &'static str, path: &'static str, done: &'static str) -> Act {
+    Act { name, method, path, query: &[], body: None, csv: None, done, page: "done.html" }
+}
+
+const fn with(act: Act, body: &'static [(&'static str, As)]) -> Act {
+    Act { body: Some(body), ..act }
+}
+
+const fn asking(act: Act, query: &'static [&'static str]) -> Act {
+    Act { query, ..act }
+}
+
+const fn sending_csv(act: Act, field: &'static str) -> Act {
+    Act { csv: Some(field), ..act }
+}
+
+const REASON: &[(&str, As)] = &[("reason", As::Text)];
+
+/// Every act there is.
+#[rustfmt::skip]
+const ACTS: &[Act] = &[
+    asking(with(call("replay", "POST", "/exceptions/{id}/replay", "Processed again"), REASON), &["dry_run"]),
+    asking(with(call("release-group", "POST", "/exceptions/groups/{fingerprint}/release", "Released"), &[("reason", As::Text), ("ids", As::Lines)]), &["dry_run"]),
+    with(call("decide", "POST", "/deliveries/{id}/decide", "Decided"), &[("verdict", As::Text), ("reason", As::Text), ("receipt", As::Some)]),
+    with(call("resend", "POST", "/deliveries/{id}/resend", "Ordered a second effect"), &[("reason", As::Text), ("confirm", As::Text)]),
+    asking(call("release-destination", "POST", "/destinations/{name}/release", "Sending again"), &["reason"]),
+    asking(call("hold-destination", "POST", "/destinations/{name}/hold", "Held"), &["reason"]),
+    with(call("create-token", "POST", "/tokens", "Made; the secret is shown this once"), &[("name", As::Text), ("role", As::Text), ("expires_at", As::Some), ("reason", As::Text)]),
+    asking(sending_csv(call("import-mappings", "PUT", "/mappings/{table}", "Replaced"), "csv"), &["reason"]),
+    asking(call("revoke-token", "DELETE", "/tokens/{id}", "Revoked"), &["reason"]),
+];
+
+/// `POST /console/acts/{act}`
+pub async fn act(desk: Desk, Path(name): Path<String>, Form(fields): Form<Fields>) -> Result<Response, Refused> {
+    let Some(act) = ACTS.iter().find(|act| act.name == name) else { return Ok(pages::nowhere().await) };
+    let mut query: Vec<(&str, Option<&str>)> = act.query.iter().map(|name| (*name, field(&fields, name))).collect();
+    query.retain(|(_, value)| value.is_some());
+    let path = format!("{}{}", filled(act.path, &fields), super::desk::query(&query));
+    let body = act.body.map(|members| ("application/json", body(members, &fields).to_string().into_bytes()));
+    let csv = act.csv.map(|name| ("text/csv", fields.get(name).cloned().unwrap_or_default().into_bytes()));
+    let method = Method::from_bytes(act.method.as_bytes()).unwrap_or_default();
+    let answered = desk.call(method, Call { path, body: body.or(csv), headers: told(&fields) }).await;
+    let result = desk.json(answered)?;
+    let back = back(&fields);
+    let context = json!({ "title": act.done, "act": act.name, "result": result, "back": back, "fields": fields });
+    let page = if field(&fields, "dry_run") == Some("true") { "preview.html" } else { act.page };
+    Ok(desk.page(page, context).into_response())
+}
+
+/// The call's name, and the proof that the form is ours.
+pub(super) fn told(fields: &Fields) -> Vec<(HeaderName, String)> {
+    let mut headers = Vec::new();
+    if let Some(key) = field(fields, "key") {
+        headers.push((HeaderName::from_static("idempotency-key"), format!("\"{}\"", key.replace(['"', '\\'], ""))));
+    }
+    if let Some(csrf) = field(fields, "csrf") {
+        headers.push((HeaderName::from_static("x-csrf-token"), csrf.to_owned()));
+    }
+    headers.push((header::ACCEPT, "application/json".to_owned()));
+    headers
+}
+
+/// A field with something in it.
+pub(super) fn field<'f>(fields: &'f Fields, name: &str) -> Option<&'f str> {
+    fields.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+}
+
+/// Where the page that answers leads back to: a page of ours and nowhere else.
+pub(super) fn back(fields: &Fields) -> String {
+    let back = field(fields, "back").filter(|back| is_ours(back));
+    back.unwrap_or(PREFIX).to_owned()
+}
+
+/// Whether an address is one of the console's own pages.
+pub(super) fn is_ours(address: &str) -> bool {
+    let rest = address.strip_prefix(PREFIX);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+        && !address.contains(['\\', '\r', '\n'])
+        && !address.contains("//")
+        && !address.contains("..")
+}
+
+fn filled(path: &str, fields: &Fields) -> String {
+    let mut out = String::new();
+    let mut rest = path;
+    while let Some((before, more)) = rest.split_once('{') {
+        let (name, after) = more.split_once('}').unwrap_or((more, ""));
+        out.push_str(before);
+        out.push_str(&segment(fields.get(name).map(String::as_str).unwrap_or_default()));
+        rest = after;
+    }
+    out + rest
+}
+
+fn body(members: &[(&str, As)], fields: &Fields) -> Value {
+    let mut body = Map::new();
+    for (name, how) in members {
+        let (name, from) = name.split_once('=').unwrap_or((name, name));
+        let text = fields.get(from).map(|text| text.trim().to_owned());
+        let value = match how {
+            As::Text => Some(Value::from(text.unwrap_or_default())),
+            As::Some => text.filter(|text| !text.is_empty()).map(Value::from),
+            As::Flag => Some(Value::from(text.is_some())),
+            As::Lines => {
+                let lines = text.unwrap_or_default();
+                let lines: Vec<Value> = lines.split_whitespace().map(Value::from).collect();
+                if lines.is_empty() { None } else { Some(Value::from(lines)) }
+            }
+        };
+        if let Some(value) = value {
+            body.insert(name.to_owned(), value);
+        }
+    }
+    Value::Object(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_leads_back_to_a_page_of_ours_and_nowhere_else() {
+        for ours in ["/console", "/console/orders/1?system=a", "/console?x=1"] {
+            assert!(is_ours(ours), "{ours}");
+        }
+        for other in [
+            "https://evil.example",
+            "//evil.example",
+            "/console//evil.example",
+            "/consoles",
+            "/console/../api",
+            "/console\\x",
+            "",
+        ] {
+            assert!(!is_ours(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_a_form_says_stays_in_its_place() {
+        let fields = Fields::from([
+            ("id".into(), "../../tokens?x=1".into()),
+            ("reason".into(), " why ".into()),
+            ("ids".into(), "a\nb".into()),
+        ]);
+        assert_eq!(filled("/exceptions/{id}/replay", &fields), "/exceptions/..%2F..%2Ftokens%3Fx%3D1/replay");
+        let members = [("reason", As::Text), ("receipt", As::Some), ("ids", As::Lines), ("sure", As::Flag)];
+        assert_eq!(body(&members, &fields), json!({ "reason": "why", "ids": ["a", "b"], "sure": false }));
+    }
+}

@@ -1,0 +1,79 @@
+// The console works without this: it keeps open pages fresh, sends each form once, and helps with long lists.
+"use strict";
+
+// --- fresh pages: what is marked data-live is asked for again when something changed --------------------------------
+const live = () => [...document.querySelectorAll("[data-live]")];
+
+function busy() {
+  const active = document.activeElement;
+  const inside = active && active.closest("[data-live]") && active.matches("input, select, textarea");
+  return document.hidden || inside || document.querySelector("[data-pick]:checked, [data-live] details[open]");
+}
+
+let wanted = false;
+async function refresh() {
+  if (busy()) { wanted = true; return; }
+  wanted = false;
+  const response = await fetch(location.href, { credentials: "same-origin", redirect: "manual" });
+  if (response.type === "opaqueredirect") { location.reload(); return; }
+  if (!response.ok) return;
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  for (const old of live()) {
+    const now = fresh.querySelector(`[data-live="${old.dataset.live}"]`);
+    if (!now || now.innerHTML.replace(/value="[0-9a-f-]{36}"/g, "") === old.innerHTML.replace(/value="[0-9a-f-]{36}"/g, "")) continue;
+    const focused = document.activeElement && old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    old.replaceChildren(...[...now.childNodes].map((node) => document.adoptNode(node)));
+    old.classList.remove("fresh");
+    void old.offsetWidth;
+    old.classList.add("fresh");
+    if (focused) old.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+  }
+}
+
+if (live().length && "EventSource" in window) {
+  const source = new EventSource("/console/live");
+  let timer = 0;
+  source.addEventListener("changed", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => refresh().catch(() => {}), 150);
+  });
+  addEventListener("pagehide", () => source.close());
+  addEventListener("visibilitychange", () => { if (wanted && !document.hidden) refresh().catch(() => {}); });
+}
+
+// --- each form once ---------------------------------------------------------------------------------------------
+addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (form.dataset.sent) { event.preventDefault(); return; }
+  form.dataset.sent = "yes";
+  setTimeout(() => form.querySelectorAll("button").forEach((button) => { button.disabled = true; }), 0);
+});
+addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => {
+  delete form.dataset.sent;
+  form.querySelectorAll("button").forEach((button) => { button.disabled = false; });
+}));
+
+// --- choosing some of a list --------------------------------------------------------------------------------------
+addEventListener("change", (event) => {
+  if (!event.target.matches("[data-pick]")) return;
+  const picked = [...document.querySelectorAll("[data-pick]:checked")].map((box) => box.value);
+  const field = document.querySelector("[data-picked]");
+  const count = document.querySelector("[data-count]");
+  if (field) field.value = picked.join("\n");
+  if (count) {
+    count.dataset.all ??= count.textContent;
+    count.textContent = picked.length ? `the ${picked.length} chosen` : count.dataset.all;
+    document.getElementById("said").textContent = `${picked.length} chosen`;
+  }
+});
+
+// --- keys: / to search, g then a letter to go, ? tells ---------------------------------------------------------------
+const rooms = { o: "/console", r: "/console/orders", e: "/console/exceptions", d: "/console/deliveries", t: "/console/destinations", m: "/console/mappings" };
+let going = false;
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
+  if (event.key === "/") { event.preventDefault(); document.getElementById("q")?.focus(); return; }
+  if (event.key === "g") { going = true; setTimeout(() => { going = false; }, 1200); return; }
+  if (going && rooms[event.key]) { going = false; location.assign(rooms[event.key]); }
+});

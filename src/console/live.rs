@@ -1,0 +1,107 @@
+//! Tells open pages that something changed. What changed they ask for themselves, with their own permission.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Sleep;
+
+use super::desk::Desk;
+use crate::api::Api;
+
+/// How often it is looked whether something changed.
+const EVERY: Duration = Duration::from_secs(1);
+/// A page asks for a new stream after this time, so that a session that ended is noticed.
+const STREAM_MAX: Duration = Duration::from_mins(10);
+/// Pages that may listen at a time.
+const LISTENERS_MAX: usize = 200;
+
+/// The number of changes so far, as far as anybody listens.
+#[derive(Clone)]
+pub struct Live {
+    changes: watch::Sender<u64>,
+    ended: watch::Sender<bool>,
+    places: Arc<Semaphore>,
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Live").finish_non_exhaustive()
+    }
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Live {
+            changes: watch::Sender::new(0),
+            ended: watch::Sender::new(false),
+            places: Arc::new(Semaphore::new(LISTENERS_MAX)),
+        }
+    }
+}
+
+impl Live {
+    /// Looks regularly whether something changed, while somebody listens.
+    pub async fn watch(self, api: Api, mut stopped: watch::Receiver<bool>) {
+        let mut before = None;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                _ = stopped.changed() => {
+                    // Open pages are told to come again, to the next process.
+                    self.ended.send_replace(true);
+                    return;
+                }
+            }
+            if self.changes.receiver_count() == 0 {
+                before = None;
+                continue;
+            }
+            // A store that cannot answer now is told of elsewhere.
+            let Ok(ledger) = api.store.ledger().await else { continue };
+            let now = (ledger, api.engines.destinations());
+            if before.as_ref().is_some_and(|before| *before != now) {
+                self.changes.send_modify(|changes| *changes += 1);
+            }
+            before = Some(now);
+        }
+    }
+}
+
+/// `GET /console/live`
+pub async fn stream(desk: Desk) -> Response {
+    let live = desk.console().live.clone();
+    let Ok(place) = live.places.clone().try_acquire_owned() else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let listener = Listener {
+        changes: live.changes.subscribe(),
+        ended: live.ended.subscribe(),
+        until: Box::pin(tokio::time::sleep(STREAM_MAX)),
+        _place: place,
+    };
+    let stream = futures_util::stream::unfold(listener, |mut listener| async move {
+        tokio::select! {
+            changed = listener.changes.changed() => changed.ok()?,
+            () = &mut listener.until => return None,
+            _ = listener.ended.wait_for(|ended| *ended) => return None,
+        }
+        let change = *listener.changes.borrow_and_update();
+        Some((Ok::<_, Infallible>(Event::default().event("changed").data(change.to_string())), listener))
+    });
+    Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(20))).into_response()
+}
+
+/// An open page.
+struct Listener {
+    changes: watch::Receiver<u64>,
+    ended: watch::Receiver<bool>,
+    until: Pin<Box<Sleep>>,
+    _place: OwnedSemaphorePermit,
+}

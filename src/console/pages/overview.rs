@@ -1,0 +1,74 @@
+//! Is it flowing?
+
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use super::Shown;
+use crate::console::Console;
+use crate::console::desk::Desk;
+
+/// Hours that the chart shows.
+const HOURS: usize = 24;
+
+/// `GET /console`
+pub async fn show(desk: Desk, State(_console): State<Console>) -> Shown {
+    let ledger = desk.get("/ledger").await?;
+    let destinations = desk.get("/destinations").await?;
+    let groups = desk.get("/exceptions/groups").await?;
+    let incidents = desk.get("/incidents").await?;
+    let catchup = desk.get_if("/catchup").await?;
+    let traffic = desk.get_if("/traffic").await?;
+    let alerts = desk.get_if("/alerts").await?;
+    let orders = desk.get("/orders?limit=8").await?;
+    let open: Vec<&Value> =
+        incidents["items"].as_array().into_iter().flatten().filter(|incident| incident["ended_at"].is_null()).collect();
+    let waiting =
+        groups["items"].as_array().into_iter().flatten().filter_map(|group| group["open"].as_u64()).sum::<u64>();
+    let chart = traffic.as_ref().map(chart);
+    let context = json!({
+        "title": "Overview", "nav": "overview", "ledger": ledger, "destinations": destinations["items"],
+        "groups": groups["items"], "open_exceptions": waiting, "incidents": open, "orders": orders["items"],
+        "traffic": traffic, "chart": chart, "catchup": catchup, "alerts": alerts,
+    });
+    Ok(desk.page("overview.html", context))
+}
+
+/// Bars of accepted records an hour, beside those of the same hour a week ago.
+fn chart(traffic: &Value) -> Value {
+    let hours: Vec<&Value> = traffic["hours"].as_array().into_iter().flatten().collect();
+    let hours = &hours[hours.len().saturating_sub(HOURS)..];
+    let of = |hour: &Value, name: &str| hour[name].as_u64().unwrap_or_default();
+    let most = hours
+        .iter()
+        .flat_map(|hour| [of(hour, "accepted"), of(hour, "accepted_week_ago")])
+        .max()
+        .unwrap_or_default()
+        .max(1);
+    let height = |value: u64| value * 100 / most;
+    let bars: Vec<Value> = hours
+        .iter()
+        .enumerate()
+        .map(|(index, hour)| {
+            let (now, before) = (of(hour, "accepted"), of(hour, "accepted_week_ago"));
+            json!({
+                "x": index * 20, "now": now, "before": before, "from": hour["from"],
+                "height": height(now), "y": 100 - height(now), "height_before": height(before), "y_before": 100 - height(before),
+            })
+        })
+        .collect();
+    json!({ "bars": bars, "most": most, "width": hours.len() * 20 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tallest_hour_fills_the_chart_and_an_empty_one_divides_by_nothing() {
+        let traffic = json!({ "hours": [{ "accepted": 5, "accepted_week_ago": 10 }, { "accepted": 0 }] });
+        let drawn = chart(&traffic);
+        assert_eq!((&drawn["bars"][0]["height"], &drawn["bars"][0]["height_before"]), (&json!(50), &json!(100)));
+        assert_eq!(drawn["width"], 40);
+        assert_eq!(chart(&json!({}))["bars"], json!([]));
+    }
+}
