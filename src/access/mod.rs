@@ -4,6 +4,7 @@
 //! some of its role's permissions (API-4); every act carries its actor into the store's audit row (API-5).
 
 pub mod audit;
+pub mod mask;
 pub mod roles;
 pub mod caller;
 pub mod tokens;

@@ -44,8 +44,8 @@ use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
-    CanDecide, CanEditMappings, CanExpand, CanManageTokens, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay,
-    Needs, Operator, Permission,
+    CanDecide, CanEditMappings, CanExpand, CanHoldDestinations, CanManageTokens, CanRead, CanReadAudit,
+    CanReleaseDestinations, CanReplay, CanRevealPersonalData, Needs, Operator, Permission,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
@@ -84,6 +84,7 @@ pub fn routes() -> Vec<Route> {
         get("/events/{id}/explain", CanRead, events::explain),
 
         get("/documents/{id}", CanRead, documents::show),
+        post("/documents/{id}/reveal", CanRevealPersonalData, KeyRule::None, documents::reveal),
 
         get("/deliveries", CanRead, deliveries::list),
         get("/deliveries/{id}", CanRead, deliveries::show),
@@ -103,6 +104,7 @@ pub fn routes() -> Vec<Route> {
         put("/mappings/{table}", CanEditMappings, KeyRule::Taken, mappings::replace),
 
         get("/destinations", CanRead, destinations::list),
+        post("/destinations/{name}/hold", CanHoldDestinations, KeyRule::Taken, destinations::hold),
         post("/destinations/{name}/release", CanReleaseDestinations, KeyRule::Taken, destinations::release),
 
         get("/catalogue/{commerce}/products/{product}", CanRead, catalogue::product),

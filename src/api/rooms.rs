@@ -77,6 +77,10 @@ impl Engines for Rooms {
         self.delivery.status().into_iter().map(|status| self.view(status)).collect()
     }
 
+    fn hold_destination(&self, name: &str, reason: &str) -> bool {
+        self.delivery.hold(name, reason)
+    }
+
     fn release_destination(&self, name: &str) -> bool {
         self.delivery.release(name)
     }

@@ -84,6 +84,9 @@ pub trait Engines: Send + Sync + 'static {
     /// Every configured destination, in the order of the configuration.
     fn destinations(&self) -> Vec<DestinationView>;
 
+    /// Stops sending to a destination until a person lets it go; `false` when there is none of that name.
+    fn hold_destination(&self, name: &str, reason: &str) -> bool;
+
     /// Opens a destination that is held or paused; `false` when there is none of that name.
     fn release_destination(&self, name: &str) -> bool;
 

@@ -19,8 +19,6 @@ enum As {
     Some,
     /// As a list of its lines; left out when empty.
     Lines,
-    /// Ticked or not.
-    Flag,
 }
 
 /// A call that a form makes.
@@ -66,6 +64,7 @@ const ACTS: &[Act] = &[
     asking(with(call("release-group", "POST", "/exceptions/groups/{fingerprint}/release", "Released"), &[("reason", As::Text), ("ids", As::Lines)]), &["dry_run"]),
     with(call("decide", "POST", "/deliveries/{id}/decide", "Decided"), &[("verdict", As::Text), ("reason", As::Text), ("receipt", As::Some)]),
     with(call("resend", "POST", "/deliveries/{id}/resend", "Ordered a second effect"), &[("reason", As::Text), ("confirm", As::Text)]),
+    with(call("reveal", "POST", "/documents/{id}/reveal", "Shown; the audit log says that you asked"), REASON),
     asking(call("release-destination", "POST", "/destinations/{name}/release", "Sending again"), &["reason"]),
     asking(call("hold-destination", "POST", "/destinations/{name}/hold", "Held"), &["reason"]),
     with(call("create-token", "POST", "/tokens", "Made; the secret is shown this once"), &[("name", As::Text), ("role", As::Text), ("expires_at", As::Some), ("reason", As::Text)]),
@@ -143,7 +142,6 @@ fn body(members: &[(&str, As)], fields: &Fields) -> Value {
         let value = match how {
             As::Text => Some(Value::from(text.unwrap_or_default())),
             As::Some => text.filter(|text| !text.is_empty()).map(Value::from),
-            As::Flag => Some(Value::from(text.is_some())),
             As::Lines => {
                 let lines = text.unwrap_or_default();
                 let lines: Vec<Value> = lines.split_whitespace().map(Value::from).collect();
@@ -187,7 +185,7 @@ mod tests {
             ("ids".into(), "a\nb".into()),
         ]);
         assert_eq!(filled("/exceptions/{id}/replay", &fields), "/exceptions/..%2F..%2Ftokens%3Fx%3D1/replay");
-        let members = [("reason", As::Text), ("receipt", As::Some), ("ids", As::Lines), ("sure", As::Flag)];
-        assert_eq!(body(&members, &fields), json!({ "reason": "why", "ids": ["a", "b"], "sure": false }));
+        let members = [("reason", As::Text), ("receipt", As::Some), ("ids", As::Lines)];
+        assert_eq!(body(&members, &fields), json!({ "reason": "why", "ids": ["a", "b"]}));
     }
 }

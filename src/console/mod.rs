@@ -15,7 +15,6 @@ pub mod assets;
 pub mod commerce_side;
 pub mod desk;
 pub mod live;
-pub mod mask;
 pub mod pages;
 pub mod proof;
 pub mod views;

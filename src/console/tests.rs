@@ -1,4 +1,4 @@
-use super::views::TEMPLATES;
+use super::views::{TEMPLATES, visible};
 
 #[test]
 fn every_template_can_be_read_and_loads_nothing_from_elsewhere() {
@@ -9,4 +9,9 @@ fn every_template_can_be_read_and_loads_nothing_from_elsewhere() {
             assert!(!source.contains(elsewhere), "{name}: {elsewhere}");
         }
     }
+}
+
+#[test]
+fn nothing_hides_in_a_text() {
+    assert_eq!(visible("a\u{202e}b\u{200b}c\u{0}d\ne"), "a␣b␣c␣d\ne");
 }

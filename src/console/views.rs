@@ -12,7 +12,7 @@ use serde_json::Map;
 
 use super::assets;
 use super::desk::segment;
-use super::mask;
+use crate::access::mask;
 
 /// As much of one text as a cell shows.
 const CELL_CHARS: usize = 240;
@@ -127,7 +127,12 @@ fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_formatter(|out, state, value| {
+        // What is not there is nothing on a page.
+        if value.is_none() { Ok(()) } else { minijinja::escape_formatter(out, state, value) }
+    });
     environment.add_filter("ago", ago);
+    environment.add_filter("said", |text: Value| times_read(&mask::text(&plain(&text))));
     environment.add_filter("at", at);
     environment.add_filter("badge", badge);
     environment.add_filter("short", short);
@@ -270,7 +275,7 @@ fn count(value: Value) -> Result<String, Error> {
 
 /// Somebody else's text in a cell: its direction stays its own, what is too long is cut and can be opened.
 fn cell(value: Value) -> Value {
-    let text = mask::visible(&plain(&value));
+    let text = visible(&plain(&value));
     if text.chars().count() <= CELL_CHARS {
         return Value::from_safe_string(format!("<bdi>{}</bdi>", escaped(&text)));
     }
@@ -282,10 +287,38 @@ fn cell(value: Value) -> Value {
     ))
 }
 
+/// A text in which nothing hides: what has no width or turns the direction of what follows stands there as a sign.
+pub(super) fn visible(text: &str) -> String {
+    let sign = |char: char| match char {
+        '\n' | '\t' => char,
+        '\u{0}'..='\u{1f}'
+        | '\u{7f}'..='\u{9f}'
+        | '\u{ad}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' => '␣',
+        _ => char,
+    };
+    text.chars().map(sign).collect()
+}
+
+/// A sentence whose times people can read: `2026-03-01T10:15:30.123456Z` as `2026-03-01 10:15:30 UTC`.
+fn times_read(text: &str) -> String {
+    let read = |word: &str| {
+        let bare = word.trim_end_matches(['.', ',', ';', ')']);
+        let at: Option<Timestamp> = if bare.len() >= 20 { bare.parse().ok() } else { None };
+        at.map(|at| format!("{} UTC{}", at.strftime("%Y-%m-%d %H:%M:%S"), &word[bare.len()..]))
+    };
+    let words = text.split(' ').map(|word| read(word).unwrap_or_else(|| word.to_owned()));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// JSON as people read it.
 fn pretty(value: Value) -> String {
     let text = serde_json::to_value(&value).and_then(|json| serde_json::to_string_pretty(&json)).unwrap_or_default();
-    mask::visible(&text)
+    visible(&text)
 }
 
 fn millis(value: Value) -> String {

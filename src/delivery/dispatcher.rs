@@ -35,6 +35,7 @@ const LOOK_PAST_RETRIES: u32 = 32;
 
 /// Recovers, then dispatches until the engine stops.
 pub(super) async fn run(engine: Arc<Engine>) {
+    hold_again(&engine).await;
     recover(&engine).await;
     engine.recovered.send_replace(true);
     sweeping::sweep(&engine).await;
@@ -58,6 +59,28 @@ pub(super) async fn run(engine: Arc<Engine>) {
             biased;
             () = engine.wake.notified() => sleep_until(looked_at + SPACING).await,
             () = sleep(pause.max(SPACING)) => {}
+        }
+    }
+}
+
+/// What a person held stays held, before anything goes out.
+async fn hold_again(engine: &Arc<Engine>) {
+    while !engine.is_stopping() {
+        match engine.store.holds().await {
+            Ok(holds) => {
+                for hold in holds {
+                    // One that is no longer configured is nobody's to hold.
+                    if let Some(gate) = engine.gate(&hold.destination) {
+                        gate.hold(&hold.reason);
+                    }
+                }
+                return;
+            }
+            Err(StoreError::Stopped) => return,
+            Err(error) => {
+                tracing::warn!(reason = %error, "the store could not say what is held");
+                sleep(Duration::from_millis(100)).await;
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, Toke
 use crate::envelope::keys::Digest;
 use books::{AuditBreak, AuditHead, AuditRow, CallName, KeptAnswer, MoneyRow, SilentSlice};
 use known::{KnownKey, KnownRow};
-use running::{Gap, Incident, Position, Standing};
+use running::{Gap, Hold, Incident, Position, Standing};
 use view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, Erased, EventRow, ExceptionGroup, ExceptionRow, Interrupted,
     Ledger, MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, Restoration, Retired, StoreFigures,
@@ -284,6 +284,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Revokes a token at once.
     fn revoke_token(&self, id: TokenId, act: Act) -> Answer<'_, ()>;
+
+    /// A person stops sending to a destination: it stays so over a restart.
+    fn hold_destination(&self, hold: Hold, act: Act) -> Answer<'_, ()>;
+
+    /// A person lets a destination go, whatever held it.
+    fn release_destination(&self, destination: String, act: Act) -> Answer<'_, ()>;
+
+    /// Destinations that a person holds, by name.
+    fn holds(&self) -> Answer<'_, Vec<Hold>>;
 
     /// Writes down an act whose effect is not in the store, or in several transactions of its own.
     fn record(&self, act: Act) -> Answer<'_, ()>;

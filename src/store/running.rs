@@ -76,6 +76,19 @@ pub struct Standing {
     pub oldest_due_at: Option<Timestamp>,
 }
 
+/// A destination that a person holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hold {
+    /// Configured name.
+    pub destination: String,
+    /// Why, in the person's words.
+    pub reason: String,
+    /// Who.
+    pub held_by: String,
+    /// Since when.
+    pub held_at: Timestamp,
+}
+
 /// A number between two orders that are here, and what Commerce said of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Gap {

@@ -104,6 +104,60 @@ async fn a_parked_delivery_is_sent_again_taken_as_applied_or_given_up() {
 }
 
 #[tokio::test]
+async fn a_destination_is_held_for_a_reason_until_it_is_released() {
+    let site = Site::open().await;
+    for (path, status) in [
+        ("/destinations/erp/hold", StatusCode::BAD_REQUEST),
+        ("/destinations/erp/hold?reason=%20", StatusCode::BAD_REQUEST),
+        ("/destinations/wms/hold?reason=stocktaking", StatusCode::NOT_FOUND),
+        ("/destinations/erp/hold?reason=stocktaking", StatusCode::OK),
+    ] {
+        assert_eq!(site.post(path, path, "").await.status, status, "{path}");
+    }
+    let held = site.engines.held.lock().unwrap().clone();
+    assert_eq!(held.len(), 1);
+    assert!(held[0].1.starts_with("held by ") && held[0].1.ends_with(": stocktaking"), "{held:?}");
+    let holds = site.store.holds().await.unwrap();
+    assert_eq!((holds.len(), holds[0].destination.as_str()), (1, "erp"));
+    let page = site.get("/audit").await.json();
+    assert_eq!(
+        (&page["items"][0]["action"], &page["items"][0]["reason"]),
+        (&json!("destination.hold"), &json!("stocktaking"))
+    );
+    site.post("/destinations/erp/release", "r", "").await;
+    assert!(site.store.holds().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_the_buyer_is_is_seen_by_whom_it_is_for_and_asking_is_written_down() {
+    let site = Site::open().await;
+    let (_, document) = site.delivered("000000001").await;
+    let path = format!("/documents/{document}");
+    let whole = site.get(&path).await.json();
+    assert_eq!(
+        (&whole["masked"], &whole["body"]["order"]["customer"]["email"]),
+        (&json!(false), &json!("anna@example.com"))
+    );
+    for role in [Role::Viewer, Role::Mapper, Role::Finance] {
+        let seen = site.call(role, "GET", &path, &[], "").await;
+        assert_eq!(seen.json()["masked"], true, "{role}");
+        assert!(!seen.text.contains("anna@example.com"), "{role}");
+        let (path, json) = (format!("{path}/reveal"), [("content-type", "application/json")]);
+        let refused = site.call(role, "POST", &path, &json, r#"{"reason":"x"}"#).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{role}");
+    }
+    let json = [("content-type", "application/json")];
+    let unsaid = site.call(Role::Operator, "POST", &format!("{path}/reveal"), &json, r#"{"reason":" "}"#).await;
+    assert_eq!(unsaid.status, StatusCode::BAD_REQUEST);
+    let shown =
+        site.call(Role::Operator, "POST", &format!("{path}/reveal"), &json, r#"{"reason":"she asks"}"#).await.json();
+    assert_eq!(shown["body"]["order"]["customer"]["email"], "anna@example.com");
+    let last = site.get("/audit").await.json()["items"][0].clone();
+    assert_eq!((&last["action"], &last["reason"]), (&json!("personal_data.reveal"), &json!("she asks")));
+    assert!(!last.to_string().contains("anna@"), "{last}");
+}
+
+#[tokio::test]
 async fn a_destination_is_released_by_name() {
     let site = Site::open().await;
     let view = site.get("/destinations").await.json();

@@ -40,6 +40,8 @@ pub struct Doubles {
     pub replays: Mutex<Vec<(ExceptionId, bool, String)>>,
     /// The next replay waits for this.
     pub hold: Mutex<Option<tokio::sync::oneshot::Receiver<()>>>,
+    /// Destinations held, with the reason.
+    pub held: Mutex<Vec<(String, String)>>,
     /// Destinations released.
     pub released: Mutex<Vec<String>>,
     /// How often the mappings were said to have changed.
@@ -92,6 +94,11 @@ impl Engines for Doubles {
             concurrency: 8,
         };
         vec![view]
+    }
+
+    fn hold_destination(&self, name: &str, reason: &str) -> bool {
+        self.held.lock().unwrap().push((name.to_owned(), reason.to_owned()));
+        name == "erp"
     }
 
     fn release_destination(&self, name: &str) -> bool {
@@ -325,7 +332,7 @@ impl Site {
         let now = self.clock.now();
         let (document, delivery) = (DocumentId::new(now, &*self.entropy), DeliveryId::new(now, &*self.entropy));
         let body =
-            serde_json::json!({ "schema": "crossdock.sales_order.v1", "increment_id": increment_id }).to_string();
+            serde_json::json!({ "schema": "crossdock.sales_order.v1", "increment_id": increment_id, "order": { "customer": { "email": "anna@example.com" } } }).to_string();
         let parts = KeyParts {
             installation: self.store.installation_id(),
             destination: "erp",

@@ -4,8 +4,8 @@ use axum::extract::Path;
 use serde_json::{Value, json};
 
 use super::{Asked, Shown, asked, member};
+use crate::access::mask;
 use crate::console::desk::{Desk, query, segment};
-use crate::console::mask;
 use crate::envelope::ids::DeliveryId;
 
 /// `GET /console/deliveries`

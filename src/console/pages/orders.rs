@@ -4,9 +4,10 @@ use axum::extract::Path;
 use serde_json::{Map, Value, json};
 
 use super::{Asked, Shown, asked, member};
+use crate::access::mask;
 use crate::console::commerce_side;
 use crate::console::desk::{Desk, Refused, query, segment};
-use crate::console::{mask, proof};
+use crate::console::proof;
 use crate::envelope::ids::EnvelopeId;
 
 /// Documents whose lines an order's page shows; older ones are a click away.

@@ -9,7 +9,8 @@ use crate::delivery::Delivery;
 use crate::destinations::double::{Double, Play};
 use crate::destinations::{self, Guard};
 use crate::envelope::ids::DeliveryId;
-use crate::store::contract::build::{Maker, at};
+use crate::store::contract::build::{Maker, act, at};
+use crate::store::running::Hold;
 use crate::store::write::{AttemptPurpose, AttemptStart};
 use crate::store::{SharedStore, Slots};
 use tempfile::TempDir;
@@ -46,6 +47,28 @@ async fn restarted(
     let engine = start(&store, &clock, &ears, vec![destinations::Settings { guard, ..settings("erp", &erp) }]);
     within("it is recovered", engine.recovered()).await;
     (erp, store, ears, clock, engine, delivery, folder)
+}
+
+#[tokio::test]
+async fn what_a_person_holds_stays_held_over_a_restart() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(ManualClock::new(at(5))));
+    let (erp, ears) = (Double::start().await, Arc::new(Ears::default()));
+    let store = open(&folder, &clock);
+    let hold = Hold {
+        destination: "erp".into(),
+        reason: "held by anna: stocktaking".into(),
+        held_by: "user:anna".into(),
+        held_at: at(5),
+    };
+    store.hold_destination(hold, act("destination.hold")).await.unwrap();
+    let (_, delivery) = Maker::default().waiting(&store, "000000042").await;
+    let engine = start(&store, &clock, &ears, vec![settings("erp", &erp)]);
+    within("it is recovered", engine.recovered()).await;
+    engine.wake();
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert_eq!((engine.status()[0].state.as_str(), erp.seen().len()), ("held", 0));
+    assert!(engine.release("erp"));
+    ears.until("it is delivered", |told| told.settled == [delivery]).await;
 }
 
 #[tokio::test]

@@ -58,6 +58,7 @@ macro_rules! contract {
             settling_moves_the_envelope_through_the_ledger,
         });
         $crate::store::contract::contract!($store, running {
+            what_a_person_holds_stays_held_until_a_person_lets_it_go,
             an_incident_is_written_as_it_goes_and_the_last_fifty_are_kept,
             a_destination_stands_with_what_waits_and_what_is_under_way,
             run_5_due_times_move_with_the_clock,

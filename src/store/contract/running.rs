@@ -1,9 +1,9 @@
 //! Running: incidents, what stands behind a destination, due times.
 
-use super::build::{Maker, again, at, settle, start};
+use super::build::{Maker, act, again, at, settle, start};
 use crate::clock::SeededEntropy;
 use crate::envelope::ids::IncidentId;
-use crate::store::running::{INCIDENTS_KEPT, Incident, Standing, Trouble};
+use crate::store::running::{Hold, INCIDENTS_KEPT, Incident, Standing, Trouble};
 use crate::store::write::{Ladder, NextState};
 use crate::store::{SharedStore, Slots};
 
@@ -20,6 +20,23 @@ fn incident(entropy: &SeededEntropy, destination: &str, seconds: u64) -> Inciden
         drain_per_minute: None,
         drained_at: None,
     }
+}
+
+pub async fn what_a_person_holds_stays_held_until_a_person_lets_it_go(store: &SharedStore) {
+    let hold = |reason: &str| Hold {
+        destination: "erp".into(),
+        reason: reason.into(),
+        held_by: "user:anna".into(),
+        held_at: at(7),
+    };
+    store.hold_destination(hold("stocktaking"), act("destination.hold")).await.unwrap();
+    store.hold_destination(hold("still counting"), act("destination.hold")).await.unwrap();
+    assert_eq!(store.holds().await.unwrap(), [hold("still counting")]);
+    store.release_destination("wms".into(), act("destination.release")).await.unwrap();
+    assert_eq!(store.holds().await.unwrap().len(), 1);
+    store.release_destination("erp".into(), act("destination.release")).await.unwrap();
+    assert!(store.holds().await.unwrap().is_empty());
+    assert_eq!(store.audit_head().await.unwrap().rows, 4);
 }
 
 pub async fn an_incident_is_written_as_it_goes_and_the_last_fifty_are_kept(store: &SharedStore) {

@@ -28,6 +28,7 @@ mod fault;
 mod gaps;
 mod health;
 mod held;
+mod holds;
 mod known;
 mod lanes;
 mod lists;

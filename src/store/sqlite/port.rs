@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::fault::Gravity;
+use super::holds;
 use super::writer::Urgency;
 use super::{
     SqliteStore, acts, again, answers, append, audit, bodies, checkpoint, claim, conclude, delivery, due, erase,
@@ -14,7 +15,7 @@ use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, Toke
 use crate::envelope::keys::Digest;
 use crate::store::books::{AuditBreak, AuditHead, AuditRow, CallName, Done, KeptAnswer, MoneyRow, SilentSlice};
 use crate::store::known::{KnownKey, KnownRow};
-use crate::store::running::{Gap, Incident, Position, Standing};
+use crate::store::running::{Gap, Hold, Incident, Position, Standing};
 use crate::store::view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, Erased, EventRow, ExceptionGroup, ExceptionRow, Interrupted,
     Ledger, MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, Restoration, Retired, StoreFigures,
@@ -231,6 +232,18 @@ impl Store for SqliteStore {
 
     fn revoke_token(&self, id: TokenId, act: Act) -> Answer<'_, ()> {
         Box::pin(self.write(Now, move |tx| acts::revoke_token(tx, id, &act)))
+    }
+
+    fn hold_destination(&self, hold: Hold, act: Act) -> Answer<'_, ()> {
+        Box::pin(self.write(Now, move |tx| holds::hold(tx, &hold, &act)))
+    }
+
+    fn release_destination(&self, destination: String, act: Act) -> Answer<'_, ()> {
+        Box::pin(self.write(Now, move |tx| holds::release(tx, &destination, &act)))
+    }
+
+    fn holds(&self) -> Answer<'_, Vec<Hold>> {
+        Box::pin(self.read(holds::all))
     }
 
     fn record(&self, act: Act) -> Answer<'_, ()> {

@@ -1,4 +1,4 @@
-//! What a page does not show by itself: buyers' names, addresses and letters. Pure.
+//! What is not shown without need: buyers' names, addresses and letters. Pure.
 
 use serde_json::Value;
 
@@ -45,7 +45,8 @@ fn person(value: &mut Value) -> bool {
     let mut masked = false;
     for (name, value) in members {
         if PERSONAL.contains(&name.as_str()) && !value.is_null() {
-            *value = MASK.into();
+            // Of its kind: a reader that expects lines of a street gets one.
+            *value = if value.is_array() { Value::from(vec![MASK]) } else { MASK.into() };
             masked = true;
         }
     }
@@ -74,23 +75,6 @@ pub fn text(text: &str) -> String {
     out
 }
 
-/// A text in which nothing hides: what has no width or turns the direction of what follows stands there as a sign.
-pub fn visible(text: &str) -> String {
-    let sign = |char: char| match char {
-        '\n' | '\t' => char,
-        '\u{0}'..='\u{1f}'
-        | '\u{7f}'..='\u{9f}'
-        | '\u{ad}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}' => '␣',
-        _ => char,
-    };
-    text.chars().map(sign).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,7 +96,7 @@ mod tests {
             order["order"]["customer"],
             json!({ "email": MASK, "first_name": MASK, "group_id": 1, "vat_id": null })
         );
-        assert_eq!(order["order"]["shipping_address"]["street"], MASK);
+        assert_eq!(order["order"]["shipping_address"]["street"], json!([MASK]));
         assert_eq!(order["order"]["shipping_address"]["city"], "York");
         assert_eq!((&order["order"]["note"], &order["lines"][0]["name"]), (&json!(MASK), &json!("Mug")));
         assert!(!document(&mut json!({ "lines": [] })) && !document(&mut json!("text")));
@@ -123,10 +107,5 @@ mod tests {
         assert_eq!(text("no customer \"anna+x@shop.example.com\", sorry"), "no customer \"•••\", sorry");
         assert_eq!(text("@home a@b 3@ x"), "@home a@b 3@ x");
         assert_eq!(text(""), "");
-    }
-
-    #[test]
-    fn nothing_hides_in_a_text() {
-        assert_eq!(visible("a\u{202e}b\u{200b}c\u{0}d\ne"), "a␣b␣c␣d\ne");
     }
 }
