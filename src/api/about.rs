@@ -47,6 +47,7 @@ pub struct LedgerView {
 pub async fn whoami(operator: Operator<CanRead>) -> Json<Whoami> {
     let (name, expires_at) = match operator.caller().identity() {
         Identity::Token(token) => (token.name.clone(), token.expires_at),
+        Identity::User(signed_in) => (signed_in.user.name.clone(), Some(signed_in.expires_at)),
     };
     Json(Whoami { name, role: operator.role(), permissions: operator.caller().permissions(), expires_at })
 }

@@ -12,5 +12,6 @@ mod expand;
 mod lists;
 mod mappings;
 mod outside;
+mod people;
 mod repairs;
 mod roles;
