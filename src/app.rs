@@ -18,7 +18,6 @@ use axum::middleware::from_fn_with_state;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::access::Tokens;
 use crate::api::idempotency::RunningCalls;
 use crate::api::rooms::Rooms;
 use crate::api::{self, Api};
@@ -48,8 +47,8 @@ use crate::watch::{self, disk as watch_disk};
 
 mod build;
 
+use build::{access_of, catalogues_of, destinations_of, intake_of};
 pub use build::{catalogues_kept, commerce_of, destination_of, renderer, rules};
-use build::{catalogues_of, destinations_of, intake_of};
 
 /// POI-1: how long the express lane stays closed after an unclean end.
 const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_mins(1);
@@ -269,10 +268,12 @@ async fn open_all(
         .map(|(name, settings)| (name.clone(), settings.profile.as_str().to_owned()))
         .collect();
     let rooms = Arc::new(Rooms { desk: repairs, delivery: delivery.clone(), observer: observer.clone(), profiles });
+    let access = Arc::new(access_of(&config, &store, &doors));
+    access.hasher.prepare().await;
     let api = Api::new(api::Parts {
         store: store.clone(),
         clock: doors.clock.clone(),
-        tokens: Tokens::new(store.clone(), doors.clock.clone()),
+        access: access.clone(),
         engines: rooms,
         entropy: doors.entropy.clone(),
         observer: observer.clone(),

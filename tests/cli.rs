@@ -133,6 +133,16 @@ fn every_help_has_an_example_and_usage_errors_exit_with_2() {
         vec!["token", "create"],
         vec!["token", "list"],
         vec!["token", "revoke"],
+        vec!["user"],
+        vec!["user", "create"],
+        vec!["user", "list"],
+        vec!["user", "set-password"],
+        vec!["user", "set-role"],
+        vec!["user", "disable"],
+        vec!["user", "enable"],
+        vec!["user", "remove"],
+        vec!["user", "sign-out"],
+        vec!["user", "totp-reset"],
         vec!["catalogue"],
         vec!["catalogue", "show"],
         vec!["ledger"],
@@ -155,6 +165,8 @@ fn every_help_has_an_example_and_usage_errors_exit_with_2() {
         vec!["orders", "--state", "lost"],
         vec!["mappings", "import", "colours", "x.csv"],
         vec!["token", "create", "--name", "a", "--role", "root"],
+        vec!["user", "create", "--name", "a", "--role", "root"],
+        vec!["user", "create", "--name", "a", "--role", "viewer", "--password", "in sight of everybody"],
         vec!["exceptions", "show", "exc_1"],
         vec!["replay"],
         vec!["replay", "--resend", "dlv_1", "--confirm", "1"],
@@ -300,6 +312,44 @@ fn a_token_is_printed_alone_listed_without_its_secret_and_revoked_by_name() {
     site.run(&create).done();
     let past = [&create[..], &["--expires-at", "2020-01-01T00:00:00Z"]].concat();
     site.run(&past).fails("past");
+}
+
+#[test]
+fn api_4_users_are_let_in_changed_and_shut_out_and_no_password_is_an_argument() {
+    let site = Site::new();
+    let create = |name: &str, role: &str, password: &str| {
+        let verb = ["user", "create", "--name", name, "--role", role, "--password-stdin", "--reason", "new here"];
+        run_in(site.dir.path(), &verb, password)
+    };
+    create("anna", "operator", "short\n").fails("at least 12 characters");
+    create("anna", "operator", "password12345\n").fails("among the first that anybody tries");
+    create("anna b", "operator", "otter mills fourteen\n").fails("no spaces");
+    let made = create("anna", "admin", "otter mills fourteen\n").done();
+    assert!(made.out.starts_with("usr_") && made.out.ends_with("anna may sign in as admin\n"), "{}", made.out);
+    create("Anna", "viewer", "otter mills fourteen").fails("is there already");
+    site.run(&["user", "create", "--name", "ben", "--role", "viewer"]).fails("--password-stdin");
+    site.run(&["user", "disable", "anna"]).fails("make another user an admin first");
+    create("ben", "viewer", "seven green harbours").done();
+    site.run(&["user", "set-role", "ben", "admin"]).done();
+    site.run(&["user", "disable", "ANNA", "--reason", "on leave"]).done();
+    site.run(&["user", "enable", "anna"]).done();
+    let other =
+        run_in(site.dir.path(), &["user", "set-password", "anna", "--password-stdin"], "blue lamps at noon\r\n").done();
+    assert!(other.out.contains("their sessions have ended"), "{}", other.out);
+    site.run(&["user", "totp-reset", "anna"]).done();
+    site.run(&["user", "sign-out", "anna"]).done();
+    site.run(&["user", "remove", "carl"]).fails("user list");
+    let listed = site.run(&["user", "list", "--json"]).done();
+    assert_eq!((&listed.json()[0]["name"], &listed.json()[1]["role"]), (&"anna".into(), &"admin".into()));
+    assert!(site.run(&["user", "list"]).done().out.contains("second factor"));
+    site.run(&["user", "remove", "anna"]).done();
+    let told = site.run(&["audit-log", "export"]).done().out;
+    for word in ["user.create", "new here", "user.password", "on leave", "user.second_factor", "user.remove"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    for secret in ["otter", "harbours", "lamps", "argon2"] {
+        assert!(!told.contains(secret) && !listed.out.contains(secret), "{secret}");
+    }
 }
 
 #[test]

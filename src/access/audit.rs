@@ -10,6 +10,10 @@ use crate::store::write::Act;
 pub enum Actor {
     /// A caller of the API, by the name of its token.
     Token(String),
+    /// A person who signed in, by name.
+    User(String),
+    /// Somebody who did not prove who they are.
+    Anonymous,
     /// Somebody at the command line, by the name of the account.
     Cli(String),
     /// The service itself.
@@ -27,7 +31,7 @@ impl Actor {
     /// From where this actor acts unless more is known: the command line says how it was reached.
     fn usual_place(&self) -> String {
         match self {
-            Actor::Token(_) => String::new(),
+            Actor::Token(_) | Actor::User(_) | Actor::Anonymous => String::new(),
             Actor::System => "service".to_owned(),
             Actor::Cli(_) => {
                 let ssh = std::env::var("SSH_CONNECTION").unwrap_or_default();
@@ -59,6 +63,8 @@ impl fmt::Display for Actor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Actor::Token(name) => write!(formatter, "token:{name}"),
+            Actor::User(name) => write!(formatter, "user:{name}"),
+            Actor::Anonymous => formatter.write_str("anonymous"),
             Actor::Cli(user) => write!(formatter, "cli:{user}"),
             Actor::System => formatter.write_str("system"),
         }

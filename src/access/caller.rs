@@ -2,6 +2,7 @@
 
 use super::audit::Actor;
 use super::roles::{Needs, PERMISSIONS, Role, Scopes};
+use super::session::SignedIn;
 use crate::store::view::TokenRow;
 
 /// Somebody who proved who they are.
@@ -17,6 +18,8 @@ pub struct Caller {
 pub enum Identity {
     /// With the secret of an API token.
     Token(TokenRow),
+    /// By signing in.
+    User(SignedIn),
 }
 
 impl Caller {
@@ -24,6 +27,12 @@ impl Caller {
     pub fn token(token: TokenRow) -> Self {
         let rights = token.role.parse().ok().zip(Scopes::stored(&token.scopes));
         Caller { identity: Identity::Token(token), rights }
+    }
+
+    /// Somebody who signed in.
+    pub fn user(signed_in: SignedIn) -> Self {
+        let rights = signed_in.user.role.parse().ok().map(|role| (role, Scopes::default()));
+        Caller { identity: Identity::User(signed_in), rights }
     }
 
     /// Whether the role has a permission and nothing narrows it away.
@@ -56,6 +65,7 @@ impl Caller {
     pub fn principal(&self) -> String {
         match &self.identity {
             Identity::Token(token) => token.id.to_string(),
+            Identity::User(signed_in) => signed_in.user.id.to_string(),
         }
     }
 
@@ -63,6 +73,7 @@ impl Caller {
     pub fn actor(&self) -> Actor {
         match &self.identity {
             Identity::Token(token) => Actor::Token(token.name.clone()),
+            Identity::User(signed_in) => signed_in.actor(),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::origin::Forged;
 use super::roles::{Role, Scopes};
 use crate::clock::{Entropy, SharedClock, Timestamp, later};
 use crate::envelope::ids::TokenId;
@@ -78,8 +79,11 @@ pub fn mint(
 #[derive(Debug, thiserror::Error)]
 pub enum Denied {
     /// No token, a malformed one, or one that is not valid: the caller is not told which.
-    #[error("a valid bearer token is needed")]
+    #[error("a valid bearer token or session is needed")]
     Unknown,
+    /// A session's cookie, and a call that another page may have made.
+    #[error(transparent)]
+    Forged(#[from] Forged),
     /// The store could not be asked.
     #[error("the token could not be checked")]
     Store(#[from] StoreError),

@@ -20,6 +20,8 @@ pub struct Whoami {
     role: Role,
     permissions: Vec<&'static str>,
     expires_at: Option<Timestamp>,
+    /// What a page of the session sends along with a call that changes something; a token's caller has none.
+    csrf_token: Option<String>,
 }
 
 /// The program.
@@ -45,10 +47,13 @@ pub struct LedgerView {
 
 /// `GET /whoami`
 pub async fn whoami(operator: Operator<CanRead>) -> Json<Whoami> {
-    let (name, expires_at) = match operator.caller().identity() {
-        Identity::Token(token) => (token.name.clone(), token.expires_at),
+    let (name, expires_at, csrf_token) = match operator.caller().identity() {
+        Identity::Token(token) => (token.name.clone(), token.expires_at, None),
+        Identity::User(signed_in) => {
+            (signed_in.user.name.clone(), Some(signed_in.expires_at), Some(signed_in.csrf_token.clone()))
+        }
     };
-    Json(Whoami { name, role: operator.role(), permissions: operator.caller().permissions(), expires_at })
+    Json(Whoami { name, role: operator.role(), permissions: operator.caller().permissions(), expires_at, csrf_token })
 }
 
 /// `GET /version`

@@ -43,6 +43,8 @@ pub enum Kind {
     UnsupportedMediaType,
     /// 422
     Unprocessable,
+    /// 429
+    TooMany,
     /// 500
     Internal,
     /// 503
@@ -54,7 +56,9 @@ impl Kind {
     fn words(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Kind::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "The request is malformed"),
-            Kind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "A valid token is needed"),
+            Kind::Unauthenticated => {
+                (StatusCode::UNAUTHORIZED, "unauthenticated", "A valid token or session is needed")
+            }
             Kind::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "The caller's role does not allow this"),
             Kind::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
             Kind::MethodNotAllowed => {
@@ -69,6 +73,7 @@ impl Kind {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The content type is not taken here")
             }
             Kind::Unprocessable => (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", "The content cannot be used"),
+            Kind::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many tries"),
             Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something broke on our side"),
             Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not possible just now"),
         }
@@ -85,6 +90,7 @@ impl Kind {
             StatusCode::PAYLOAD_TOO_LARGE => Kind::TooLarge,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Kind::UnsupportedMediaType,
             StatusCode::UNPROCESSABLE_ENTITY => Kind::Unprocessable,
+            StatusCode::TOO_MANY_REQUESTS => Kind::TooMany,
             StatusCode::SERVICE_UNAVAILABLE => Kind::Unavailable,
             status if status.is_client_error() => Kind::BadRequest,
             _ => Kind::Internal,
@@ -243,8 +249,9 @@ impl From<Denied> for ApiError {
         match denied {
             Denied::Unknown => ApiError::new(
                 Kind::Unauthenticated,
-                "send \"Authorization: Bearer cdk_…\" with a token that is neither revoked nor expired",
+                "send \"Authorization: Bearer cdk_…\" with a token that is neither revoked nor expired, or sign in",
             ),
+            Denied::Forged(forged) => ApiError::new(Kind::Forbidden, forged.to_string()),
             Denied::Store(error) => error.into(),
         }
     }

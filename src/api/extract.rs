@@ -11,29 +11,21 @@ use serde::de::DeserializeOwned;
 use super::error::{ApiError, Kind, ProblemLine};
 use super::state::Api;
 use crate::access::roles::{Needs, Operator, Permission};
-use crate::access::{Caller, Denied};
 use crate::store::books::Ticket;
 
-/// Who sends the request. The header must stand there exactly once.
-pub async fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, ApiError> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(Denied::Unknown.into()) };
-    let text = value.to_str().map_err(|_| Denied::Unknown)?;
-    let (scheme, secret) = text.split_once(' ').ok_or(Denied::Unknown)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Denied::Unknown.into());
-    }
-    Ok(Caller::token(api.tokens.who(secret.trim()).await?))
+/// The address of whoever sends a request.
+pub fn address(parts: &Parts, api: &Api) -> String {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    api.access.address(&parts.headers, peer)
 }
 
 impl<P: Permission> FromRequestParts<Api> for Operator<P> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let caller = caller(api, &parts.headers).await?;
+        let caller = api.access.caller(&parts.method, &parts.headers).await?;
         let operator = Operator::admit(caller).ok_or_else(|| ApiError::forbidden(Needs::of::<P>()))?;
-        let from = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_string());
-        Ok(operator.calling(from.unwrap_or_default(), parts.extensions.get::<Ticket>().cloned()))
+        Ok(operator.calling(address(parts, api), parts.extensions.get::<Ticket>().cloned()))
     }
 }
 

@@ -16,7 +16,6 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use super::error::{ApiError, Kind};
-use super::extract::caller;
 use super::state::Api;
 use crate::access::roles::Needs;
 use crate::envelope::ids::RequestId;
@@ -94,7 +93,7 @@ impl fmt::Debug for RunningCalls {
 /// Runs a call once per key.
 pub async fn once(State(guard): State<Guard>, request: Request, next: Next) -> Result<Response, ApiError> {
     let Guard { api, needs, required } = guard;
-    let caller = caller(&api, request.headers()).await?;
+    let caller = api.access.caller(request.method(), request.headers()).await?;
     if !caller.may(needs) {
         return Err(ApiError::forbidden(needs));
     }

@@ -34,6 +34,8 @@ mod mappings;
 mod orders;
 mod outside;
 mod tokens;
+mod session;
+mod users;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -44,8 +46,8 @@ use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
-    CanDecide, CanEditMappings, CanExpand, CanHoldDestinations, CanManageTokens, CanRead, CanReadAudit,
-    CanReleaseDestinations, CanReplay, CanRevealPersonalData, Needs, Operator, Permission,
+    CanDecide, CanEditMappings, CanExpand, CanHoldDestinations, CanManageTokens, CanManageUsers, CanOwnAccount,
+    CanRead, CanReadAudit, CanReleaseDestinations, CanReplay, CanRevealPersonalData, Needs, Operator, Permission, Role,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
@@ -69,6 +71,9 @@ pub struct Route {
     pub key: KeyRule,
     handler: MethodRouter<Api>,
 }
+
+/// A route that lets anybody in, since it is where they say who they are. Written out, never the default.
+pub const ANYONE: Needs = Needs { permission: "anyone", roles: &Role::ALL };
 
 /// Every route of the API.
 #[rustfmt::skip]
@@ -119,6 +124,23 @@ pub fn routes() -> Vec<Route> {
         get("/tokens", CanManageTokens, tokens::list),
         post("/tokens", CanManageTokens, KeyRule::Taken, tokens::create),
         delete("/tokens/{id}", CanManageTokens, KeyRule::Taken, tokens::revoke),
+
+        anyone("POST", MethodFilter::POST, "/session", session::sign_in),
+        get("/session", CanOwnAccount, session::show),
+        delete("/session", CanOwnAccount, KeyRule::None, session::sign_out),
+
+        get("/users", CanManageUsers, users::list),
+        // No key where a body holds a password: the fingerprint that is kept with a key would be one more thing to guess by.
+        post("/users", CanManageUsers, KeyRule::None, users::create),
+        get("/users/{id}", CanManageUsers, users::show),
+        patch("/users/{id}", CanManageUsers, KeyRule::None, users::change),
+        delete("/users/{id}", CanManageUsers, KeyRule::Taken, users::remove),
+        delete("/users/{id}/sessions", CanManageUsers, KeyRule::Taken, users::sign_out),
+        delete("/users/{id}/totp", CanManageUsers, KeyRule::Taken, users::reset_totp),
+        post("/users/me/password", CanOwnAccount, KeyRule::None, users::own_password),
+        post("/users/me/totp", CanOwnAccount, KeyRule::None, users::enrol_totp),
+        post("/users/me/totp/confirm", CanOwnAccount, KeyRule::None, users::confirm_totp),
+        post("/users/me/totp/remove", CanOwnAccount, KeyRule::None, users::remove_totp),
 
         get("/audit", CanReadAudit, audit::list),
         get("/audit/head", CanReadAudit, audit::head),
@@ -230,6 +252,24 @@ fn put<P: Permission, H: Handler<T, Api>, T: Asks<P> + 'static>(
     handler: H,
 ) -> Route {
     row("PUT", MethodFilter::PUT, path, key, handler)
+}
+
+fn patch<P: Permission, H: Handler<T, Api>, T: Asks<P> + 'static>(
+    path: &'static str,
+    _: P,
+    key: KeyRule,
+    handler: H,
+) -> Route {
+    row("PATCH", MethodFilter::PATCH, path, key, handler)
+}
+
+fn anyone<H: Handler<T, Api>, T: 'static>(
+    method: &'static str,
+    filter: MethodFilter,
+    path: &'static str,
+    handler: H,
+) -> Route {
+    Route { method, path, needs: ANYONE, key: KeyRule::None, handler: on(filter, handler) }
 }
 
 fn delete<P: Permission, H: Handler<T, Api>, T: Asks<P> + 'static>(

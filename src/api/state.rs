@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::diff::Change;
 use super::error::ProblemLine;
 use super::idempotency::RunningCalls;
-use crate::access::Tokens;
+use crate::access::Access;
 use crate::catalogue::Shelf;
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
 use crate::domain::defect::Warning;
@@ -36,7 +36,7 @@ pub struct Parts {
     /// Ids and secrets.
     pub entropy: SharedEntropy,
     /// Who calls.
-    pub tokens: Tokens,
+    pub access: Arc<Access>,
     /// Work that is not reading.
     pub engines: Arc<dyn Engines>,
     /// Logs and counts.

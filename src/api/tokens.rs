@@ -115,7 +115,7 @@ pub async fn revoke(
     let gone = KeptAnswer { status: 204, headers: Vec::new(), body: bytes::Bytes::new() };
     act.keep = operator.ticket().map(|ticket| ticket.keep(Shown::Kept, Arc::new(move |_| gone.clone())));
     api.store.revoke_token(id, act).await?;
-    api.tokens.forget();
+    api.access.tokens.forget();
     note(&api, &operator, "token.revoke", id);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 use anyhow::Context as _;
 
 use super::Doors;
+use crate::access::session::Lifetime;
+use crate::access::{self, Access};
 use crate::api::{self, Api};
 use crate::catalogue::{self, Catalogues};
 use crate::clock::{SharedClock, SharedEntropy};
@@ -36,6 +38,17 @@ use crate::observe::Observer;
 use crate::processor::Processor;
 use crate::processor::rules::{OriginRules, ReadBack, Rules};
 use crate::store::SharedStore;
+
+/// Who is let in.
+pub(super) fn access_of(config: &Config, store: &SharedStore, doors: &Doors) -> Access {
+    let proxies = config.access.trusted_proxies.clone();
+    let settings = access::Settings {
+        public_origin: config.access.public_origin.clone(),
+        is_proxy: Arc::new(move |address| proxies.iter().any(|network| network.contains(address))),
+        lifetime: Lifetime { idle: config.access.session_idle, absolute: config.access.session_absolute },
+    };
+    Access::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), settings)
+}
 
 /// The rules of a configuration, with no mappings yet.
 pub fn rules(config: &Config, version: &ConfigVersion) -> Rules {

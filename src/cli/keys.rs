@@ -71,7 +71,7 @@ async fn rewrap(shared: &Shared) -> anyhow::Result<Outcome> {
     }
     let store = open::existing_store(&config)?;
     let mut changed = 0;
-    for kind in 0..3 {
+    for kind in 0..4 {
         let mut from = Some(0);
         while let Some(at) = from {
             let (next, now) = store.recode(kind, at, ROWS).await?;

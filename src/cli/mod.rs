@@ -33,6 +33,7 @@ mod replay;
 mod restore;
 mod serve;
 mod token;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -104,6 +105,8 @@ enum Verb {
     Mappings(mappings::Mappings),
     /// Make, list and revoke API tokens
     Token(token::Token),
+    /// Let people sign in, change what they may, and shut them out
+    User(user::User),
     /// See, make and try out our registration in Commerce
     Commerce(commerce::Commerce),
     /// Is the newest order of Commerce here, and how far did the searches get?
@@ -184,6 +187,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Replay(verb) => open::wait(replay::run(verb, &shared)),
         Verb::Mappings(verb) => open::wait(mappings::run(verb, &shared)),
         Verb::Token(verb) => open::wait(token::run(verb, &shared)),
+        Verb::User(verb) => open::wait(user::run(verb, &shared)),
         Verb::Commerce(verb) => open::wait(commerce::run(verb, &shared)),
         Verb::Catchup(verb) => open::wait(catchup::run(verb, &shared)),
         Verb::Catalogue(verb) => open::wait(catalogue::run(verb, &shared)),

@@ -7,6 +7,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use super::Config;
+use super::access::access;
 use super::commerce::commerce;
 use super::destinations::{Profile, destination};
 use super::limits;
@@ -105,6 +106,7 @@ fn whole<'t>(table: &'t DeTable<'t>, report: &mut Report<'_>) -> Config {
     let config = Config {
         server: server(root.section("server", report), report),
         store: store(root.section("store", report), report),
+        access: access(root.section("access", report), report),
         retention: retention(root.section("retention", report), report),
         policies: policies(&file_policies, None, report),
         commerce: each(root.named("commerce", report), |name, section| Some(commerce(name, section, report))),

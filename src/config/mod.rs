@@ -13,6 +13,7 @@ pub mod net;
 mod read;
 mod available;
 pub mod server;
+pub mod access;
 pub mod commerce;
 pub mod auth;
 pub mod origins;
@@ -30,6 +31,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use crate::clock::Rate;
+pub use access::AccessSettings;
 pub use auth::{AuthSetting, SignedBytes};
 pub use commerce::{CatalogueCache, CommerceAuth, CommerceSettings, Edition, ReadBack, Sweep};
 pub use destinations::{DestinationSettings, Guard, OutboundAuth, OutboundSignature, Profile};
@@ -51,6 +53,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// `[store]`
     pub store: StoreSettings,
+    /// `[access]`
+    pub access: AccessSettings,
     /// `[retention]`
     pub retention: RetentionSettings,
     /// `[commerce.NAME]`

@@ -488,6 +488,7 @@ fn the_manual_names_every_key() {
         "[server]\nzzzzzzzzzz = 1",
         "[store]\nzzzzzzzzzz = 1",
         "[store]\nbackup = { zzzzzzzzzz = 1 }",
+        "[access]\nzzzzzzzzzz = 1",
         "[retention]\nzzzzzzzzzz = 1",
         "[commerce.a]\nzzzzzzzzzz = 1",
         "[origins.a]\ntype = \"commerce-webhook\"\nzzzzzzzzzz = 1",

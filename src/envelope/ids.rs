@@ -124,6 +124,10 @@ id!(
     TokenId, "tok"
 );
 id!(
+    /// Somebody who signs in.
+    UserId, "usr"
+);
+id!(
     /// One trouble of one destination.
     IncidentId, "inc"
 );

@@ -11,6 +11,7 @@ pub mod books;
 pub mod view;
 pub mod write;
 pub mod running;
+pub mod accounts;
 pub mod known;
 pub mod pack;
 pub mod seal;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
 use crate::envelope::keys::Digest;
+use accounts::Accounts;
 use books::{AuditBreak, AuditHead, AuditRow, CallName, KeptAnswer, MoneyRow, SilentSlice};
 use known::{KnownKey, KnownRow};
 use running::{Gap, Hold, Incident, Position, Standing};
@@ -157,7 +159,7 @@ impl Slots {
 }
 
 /// The promises every backend keeps; `contract.rs` runs them against each.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Accounts + Send + Sync + 'static {
     /// Made once, kept in the store and its backups.
     fn installation_id(&self) -> &str;
 
@@ -381,7 +383,7 @@ pub trait Store: Send + Sync + 'static {
     /// Erases a person's data (DAT-1). [`StoreError::NotAllowed`] while something of it is open.
     fn erase(&self, erasure: Erasure) -> Answer<'_, Erased>;
 
-    /// Brings `rows` bodies of one kind (0, 1, 2) under the key of now, from a row on; where to go on, and how many changed.
+    /// Brings `rows` bodies of one kind (0, 1, 2; 3: second factors, all of them) under the key of now, from a row on; where to go on, and how many changed.
     fn recode(&self, kind: usize, from: i64, rows: u32) -> Answer<'_, (Option<i64>, u64)>;
 
     /// The state of bodies at rest.

@@ -13,5 +13,6 @@ mod expand;
 mod lists;
 mod mappings;
 mod outside;
+mod people;
 mod repairs;
 mod roles;

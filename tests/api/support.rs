@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
 use crossdock::access::roles::{Role, Scopes};
 use crossdock::access::tokens::mint;
-use crossdock::access::{Actor, Tokens};
+use crossdock::access::{Access, Actor, Settings};
 use crossdock::api::error::ProblemLine;
 use crossdock::api::expander::Expander;
 use crossdock::api::idempotency::RunningCalls;
@@ -161,7 +161,7 @@ impl Site {
             store: store.clone(),
             clock: shared.clone(),
             entropy: entropy.clone(),
-            tokens: Tokens::new(store.clone(), shared),
+            access: Arc::new(Access::new(store.clone(), shared, entropy.clone(), Settings::default())),
             engines: engines.clone(),
             observer: Arc::new(Observer::new(Metrics::new())),
             health: health.clone(),

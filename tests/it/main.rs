@@ -26,5 +26,6 @@ mod registration;
 mod repairs;
 mod run;
 mod secrecy;
+mod sign_in;
 mod see_and_act;
 mod watch;

@@ -30,8 +30,8 @@ pub async fn sign_in(
     let desk = Desk::at(console, &headers, peer.map(|axum::Extension(peer)| peer), PREFIX.to_owned());
     let text = |name: &str| fields.get(name).cloned().unwrap_or_default();
     let mut body = json!({ "name": text("name").trim(), "password": text("password") });
-    if let Some(code) = field(&fields, "totp") {
-        body["totp"] = code.into();
+    if let Some(code) = field(&fields, "code") {
+        body["code"] = code.into();
     }
     let call = Call {
         path: "/session".to_owned(),

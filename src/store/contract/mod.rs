@@ -3,6 +3,7 @@
 
 #![expect(missing_docs, reason = "a promise says in its name what it proves")]
 
+pub mod accounts;
 pub mod books;
 pub mod build;
 pub mod delivery;
@@ -118,6 +119,12 @@ macro_rules! contract {
             mappings_are_replaced_whole_and_versioned,
             a_mapping_key_twice_is_refused_by_name,
             tokens_live_until_revoked_or_expired,
+        });
+        $crate::store::contract::contract!($store, accounts {
+            api_4_a_name_is_one_persons_whatever_its_case,
+            api_4_what_was_proved_must_still_be_true_when_a_session_begins,
+            api_4_what_takes_something_from_a_person_ends_their_sessions,
+            api_4_sessions_are_bounded_swept_and_replaced,
         });
         $crate::store::contract::contract!($store, books {
             api_2_an_answer_is_kept_with_its_effect_or_neither_is_there,

@@ -21,7 +21,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0009_known.sql"),
     include_str!("migrations/0010_steps.sql"),
     include_str!("migrations/0011_gaps.sql"),
-    include_str!("migrations/0017_holds.sql"),
+    include_str!("migrations/0012_holds.sql"),
     include_str!("migrations/0013_access.sql"),
 ];
 

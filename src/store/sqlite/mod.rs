@@ -8,6 +8,7 @@
 //!
 //! Order is the order of commits (`seq`), never a clock. Deliberately absent: rules about when and what to send.
 
+mod accounts;
 mod acts;
 mod again;
 mod answers;

@@ -104,6 +104,8 @@ fn keep_aside(store: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreErro
 /// Called in the first transaction of a service: if the file says it is a copy, what is open in it becomes uncertain.
 pub(super) fn take_over(tx: &mut Tx<'_>, now: Timestamp) -> Outcome<()> {
     let Some(copied_at) = moment(tx.conn, COPIED_AT)? else { return Ok(()) };
+    // Who signed out after the copy was made must not be signed in again.
+    tx.run("DELETE FROM sessions", [])?;
     // Nobody died: what was begun when the copy was made is simply worked on again.
     tx.run("UPDATE envelopes INDEXED BY envelopes_begun SET turn = 'ready' WHERE turn = 'begun'", [])?;
     // What was not sent in the copy was first sent after it, if ever: from then on its key may be known (UNC-2).

@@ -480,7 +480,7 @@ async fn dat_1_with_a_key_no_body_and_no_answer_is_readable_in_the_file() {
 
 async fn recoded(store: &SqliteStore) -> u64 {
     let mut changed = 0;
-    for kind in 0..3 {
+    for kind in 0..4 {
         let mut from = Some(0);
         while let Some(at) = from {
             let (next, now) = store.recode(kind, at, 2).await.unwrap();
