@@ -21,8 +21,8 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0009_known.sql"),
     include_str!("migrations/0010_steps.sql"),
     include_str!("migrations/0011_gaps.sql"),
-    include_str!("migrations/0012_holds.sql"),
     include_str!("migrations/0013_access.sql"),
+    include_str!("migrations/0017_holds.sql"),
 ];
 
 /// The step that opens the books: what is there already is booked with it.
