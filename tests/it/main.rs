@@ -9,6 +9,7 @@ mod support;
 mod capture;
 mod catchup;
 mod catalogue;
+mod console;
 mod corpus;
 mod day;
 mod hard_times;

@@ -1,6 +1,7 @@
 //! The service under test, spoken to in verbs: a configuration of its own, real sockets, a stand-in ERP.
 
 pub mod bend;
+pub mod browser;
 pub mod commerce;
 pub mod front;
 pub mod key_host;

@@ -1,6 +1,6 @@
 //! The real binary, which can be killed.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
@@ -22,6 +22,19 @@ pub fn token(site: &Site, role: &str) -> String {
         .expect("the binary runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     String::from_utf8(made.stdout).expect("text").trim().to_owned()
+}
+
+/// Somebody who signs in, made by the verb beside the running service.
+pub fn user(site: &Site, name: &str, role: &str, password: &str) {
+    let mut child = binary()
+        .args(["user", "create", "--name", name, "--role", role, "--password-stdin", "--config"])
+        .arg(site.config_path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
+    assert!(child.wait().unwrap().success(), "{name} is let in");
 }
 
 /// `crossdock serve` as a process of its own.
