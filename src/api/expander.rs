@@ -65,7 +65,11 @@ impl Expander<'_> {
             let (mappings, policies, destination) = (self.mappings, self.policies, self.destination);
             let document = expand(&order, &Rules { mappings, policies, destination, catalogue })?;
             let document = resolved(document, view.as_ref(), policies.unresolved)?;
-            shaped(&order, &document, &policies.shape).map(Cow::into_owned)
+            let put = match shaped(&order, &document, &policies.shape)? {
+                Cow::Owned(put) => Some(put),
+                Cow::Borrowed(_) => None,
+            };
+            Ok(put.unwrap_or(document))
         });
         match expanded {
             Ok(document) => done(document),

@@ -78,8 +78,11 @@ pub(super) fn check(place: &Place, settings: &DestinationSettings, report: &mut 
         let remedy = "write unmapped_tax = \"park\" or \"warn\" in the destination's policies";
         report.error(&place.below("tax"), message, remedy);
     }
-    if shape.tax == TaxShape::None && settings.find.as_ref().is_some_and(|find| find.total.is_some()) {
-        let message = "\"none\" leaves tax out, and find.total compares the record with the grand total: every order would be found different";
+    let found_by_total = settings.find.as_ref().is_some_and(|find| find.total.is_some())
+        || settings.recipe.as_ref().is_some_and(|recipe| recipe.said.steps.iter().any(|step| step.total.is_some()));
+    if shape.tax == TaxShape::None && found_by_total {
+        let message = "\"none\" leaves tax out, and find compares a record's total with the grand total: every order would be \
+                       found different";
         let remedy = "remove total from find (digest can stand in its place), or write another tax";
         report.error(&place.below("tax"), message, remedy);
     }

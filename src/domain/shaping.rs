@@ -124,12 +124,16 @@ fn placed(document: SalesOrder, shape: &Shape) -> (SalesOrder, Vec<Place>) {
 /// Paths of warnings, under the places that lines have now.
 fn moved(warnings: Vec<Warning>, places: &[Place]) -> Vec<Warning> {
     let mut warnings = warnings;
+    if warnings.is_empty() {
+        return warnings;
+    }
+    let now: HashMap<Place, usize> = places.iter().copied().zip(0..).collect();
     for warning in &mut warnings {
         let Some((index, rest)) = warning.path.strip_prefix("lines/").and_then(|path| path.split_once('/')) else {
             continue;
         };
         let Ok(index) = index.parse::<u32>() else { continue };
-        let now = places.iter().position(|place| *place == Place::Line(index.saturating_add(1)));
+        let now = now.get(&Place::Line(index.saturating_add(1)));
         warning.path = now.map_or_else(|| format!("shipping/{rest}"), |now| format!("lines/{now}/{rest}"));
     }
     warnings
@@ -396,7 +400,7 @@ fn ship(field: &mut ShippingField, line: SalesLine) {
 
 /// "Engraving: To Anna", on one line of text; an option not resolved yet has its id and what was sent.
 fn words(option: &LineOption) -> String {
-    let title = option.title.as_deref().unwrap_or(&option.id);
+    let title = option.title.as_deref().filter(|title| !title.is_empty()).unwrap_or(&option.id);
     let said = said(option);
     let text = if said.is_empty() { title.to_owned() } else { format!("{title}: {said}") };
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" / ")

@@ -27,4 +27,5 @@ mod repairs;
 mod run;
 mod secrecy;
 mod see_and_act;
+mod shape;
 mod watch;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::model::basket;
@@ -12,6 +13,7 @@ use crate::domain::cancellation::{self, cancellation};
 use crate::domain::conserve;
 use crate::domain::defect::ExceptionCode;
 use crate::domain::mapping::{MappingRow, Mappings, Table};
+use crate::domain::money::Money;
 use crate::domain::options::{CustomOption, OptionSource, Raw};
 use crate::domain::order::{Order, Side};
 use crate::domain::policy::{BundlePolicy, OnUnmapped, Policies};
@@ -51,6 +53,9 @@ fn every_shape() -> Vec<Shape> {
 
 fn side(document: &SalesOrder, side: Side) -> Option<(Vec<Amounts>, Amounts, i64)> {
     let base = side == Side::Base;
+    if base {
+        document.totals.base?;
+    }
     let amounts = |line: &SalesLine| if base { line.base } else { Some(line.amounts) };
     let field = document.shipping.as_ref().map(|field| if base { field.base.unwrap() } else { field.amounts });
     let all = document.lines.iter().filter_map(amounts).chain(field).collect();
@@ -86,7 +91,7 @@ fn keeps(order: &Order, plain: &SalesOrder, shape: &Shape) -> SalesOrder {
         let discounted = sum(|amounts| amounts.discount.minor(), &before);
         assert_eq!((sums.total.minor(), sums.tax.minor()), (total, tax));
         assert_eq!(sums.net.minor(), sum(|amounts| amounts.net.minor(), &lines));
-        assert_eq!(total + sums.tax_left_out.map_or(0, |tax| tax.minor()), due, "{shape:?}");
+        assert_eq!(total + sums.tax_left_out.map_or(0, Money::minor), due, "{shape:?}");
         let columns: Vec<bool> = lines.iter().map(|amounts| amounts.tax.is_zero()).collect();
         let of_kind = |kind| {
             let lines = document.lines.iter().filter(move |line| line.kind == kind);
@@ -135,14 +140,17 @@ fn words_are_kept(plain: &SalesOrder, document: &SalesOrder, shape: &Shape) {
             .collect();
         for option in &line.options {
             let Raw::Text(text) = &option.raw else { continue };
-            let text = option.value.as_ref().unwrap_or(text).replace("\r\n", "\n").replace('\n', " / ");
+            let flat = |text: &str| {
+                text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" / ")
+            };
+            let text = flat(option.value.as_ref().unwrap_or(text));
             let commented = comments.iter().any(|comment| comment.contains(&text));
             let said = match shape.options {
                 OptionShape::Line => comments.is_empty(),
                 OptionShape::Comment => commented,
                 OptionShape::Name => line.name.contains(&text) || commented,
                 OptionShape::Field => match &option.field {
-                    Some(field) => line.fields[field].replace('\n', " / ").contains(&text),
+                    Some(field) => flat(&line.fields[field]).contains(&text),
                     None => commented,
                 },
             };
@@ -191,8 +199,9 @@ proptest! {
             payload["order_currency_code"] = json!(["", "KWD", "JPY"][currency]);
             payload["base_currency_code"] = json!(["", "JPY", "KWD"][currency]);
         }
-        if let Some(total) = payload["grand_total"].as_f64().filter(|_| gap != 0) {
-            payload["grand_total"] = json!(format!("{:.2}", total + gap as f64 / 100.0));
+        if gap != 0 {
+            let total: Decimal = payload["grand_total"].to_string().trim_matches('"').parse().unwrap();
+            payload["grand_total"] = json!((total + Decimal::new(gap, 2)).to_string());
         }
         let text = payload.to_string();
         let Ok(mut order) = order(&read(&text)) else { return Ok(()) };
@@ -217,14 +226,14 @@ proptest! {
         engraved(&mut order, &["To Anna".to_owned()]);
         for (item, share) in order.items.iter_mut().zip(shares.iter().cycle()) {
             let ordered = item.quantities.ordered.value();
-            let part = [rust_decimal::Decimal::ZERO, (ordered / rust_decimal::Decimal::TWO).round_dp(4), ordered];
+            let part = [Decimal::ZERO, (ordered / Decimal::TWO).round_dp(4), ordered];
             item.quantities.canceled = Quantity::new(part[usize::from(*share)]).unwrap();
         }
         let shape = every_shape()[at];
         let plain = Shop::default().expand(&order).unwrap();
         let document = put(plain.clone(), &shape);
         let Some(before) = cancellation(&order, &plain) else { return Ok(()) };
-        let worth = |sums: Amounts| sums.total.minor() + sums.tax_left_out.map_or(0, |tax| tax.minor());
+        let worth = |sums: Amounts| sums.total.minor() + sums.tax_left_out.map_or(0, Money::minor);
         let after = cancelled(&order, &plain, before.clone(), &shape).map_err(|broken| TestCaseError::fail(format!("{broken:?}")))?;
         prop_assert_eq!(worth(after.totals.sums), worth(before.totals.sums));
         prop_assert_eq!(after.totals.base.map(worth), before.totals.base.map(worth));
@@ -433,7 +442,7 @@ fn warnings_point_at_the_lines_as_they_stand_and_at_shipping_beside_them() {
 fn law_2_a_document_that_does_not_keep_its_shape_breaks_it() {
     let order = order(&read(STORIES[0])).unwrap();
     let plain = Shop::default().expand(&order).unwrap();
-    let euro = |minor| crate::domain::money::Money::from_minor(minor, plain.order.currency);
+    let euro = |minor| Money::from_minor(minor, plain.order.currency);
     let broken = |shape: Shape, bend: &dyn Fn(&mut SalesOrder)| {
         let mut document = put(plain.clone(), &shape);
         assert_eq!(conserve::check(&order, &document), []);
