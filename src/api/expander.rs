@@ -1,5 +1,7 @@
 //! Orders of any body to sales orders, by pure functions alone: for the API's `expand` and the command of that name.
 
+use std::borrow::Cow;
+
 use super::error::ProblemLine;
 use super::state::{Expansion, ExpansionProblem, Expansions};
 use crate::catalogue::Shelf;
@@ -11,6 +13,7 @@ use crate::domain::expand::{Rules, expand};
 use crate::domain::mapping::Mappings;
 use crate::domain::policy::Policies;
 use crate::domain::sales_order::SalesOrder;
+use crate::domain::shaping::shaped;
 use crate::envelope::kind::RecordKind;
 use crate::intake::answer::Dialect;
 use crate::intake::decode::{self, DecodeProblem, Record};
@@ -61,7 +64,12 @@ impl Expander<'_> {
             let catalogue: &dyn Catalogue = view.as_ref().map_or(&NoCatalogue, |view| view);
             let (mappings, policies, destination) = (self.mappings, self.policies, self.destination);
             let document = expand(&order, &Rules { mappings, policies, destination, catalogue })?;
-            resolved(document, view.as_ref(), policies.unresolved)
+            let document = resolved(document, view.as_ref(), policies.unresolved)?;
+            let put = match shaped(&order, &document, &policies.shape)? {
+                Cow::Owned(put) => Some(put),
+                Cow::Borrowed(_) => None,
+            };
+            Ok(put.unwrap_or(document))
         });
         match expanded {
             Ok(document) => done(document),

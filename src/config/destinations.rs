@@ -17,6 +17,7 @@ use super::policies::{Policies, policies};
 use super::read::{Field, Place, Report, Section};
 use super::recipes;
 use super::secret::{Secret, Secrets};
+use super::shape;
 use crate::destinations::recipe::Recipe;
 use crate::destinations::tls::Tls;
 use crate::destinations::tokens::Exchange;
@@ -257,6 +258,7 @@ pub(super) fn destination(
         }
         _ => guard(&mut section, report),
     };
+    let shape = shape::shape(&mut section, report);
     let settings = DestinationSettings {
         name,
         profile,
@@ -280,9 +282,10 @@ pub(super) fn destination(
         request_timeout,
         retry_schedule: retry_schedule(&mut section, report),
         age_limit: section.duration_or("age_limit", HOUR * 168, (SECOND, HOUR * 24 * 400), report),
-        policies: policies(file_policies, Some(&own), report),
+        policies: Policies { shape, ..policies(file_policies, Some(&own), report) },
     };
     check_guard(&section.place, &settings, report);
+    shape::check(&section.place, &settings, report);
     if let Some((recipe, url)) = settings.recipe.as_ref().zip(settings.url.as_ref())
         && let Err(problems) = Recipe::new(recipe.said.clone(), &recipe.with, url)
     {

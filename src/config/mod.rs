@@ -20,6 +20,7 @@ pub mod origins;
 pub mod policies;
 mod door;
 mod recipes;
+mod shape;
 pub mod destinations;
 mod limits;
 mod looking;

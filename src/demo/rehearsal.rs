@@ -15,6 +15,7 @@ use crate::destinations::recipe::{Recipe, Work};
 use crate::domain::catalogue::NoCatalogue;
 use crate::domain::expand::{self, expand};
 use crate::domain::sales_order::SalesOrder;
+use crate::domain::shaping;
 use crate::envelope::keys::IdempotencyKey;
 use crate::envelope::kind::RecordKind;
 use crate::json::{self, Limits};
@@ -111,7 +112,8 @@ fn recipes(loaded: &Loaded, documents: &[(&'static str, Option<SalesOrder>)]) ->
         let Ok(recipe) = Recipe::new(said.said.clone(), &said.with, url) else { continue };
         let path = format!("destinations.{}.recipe", settings.name);
         for (number, document) in documents {
-            let Some(body) = document.as_ref().and_then(|document| serde_json::to_vec(document).ok()) else { continue };
+            let put = document.clone().map(|document| shaping::put(document, &settings.policies.shape));
+            let Some(body) = put.and_then(|document| serde_json::to_vec(&document).ok()) else { continue };
             let Ok(work) = Work::new("order.create", &body, &key) else { continue };
             for rehearsed in recipe.rehearse(&work) {
                 let Some(problem) = rehearsed.problem else { continue };
@@ -169,7 +171,8 @@ fn looks(loaded: &Loaded, documents: &[(&str, Option<SalesOrder>)]) -> Vec<Probl
         // What is wrong without a document was said when the file was read.
         let Some(Ok(find)) = destination.find.clone().map(|settings| Find::new(settings, &allowed)) else { continue };
         let failed = documents.iter().find_map(|(number, document)| {
-            let body = serde_json::to_vec(document.as_ref()?).expect("a document is JSON");
+            let put = shaping::put(document.clone()?, &destination.policies.shape);
+            let body = serde_json::to_vec(&put).expect("a document is JSON");
             Some((number, find.seek(&body.into(), &key).err()?))
         });
         let Some((number, reason)) = failed else { continue };

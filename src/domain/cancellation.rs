@@ -13,7 +13,8 @@ use super::conserve::Violation;
 use super::money::{Money, Weights};
 use super::order::Order;
 use super::quantity::Quantity;
-use super::sales_order::{Amounts, LineKind, OrderHead, SalesLine, SalesOrder};
+use super::sales_order::{Amounts, LineKind, OrderHead, SalesLine, SalesOrder, ShippingField};
+use super::shape::Shape;
 
 /// Name and version of the document.
 pub const SCHEMA: &str = "crossdock.cancellation.v1";
@@ -27,12 +28,18 @@ pub struct Cancellation {
     pub schema: &'static str,
     /// [`PURPOSE`].
     pub purpose: &'static str,
+    /// How its destination wants money and options put, where that is not the plain way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
     /// Nothing of the order is left.
     pub complete: bool,
     /// The order as it is now.
     pub order: OrderHead,
     /// What is cancelled, under the numbers of the sales order.
     pub lines: Vec<CancelledLine>,
+    /// What of shipping is cancelled, where it stands beside the lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shipping: Option<ShippingField>,
     /// Sums over these lines.
     pub totals: CancelledTotals,
 }
@@ -95,7 +102,7 @@ pub fn cancellation(order: &Order, document: &SalesOrder) -> Option<Cancellation
     let base = document.totals.base.as_ref().map(|_| sums(lines.iter().filter_map(|line| line.line.base.as_ref())));
     let totals = CancelledTotals { sums: sums(lines.iter().map(|line| &line.line.amounts))?, base: base.flatten() };
     let order = document.order.clone();
-    Some(Cancellation { schema: SCHEMA, purpose: PURPOSE, complete, order, lines, totals })
+    Some(Cancellation { schema: SCHEMA, purpose: PURPOSE, complete, order, lines, totals, shape: None, shipping: None })
 }
 
 /// What a cancellation must keep of the laws of DESIGN 2.4; none broken is what a document must have.
@@ -172,20 +179,10 @@ fn share(line: &SalesLine, quantity: Quantity) -> CancelledLine {
 /// The first share of each column; the total follows, so that the line adds up (law 1).
 fn part(amounts: &Amounts, weights: &Weights) -> Amounts {
     let first = |money: Money| money.allocate(weights)[0];
-    let (net, discount, tax) = (first(amounts.net), first(amounts.discount), first(amounts.tax));
-    let total = net.minor().saturating_sub(discount.minor()).saturating_add(tax.minor());
-    Amounts { net, discount, tax, total: Money::from_minor(total, net.currency()) }
+    Amounts::of(first(amounts.net), first(amounts.discount), first(amounts.tax))
 }
 
 /// `None` for no line.
-fn sums<'l>(lines: impl Iterator<Item = &'l Amounts>) -> Option<Amounts> {
-    lines.copied().reduce(|sum, line| {
-        let add = |sum: Money, part: Money| Money::from_minor(sum.minor().saturating_add(part.minor()), sum.currency());
-        Amounts {
-            net: add(sum.net, line.net),
-            discount: add(sum.discount, line.discount),
-            tax: add(sum.tax, line.tax),
-            total: add(sum.total, line.total),
-        }
-    })
+pub(super) fn sums<'l>(lines: impl Iterator<Item = &'l Amounts>) -> Option<Amounts> {
+    lines.copied().reduce(|sum, line| sum.plus(&line))
 }

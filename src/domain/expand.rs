@@ -70,8 +70,10 @@ pub fn expand(order: &Order, rules: &Rules<'_>) -> Result<SalesOrder, Vec<Defect
     let document = SalesOrder {
         schema: SCHEMA,
         purpose: PURPOSE,
+        shape: None,
         order: head,
         lines,
+        shipping: None,
         totals,
         settlements,
         warnings,
@@ -168,16 +170,8 @@ fn totals(order: &Order, lines: &[SalesLine], ledger: &Ledger, base: Option<&Led
     }
 }
 
-/// Saturates far beyond any order; law 2 would then refuse the document.
 fn sums<'l>(lines: impl Iterator<Item = &'l Amounts>, ledger: &Ledger) -> Amounts {
-    let mut sum = [0_i64; 4];
-    for line in lines {
-        for (sum, part) in sum.iter_mut().zip([line.net, line.discount, line.tax, line.total]) {
-            *sum = sum.saturating_add(part.minor());
-        }
-    }
-    let [net, discount, tax, total] = sum.map(|minor| Money::from_minor(minor, ledger.currency));
-    Amounts { net, discount, tax, total }
+    lines.fold(Amounts::zero(ledger.currency), Amounts::plus)
 }
 
 fn settlements(payments: &[Payment], ledger: &Ledger, base: Option<&Ledger>) -> Vec<Settlement> {

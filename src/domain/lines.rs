@@ -374,8 +374,7 @@ impl Bundle<'_> {
 
 fn amounts(row: Row, ledger: &Ledger) -> Amounts {
     let money = |minor| Money::from_minor(minor, ledger.currency);
-    let total = row.net.saturating_sub(row.discount).saturating_add(row.tax);
-    Amounts { net: money(row.net), discount: money(row.discount), tax: money(row.tax), total: money(total) }
+    Amounts::of(money(row.net), money(row.discount), money(row.tax))
 }
 
 fn split(whole: Row, ledger: &Ledger, weights: &Weights) -> Vec<Row> {
@@ -388,7 +387,7 @@ fn split(whole: Row, ledger: &Ledger, weights: &Weights) -> Vec<Row> {
 }
 
 /// `net ÷ quantity` to eight decimals: enough for the product to round back to `net`.
-fn unit_price(net: Money, quantity: Quantity) -> Option<Decimal> {
+pub(super) fn unit_price(net: Money, quantity: Quantity) -> Option<Decimal> {
     Some(decimal::rounded(net.to_decimal().checked_div(quantity.value())?, 8))
 }
 

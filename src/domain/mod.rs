@@ -5,7 +5,8 @@
 //! ([`order`], [`item_tree`]), what an operator decided ([`mapping`], [`policy`], [`catalogue`]), then the expansion:
 //! [`rows`] reads each line's amounts by reconciling candidates, [`ledger`] balances one currency to its header,
 //! [`spread`] turns exact columns into minor units, [`expand`] builds the [`sales_order`], and [`conserve`] holds the
-//! five laws against the result before anybody sees it.
+//! five laws against the result before anybody sees it. [`shaping`] puts it the way a destination wants it ([`shape`]),
+//! under the same laws.
 //!
 //! Deliberately absent: conversion between currencies, tax calculation, and any amount Commerce did not name.
 
@@ -16,6 +17,7 @@ pub mod quantity;
 pub mod ids;
 pub mod defect;
 pub mod mapping;
+pub mod shape;
 pub mod policy;
 pub mod catalogue;
 pub mod order;
@@ -34,3 +36,4 @@ mod lines;
 pub mod expand;
 pub mod conserve;
 mod proof;
+pub mod shaping;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::shape::Shape;
+
 /// What to do when a loaded table has no row for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -49,6 +51,9 @@ pub struct Policies {
     pub unresolved: OnUnmapped,
     /// Minor units, times (money lines + 1), that a rounding line may close; beyond it the order is parked (law 5).
     pub rounding_tolerance: u32,
+    /// How the destination wants money and options put; not a word of `[policies]`.
+    #[serde(skip)]
+    pub shape: Shape,
 }
 
 impl Default for Policies {
@@ -63,6 +68,7 @@ impl Default for Policies {
             unmapped_shipping: OnUnmapped::Pass,
             unresolved: OnUnmapped::Warn,
             rounding_tolerance: 1,
+            shape: Shape::default(),
         }
     }
 }

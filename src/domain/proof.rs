@@ -1,7 +1,7 @@
 //! The totals of a document beside Commerce's own figures, for a table a person reads.
 
 use super::money::Money;
-use super::sales_order::{LineKind, SalesOrder};
+use super::sales_order::{Amounts, LineKind, SalesOrder};
 
 /// One figure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,10 +31,11 @@ pub fn proof(document: &SalesOrder) -> Proof {
     let goods = [LineKind::Item, LineKind::Component, LineKind::Kit];
     let fees = [LineKind::Fee, LineKind::Adjustment];
     let net = |kinds: &[LineKind]| {
-        let lines = || document.lines.iter().filter(|line| kinds.contains(&line.kind));
-        let here = sum(lines().map(|line| line.amounts.net), Money::zero(document.order.currency));
+        let lines = || document.money().filter(|money| kinds.contains(&money.kind));
+        let own = |amounts: &Amounts| less(amounts.net, amounts.tax_included);
+        let here = sum(lines().map(|money| own(money.amounts)), Money::zero(document.order.currency));
         let zero = document.totals.base.map(|base| Money::zero(base.grand_total.currency()));
-        (here, zero.map(|zero| sum(lines().filter_map(|line| line.base.map(|base| base.net)), zero)))
+        (here, zero.map(|zero| sum(lines().filter_map(|money| money.base.map(own)), zero)))
     };
     let row = |figure, (here, base): (Money, Option<Money>), as_sent: Option<&String>| ProofRow {
         figure,
@@ -50,22 +51,37 @@ pub fn proof(document: &SalesOrder) -> Proof {
         sum(document.settlements.iter().filter_map(|settlement| settlement.base_amount), zero)
     });
     let grand_total = (document.totals.grand_total, base.map(|base| base.grand_total));
-    let closes = grand_total.0.checked_add(settled) == Ok(sums.total)
+    let worth = |sums: &Amounts| sums.tax_left_out.map_or(Ok(sums.total), |tax| sums.total.checked_add(tax));
+    let closes = grand_total.0.checked_add(settled) == worth(&sums)
         && base.is_none_or(|base| {
-            base_settled.is_some_and(|settled| base.grand_total.checked_add(settled) == Ok(base.sums.total))
+            base_settled.is_some_and(|settled| base.grand_total.checked_add(settled) == worth(&base.sums))
         });
+    // Where a shape put them: on lines of their own, into the net, or nowhere.
+    let (discounts, taxes) = (net(&[LineKind::Discount]), net(&[LineKind::Tax]));
+    let discount = |sums: &Amounts, line: Money| less(sums.discount, Some(line));
+    let tax = |sums: &Amounts, line: Money| {
+        let beside = [Some(line), sums.tax_included, sums.tax_left_out];
+        sum([sums.tax].into_iter().chain(beside.into_iter().flatten()), line)
+    };
+    let both = |of: &dyn Fn(&Amounts, Money) -> Money, line: (Money, Option<Money>)| {
+        (of(&sums, line.0), base.zip(line.1).map(|(base, line)| of(&base.sums, line)))
+    };
     let rows = vec![
         row("goods", net(&goods), sent.subtotal.as_ref()),
         row("shipping", net(&[LineKind::Shipping]), sent.shipping_amount.as_ref()),
         row("fees", net(&fees), None),
         row("rounding", net(&[LineKind::Rounding]), None),
-        row("discount", (sums.discount, base.map(|base| base.sums.discount)), sent.discount_amount.as_ref()),
-        row("tax", (sums.tax, base.map(|base| base.sums.tax)), sent.tax_amount.as_ref()),
+        row("discount", both(&discount, discounts), sent.discount_amount.as_ref()),
+        row("tax", both(&tax, taxes), sent.tax_amount.as_ref()),
         row("total", (sums.total, base.map(|base| base.sums.total)), None),
         row("settlements", (settled, base_settled), None),
         row("grand total", grand_total, sent.grand_total.as_ref()),
     ];
     Proof { rows, closes }
+}
+
+fn less(money: Money, part: Option<Money>) -> Money {
+    Money::from_minor(money.minor().saturating_sub(part.map_or(0, Money::minor)), money.currency())
 }
 
 /// Saturates far beyond any order; law 2 has refused such a document before.

@@ -4,6 +4,8 @@
 //! strings, times in UTC with `Z`, `null` where nothing is known. Money has its currency's minor digits; unit prices,
 //! percents and quantities are exact decimals.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
@@ -16,6 +18,7 @@ use super::money::Money;
 use super::options::LineOption;
 use super::order::{Address, AsSent, ConfiguredAttribute, Customer};
 use super::quantity::Quantity;
+use super::shape::Shape;
 
 /// Name and version of the document.
 pub const SCHEMA: &str = "crossdock.sales_order.v1";
@@ -29,10 +32,16 @@ pub struct SalesOrder {
     pub schema: &'static str,
     /// [`PURPOSE`].
     pub purpose: &'static str,
+    /// How its destination wants money and options put, where that is not the plain way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
     /// Who, when, where, how.
     pub order: OrderHead,
     /// What, in numbered lines.
     pub lines: Vec<SalesLine>,
+    /// Shipping, where it stands beside the lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shipping: Option<ShippingField>,
     /// How much.
     pub totals: Totals,
     /// What was paid by other means than the payment method.
@@ -103,6 +112,10 @@ pub enum LineKind {
     Fee,
     /// A fee below zero.
     Adjustment,
+    /// All discounts, where they stand on one line.
+    Discount,
+    /// All tax, where it stands on one line.
+    Tax,
     /// What Commerce left open between its rows and its totals.
     Rounding,
     /// Words without money.
@@ -120,6 +133,12 @@ pub struct Amounts {
     pub tax: Money,
     /// What the line costs.
     pub total: Money,
+    /// How much of `net` is tax, where tax stands inside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tax_included: Option<Money>,
+    /// Of totals: tax that no line has, where a destination wants none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tax_left_out: Option<Money>,
 }
 
 /// One line.
@@ -175,10 +194,33 @@ pub struct SalesLine {
     pub bundle: Option<BundleOf>,
     /// Custom options.
     pub options: Vec<LineOption>,
+    /// What options say by the field they are mapped to, where a destination reads them so.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
     /// Chosen attributes of a configurable.
     pub configuration: Vec<ConfiguredAttribute>,
     /// Where Commerce proposes to ship from.
     pub location: Option<String>,
+}
+
+/// Shipping beside the lines; zero where there is none.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ShippingField {
+    /// What the shopper read.
+    pub name: String,
+    /// Before tax and discount.
+    #[serde(serialize_with = "exact")]
+    pub unit_price: Option<Decimal>,
+    /// In the order currency.
+    #[serde(flatten)]
+    pub amounts: Amounts,
+    /// In the base currency.
+    pub base: Option<Amounts>,
+    /// All taxes together.
+    #[serde(serialize_with = "exact")]
+    pub tax_percent: Option<Decimal>,
+    /// Tax code: mapped, or Commerce's rate code.
+    pub tax_code: Option<String>,
 }
 
 /// The bundle a component was bought in.
@@ -235,6 +277,76 @@ pub struct Settlement {
     pub base_amount: Option<Money>,
 }
 
+impl Amounts {
+    /// The three columns of a line. The total follows; it saturates far beyond any order, and law 2 would refuse that.
+    pub fn of(net: Money, discount: Money, tax: Money) -> Self {
+        let total = net.minor().saturating_sub(discount.minor()).saturating_add(tax.minor());
+        let total = Money::from_minor(total, net.currency());
+        Amounts { net, discount, tax, total, tax_included: None, tax_left_out: None }
+    }
+
+    /// Nothing.
+    pub fn zero(currency: Currency) -> Self {
+        let zero = Money::zero(currency);
+        Amounts::of(zero, zero, zero)
+    }
+
+    /// Column by column; saturates like [`Amounts::of`].
+    #[must_use]
+    pub fn plus(self, other: &Amounts) -> Self {
+        let add =
+            |one: Money, other: Money| Money::from_minor(one.minor().saturating_add(other.minor()), one.currency());
+        let either = |one: Option<Money>, other: Option<Money>| match (one, other) {
+            (Some(one), Some(other)) => Some(add(one, other)),
+            (one, other) => one.or(other),
+        };
+        Amounts {
+            net: add(self.net, other.net),
+            discount: add(self.discount, other.discount),
+            tax: add(self.tax, other.tax),
+            total: add(self.total, other.total),
+            tax_included: either(self.tax_included, other.tax_included),
+            tax_left_out: either(self.tax_left_out, other.tax_left_out),
+        }
+    }
+}
+
+impl SalesOrder {
+    /// Everything that has money: the lines, and shipping where it stands beside them.
+    pub fn money(&self) -> impl Iterator<Item = MoneyOf<'_>> {
+        let lines = self.lines.iter().map(|line| MoneyOf {
+            number: line.number,
+            kind: line.kind,
+            order_item_id: line.order_item_id,
+            amounts: &line.amounts,
+            base: line.base.as_ref(),
+        });
+        let shipping = self.shipping.as_ref().map(|shipping| MoneyOf {
+            number: 0,
+            kind: LineKind::Shipping,
+            order_item_id: None,
+            amounts: &shipping.amounts,
+            base: shipping.base.as_ref(),
+        });
+        lines.chain(shipping)
+    }
+}
+
+/// Money somewhere in a document.
+#[derive(Clone, Copy, Debug)]
+pub struct MoneyOf<'d> {
+    /// Its line; 0 beside the lines.
+    pub number: u32,
+    /// What it is for.
+    pub kind: LineKind,
+    /// Whose it is.
+    pub order_item_id: Option<OrderItemId>,
+    /// In the order currency.
+    pub amounts: &'d Amounts,
+    /// In the base currency.
+    pub base: Option<&'d Amounts>,
+}
+
 impl SalesLine {
     /// A line of `kind` with `amounts` and nothing else; numbered when it is put into a document.
     pub fn bare(kind: LineKind, name: impl Into<String>, amounts: Amounts, base: Option<Amounts>) -> Self {
@@ -260,6 +372,7 @@ impl SalesLine {
             tax_code: None,
             bundle: None,
             options: Vec::new(),
+            fields: BTreeMap::new(),
             configuration: Vec::new(),
             location: None,
         }

@@ -11,6 +11,7 @@ use super::mapping::{Mapped, Table};
 use super::options::{self, CustomOption, LineOption, OptionSource};
 use super::order::{AppliedTax, ConfiguredAttribute, ItemKey, Order, OrderItem, TaxedThing};
 use super::policy::OnUnmapped;
+use super::shape::{OptionShape, TaxShape};
 
 /// Translates one order for one destination.
 pub(super) struct Translator<'a> {
@@ -143,8 +144,11 @@ impl<'a> Translator<'a> {
         };
         match found {
             Mapped::To(value) => Some(value.to_owned()),
-            Mapped::NotLoaded => tax.codes.clone(),
-            Mapped::Unmapped => {
+            // A destination that goes by tax codes can do nothing with a line that has none, whatever tables there are.
+            Mapped::NotLoaded if tax.codes.is_some() || self.rules.policies.shape.tax != TaxShape::Code => {
+                tax.codes.clone()
+            }
+            Mapped::NotLoaded | Mapped::Unmapped => {
                 let at = Place { payload: payload(), document: format!("lines/{line}/tax_code") };
                 let policy = self.rules.policies.unmapped_tax;
                 self.missed(policy, ExceptionCode::UnmappedTaxCode, at, key, Table::TaxCodes);
@@ -177,9 +181,10 @@ impl<'a> Translator<'a> {
             || resolved.title.as_deref().map_or(Mapped::Unmapped, |title| self.look_up(Table::Options, title));
         match if by_id == Mapped::Unmapped { by_title() } else { by_id } {
             Mapped::To(field) => Some(field.to_owned()),
-            Mapped::NotLoaded => None,
-            Mapped::Unmapped if option.source == OptionSource::Detail => None,
-            Mapped::Unmapped => {
+            Mapped::NotLoaded if self.rules.policies.shape.options != OptionShape::Field => None,
+            Mapped::NotLoaded | Mapped::Unmapped if option.source == OptionSource::Detail => None,
+            // The same of one that reads options by their fields.
+            Mapped::NotLoaded | Mapped::Unmapped => {
                 let at = Place {
                     payload: format!("{}/{index}", item.at("product_option/custom_options")),
                     document: format!("lines/{line}/options/{index}/field"),

@@ -11,6 +11,7 @@ use crate::domain::defect::Defect;
 use crate::domain::order::Order;
 use crate::domain::order_change;
 use crate::domain::sales_order::SalesOrder;
+use crate::domain::shaping;
 use crate::envelope::revision::{self, Revision};
 use crate::routing::{self, DocumentKind, LanePolicy};
 
@@ -61,14 +62,15 @@ pub struct Notice {
     pub read: Option<Wanted>,
 }
 
-/// The report of an order that was expanded for a destination. `later`: an earlier report may have been sent, so make
-/// what would follow it.
+/// The report of an order that was expanded for a destination; `put` is the document as it reads it. `later`: an earlier
+/// report may have been sent, so make what would follow it.
 ///
 /// # Errors
 /// A route's condition that cannot be decided, or a cancellation that breaks a law.
 pub(super) fn report(
     order: &Order,
     document: &SalesOrder,
+    put: &SalesOrder,
     destination: &str,
     rules: &Rules,
     later: bool,
@@ -78,7 +80,7 @@ pub(super) fn report(
     let cancels = cancellation::cancels_all(order, document);
     let change = if later && takes(rules, DocumentKind::OrderChange, destination) {
         let change = order_change::change(document.clone());
-        let body = || serde_json::to_vec(&change).expect("an order always serialises");
+        let body = || serde_json::to_vec(&order_change::change(put.clone())).expect("an order always serialises");
         let whither = Whither { kind: DocumentKind::OrderChange, destination, rules };
         whither.made(order_change::SCHEMA, order_change::PURPOSE, &view(&change), body)?
     } else {
@@ -109,10 +111,13 @@ fn cancelled(
     if let Some(broken) = cancellation::check(document, &cancellation).first() {
         return Err(Box::new(Parked { defect: broken.defect(), destination: Some(destination.to_owned()) }));
     }
+    let (seen, content) = (view(&cancellation), revision::short(&cancellation.content()));
+    let put = shaping::cancelled(order, document, cancellation, &rules.policies_for(destination).shape);
+    let put =
+        put.map_err(|broken| Box::new(Parked { defect: broken.defect(), destination: Some(destination.to_owned()) }))?;
     let whither = Whither { kind: DocumentKind::Cancellation, destination, rules };
-    let made =
-        whither.made(cancellation::SCHEMA, cancellation::PURPOSE, &view(&cancellation), || body(&cancellation))?;
-    Ok(made.map(|made| Cancelled { made, content: revision::short(&cancellation.content()) }))
+    let made = whither.made(cancellation::SCHEMA, cancellation::PURPOSE, &seen, || body(&put))?;
+    Ok(made.map(|made| Cancelled { made, content }))
 }
 
 fn body(cancellation: &Cancellation) -> Vec<u8> {

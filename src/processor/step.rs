@@ -11,6 +11,7 @@ use crate::domain::defect::{Defect, ExceptionCode};
 use crate::domain::expand::{self, expand};
 use crate::domain::order::Order;
 use crate::domain::sales_order::{self, SalesOrder};
+use crate::domain::shaping::shaped;
 use crate::envelope::kind::RecordKind;
 use crate::json::Json;
 use crate::routing::{self, Decision, DocumentKind, RouteOutcome};
@@ -321,8 +322,13 @@ fn route(order: &Order, rules: &Rules, later: bool, view: Option<&View>) -> Outc
             outcome.parked.push(condition_failed(destination, reason));
             continue;
         }
-        if let Ok(document) = &expanded {
-            match reports::report(order, document, destination, rules, later) {
+        // Conditions and revisions go by the order as we mean it; its destination reads it the way it wants.
+        let put = match &expanded {
+            Ok(document) => shaped(order, document, &policies.shape),
+            Err(defects) => Err(defects.clone()),
+        };
+        if let (Ok(document), Ok(put)) = (&expanded, &put) {
+            match reports::report(order, document, put, destination, rules, later) {
                 Ok(report) => outcome.reports.push(report),
                 Err(parked) => {
                     wanted = true;
@@ -336,7 +342,7 @@ fn route(order: &Order, rules: &Rules, later: bool, view: Option<&View>) -> Outc
             continue;
         }
         wanted = true;
-        match expanded {
+        match put {
             Err(defects) => outcome
                 .parked
                 .extend(defects.into_iter().map(|defect| Parked { defect, destination: Some(destination.to_owned()) })),

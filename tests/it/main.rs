@@ -29,4 +29,5 @@ mod run;
 mod secrecy;
 mod sign_in;
 mod see_and_act;
+mod shape;
 mod watch;

@@ -22,7 +22,7 @@ fn files(root: &Path, folder: &str) -> Vec<PathBuf> {
 }
 
 /// The orders inside a payload: a search result, a connector's body, an event, an order.
-fn orders<'j, 'a>(json: &'j Json<'a>) -> Vec<&'j Json<'a>> {
+pub(super) fn orders<'j, 'a>(json: &'j Json<'a>) -> Vec<&'j Json<'a>> {
     if json.get("search_criteria").is_some() {
         return json.get("items").and_then(Json::elements).unwrap_or_default();
     }

@@ -6,6 +6,7 @@ mod generated;
 mod later;
 mod lost;
 mod model;
+mod shapes;
 mod stories;
 
 use crate::commerce::parse::{self, Reading};

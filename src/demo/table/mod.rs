@@ -73,6 +73,12 @@ fn lines(document: &Value) -> Table {
     for line in array(&document["lines"]) {
         table.add_row(row(line));
     }
+    // Beside the lines, where its destination wants it there.
+    if document["shipping"].is_object() {
+        let mut cells = row(&document["shipping"]);
+        cells[1] = Cell::new("shipping");
+        table.add_row(cells);
+    }
     for (place, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
         match place {

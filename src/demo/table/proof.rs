@@ -33,6 +33,10 @@ pub struct Side {
     pub total: Sum,
     /// What the customer pays at the end.
     pub grand_total: Option<Decimal>,
+    /// Tax that stands outside the column of that name: on a line of its own, inside the net, or left out.
+    pub tax_beside: Option<Decimal>,
+    /// Tax that no line has, where the destination wants none.
+    pub tax_left_out: Option<Decimal>,
     /// Means of payment already counted: kind and amount.
     pub settlements: Vec<(String, Option<Decimal>)>,
     /// Line numbers on which `net − discount + tax` is not `total`.
@@ -66,12 +70,22 @@ impl Side {
         self.settlements.iter().try_fold(self.grand_total?, |sum, (_, amount)| sum.checked_add((*amount)?))
     }
 
+    /// The lines' total, and the tax that was left out of it.
+    fn worth(&self) -> Option<Decimal> {
+        self.total.lines?.checked_add(self.tax_left_out.unwrap_or_default())
+    }
+
+    /// All tax, wherever the document has it.
+    fn tax_in_all(&self) -> Option<Decimal> {
+        self.tax.lines?.checked_add(self.tax_beside?)
+    }
+
     /// Everything adds up.
     pub fn holds(&self) -> bool {
         let columns = [self.net, self.discount, self.tax, self.total];
         columns.iter().all(Sum::holds)
             && self.computed() == self.total.lines
-            && self.paid() == self.total.lines
+            && self.paid() == self.worth()
             && self.broken_lines.is_empty()
     }
 }
@@ -90,7 +104,7 @@ pub fn proof(document: &Value) -> Proof {
     let base = || side(document, text(&order["base_currency"]), |value| &value["base"], "base_amount");
     let as_sent = &document["totals"]["as_sent"];
     let agrees = |name: &str, figure: Option<Decimal>| agrees(&as_sent[name], figure);
-    let as_sent_agrees = agrees("grand_total", main.grand_total) && agrees("tax_amount", main.tax.lines);
+    let as_sent_agrees = agrees("grand_total", main.grand_total) && agrees("tax_amount", main.tax_in_all());
     let figures = ["subtotal", "shipping_amount", "discount_amount", "tax_amount", "grand_total"];
     let has_base = document["totals"]["base"].is_object();
     Proof {
@@ -104,6 +118,7 @@ fn side(document: &Value, currency: String, of: impl Fn(&Value) -> &Value, amoun
     let totals = of(&document["totals"]);
     let lines: Vec<(&Value, &Value)> = array(&document["lines"])
         .iter()
+        .chain(document["shipping"].is_object().then(|| &document["shipping"]))
         .map(|line| (line, of(line)))
         // A comment carries no money at all.
         .filter(|(line, money)| line["kind"] != "comment" || money.get("total").is_some_and(|total| !total.is_null()))
@@ -117,8 +132,15 @@ fn side(document: &Value, currency: String, of: impl Fn(&Value) -> &Value, amoun
         let made = || net?.checked_sub(discount?)?.checked_add(tax?);
         total.is_none() || made() != total
     };
+    let tax_left_out = decimal(&totals["tax_left_out"]);
+    let of_its_own = lines.iter().filter(|(line, _)| line["kind"] == "tax").map(|(_, money)| decimal(&money["net"]));
+    let tax_beside = of_its_own
+        .chain([Some(decimal(&totals["tax_included"]).unwrap_or_default()), Some(tax_left_out.unwrap_or_default())])
+        .try_fold(Decimal::ZERO, |sum, part| sum.checked_add(part?));
     Side {
         currency,
+        tax_beside,
+        tax_left_out,
         net: sum("net"),
         discount: sum("discount"),
         tax: sum("tax"),
@@ -174,11 +196,15 @@ impl fmt::Display for Side {
         for number in &self.broken_lines {
             writeln!(f, "       line {number}: net − discount + tax is not its total")?;
         }
-        write!(f, "  {currency}  total {} = grand total {}", figure(total.lines), figure(self.grand_total))?;
+        write!(f, "  {currency}  total {}", figure(total.lines))?;
+        if self.tax_left_out.is_some() {
+            write!(f, " + tax left out {}", figure(self.tax_left_out))?;
+        }
+        write!(f, " = grand total {}", figure(self.grand_total))?;
         for (kind, amount) in &self.settlements {
             write!(f, " + {kind} {}", figure(*amount))?;
         }
-        writeln!(f, "  {}", mark(self.paid() == total.lines && self.paid().is_some()))
+        writeln!(f, "  {}", mark(self.paid() == self.worth() && self.paid().is_some()))
     }
 }
 
