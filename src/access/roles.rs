@@ -97,6 +97,8 @@ permissions! {
     CanEditMappings: Operator;
     /// Open a destination that is held.
     CanReleaseDestinations: Operator;
+    /// Take an alert, and try out a contact.
+    CanManageAlerts: Operator;
     /// Read who did what.
     CanReadAudit: Admin;
     /// See, create and revoke tokens.

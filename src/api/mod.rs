@@ -19,6 +19,7 @@ pub mod state;
 pub mod story;
 
 mod about;
+mod alerts;
 mod audit;
 mod deliveries;
 mod destinations;
@@ -43,8 +44,8 @@ use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
-    CanDecide, CanEditMappings, CanExpand, CanManageTokens, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay,
-    Operator, Permission, Role,
+    CanDecide, CanEditMappings, CanExpand, CanManageAlerts, CanManageTokens, CanRead, CanReadAudit,
+    CanReleaseDestinations, CanReplay, Operator, Permission, Role,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
@@ -110,6 +111,11 @@ pub fn routes() -> Vec<Route> {
 
         get("/incidents", CanRead, incidents::list),
         get("/incidents/{id}", CanRead, incidents::show),
+
+        get("/alerts", CanRead, alerts::list),
+        get("/alerts/contacts", CanRead, alerts::contacts),
+        post("/alerts/test", CanManageAlerts, KeyRule::None, alerts::test),
+        post("/alerts/{id}/acknowledge", CanManageAlerts, KeyRule::Taken, alerts::acknowledge),
 
         get("/tokens", CanManageTokens, tokens::list),
         post("/tokens", CanManageTokens, KeyRule::Taken, tokens::create),

@@ -21,6 +21,7 @@ mod door;
 mod recipes;
 pub mod destinations;
 mod limits;
+mod alerts;
 mod looking;
 mod load;
 #[cfg(test)]
@@ -61,6 +62,8 @@ pub struct Config {
     pub destinations: BTreeMap<String, DestinationSettings>,
     /// `[[routes]]` in the order of the file; each names keys of `destinations`.
     pub routes: Vec<Route>,
+    /// `[alerts]`
+    pub alerts: crate::alerting::Settings,
     /// `[policies]`; a destination carries its own effective ones.
     pub policies: Policies,
 }

@@ -10,6 +10,7 @@
 
 mod acts;
 mod again;
+mod alerts;
 mod answers;
 mod append;
 mod audit;
