@@ -36,9 +36,9 @@ const SEVERITIES: [(&str, Severity); 4] = [
 
 pub(super) fn alerts(mut section: Section<'_>, public_url: Option<String>, report: &mut Report<'_>) -> Settings {
     let zone = section.field("zone").and_then(|field| field.parse(report, zone)).unwrap_or(TimeZone::UTC);
-    let named = section.named("contacts", report);
-    let names: Vec<String> = named.iter().map(|(name, _)| name.clone()).collect();
-    let contacts: BTreeMap<String, ContactSettings> = named
+    let said = section.named("contacts", report);
+    let names: Vec<String> = said.iter().map(|(name, _)| name.clone()).collect();
+    let contacts: BTreeMap<String, ContactSettings> = said
         .into_iter()
         .filter_map(|(name, section)| contact(&name, section, &zone, report).map(|contact| (name, contact)))
         .collect();
@@ -305,8 +305,8 @@ fn dead_man(field: &Field<'_>, report: &mut Report<'_>) -> Option<DeadMan> {
 
 fn rules(section: &mut Section<'_>, usual: &Rule, names: &[String], report: &mut Report<'_>) -> Vec<Rule> {
     let Some(field) = section.field("rules") else {
-        let named = usual_rules().into_iter();
-        return named
+        let defaults = usual_rules().into_iter();
+        return defaults
             .map(|(name, watch, severity)| Rule { name: name.into(), watch, severity, ..usual.clone() })
             .collect();
     };

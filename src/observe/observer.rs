@@ -122,12 +122,14 @@ impl Observer {
                 let label = OfIncident { destination: (*destination).to_owned(), kind: (*kind).to_owned() };
                 count(&counters.incidents, &label);
             }
-            Event::IncidentEnded { .. } | Event::Restored { .. } | Event::ValidationAsked { .. } => {}
+            Event::AlertEnded { .. }
+            | Event::IncidentEnded { .. }
+            | Event::Restored { .. }
+            | Event::ValidationAsked { .. } => {}
             Event::AlertRaised { rule, severity, .. } => {
                 let label = OfRule { rule: (*rule).to_owned(), severity: (*severity).to_owned() };
                 count(&counters.alerts_raised, &label);
             }
-            Event::AlertEnded { .. } => {}
             Event::AlertMessage { contact, outcome, took, .. } => {
                 count(&counters.alert_messages, &OfMessage { contact: (*contact).to_owned(), outcome });
                 if *outcome == "sent" {

@@ -9,6 +9,7 @@ pub(in crate::observe) fn log(event: &Event<'_>) {
         Event::RequestReceived { .. }
         | Event::Committed { .. }
         | Event::CatalogueRead { .. }
+        | Event::DeadManPinged { outcome: "sent", .. }
         | Event::JournalRead { outcome: "done", taken: 0, .. } => {}
         Event::RequestStored { origin, .. } => tracing::debug!(origin.name = origin, "a request was stored"),
         Event::RequestRefused { origin, reason, detail } => {
@@ -107,7 +108,6 @@ pub(in crate::observe) fn log(event: &Event<'_>) {
         Event::AlertMessage { contact, detail, .. } => {
             tracing::warn!(contact, detail, "a contact could not be told yet");
         }
-        Event::DeadManPinged { outcome: "sent", .. } => {}
         Event::DeadManPinged { outcome, detail } => {
             tracing::warn!(outcome, detail, "the outside monitor was not told that we are well");
         }
