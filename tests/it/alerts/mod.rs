@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crossdock::app::{self, Doors, Running};
 use crossdock::clock::{ManualClock, SystemEntropy, Timestamp};
 use crossdock::config::Config;
+use crossdock::demo::erp::Fault;
 use serde_json::{Value, json};
 
 use crate::support::inbox::Inbox;
@@ -103,5 +104,24 @@ async fn an_exception_is_told_within_a_second() {
     let notice = told[1].json();
     assert_eq!((&notice["schema"], &notice["kind"]), (&json!("crossdock.alert.v1"), &json!("raised")));
     assert!(notice["what"].as_str().unwrap().contains("CUP"), "{notice}");
+    assert_eq!(notice["severity"], "error");
     assert!(!notice.to_string().contains("Anna") && !notice.to_string().contains("anna@"), "DAT-3: {notice}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_a_critical_exception_is_told_within_a_second() {
+    let ops = Inbox::start().await;
+    let alerts = webhook("ops", &ops.url("/hook"), "");
+    let app =
+        TestApp::with(move |text| text.replace("guard = \"key\"\nkey_window = \"24h\"", "guard = \"none\"") + &alerts)
+            .await;
+    app.erp.next([Fault::DropAfterApply]);
+    let begun = std::time::Instant::now();
+    assert_eq!(app.patchworks_sends(orders::rest("000000001", "24-WG085", 1).to_string()).await.status, 202);
+    let told = ops.hears(1).await;
+    let took = told[0].at.duration_since(begun);
+    println!("from the order that nobody knows the outcome of to the message: {took:?}");
+    let notice = told[0].json();
+    assert_eq!((&notice["severity"], &notice["waiting"]), (&json!("critical"), &json!(1)), "{notice}");
+    assert!(took < std::time::Duration::from_secs(1), "{took:?}");
 }

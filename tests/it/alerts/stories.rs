@@ -83,7 +83,7 @@ async fn nobody_takes_it_so_the_next_is_told_and_who_sleeps_is_told_in_the_morni
         (store.open_alerts().await.unwrap().iter().any(|alert| alert.level == 1)).then_some(())
     })
     .await;
-    app.clock.advance(Duration::from_mins(60));
+    app.clock.advance(Duration::from_hours(1));
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!((lead.told().len(), boss.told().len()), (0, 0), "one sleeps, and nobody goes past her in the night");
     // 07:05.
