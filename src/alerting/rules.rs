@@ -298,7 +298,7 @@ fn found(
                 what: format!("Many records fail: {opened} exceptions within {}", words(*within)),
                 next: "look at the groups of exceptions; a mapping, a deployment or a destination has probably changed"
                     .to_owned(),
-                waiting: opened,
+                waiting: facts.causes.groups.iter().map(|group| group.count).sum(),
                 since,
             };
             (opened >= *count).then(found).into_iter().collect()
@@ -371,8 +371,9 @@ fn in_trouble(one: &DestinationFacts, trouble: Trouble, why: &str, since: Timest
         Trouble::Paused => ("asks us to wait", "wait, or ask its owner why it is busy"),
         Trouble::Backlog => ("takes less than comes", "ask its owner whether it may take more at a time"),
     };
-    // What a destination said of a record stays with the record: only a hold's own words are ours.
-    let why = if trouble == Trouble::Held { format!(": {}", short(why)) } else { String::new() };
+    // What a destination said stays here: of a hold's reason the words before the colon are ours.
+    let ours = why.split(": ").next().filter(|_| trouble == Trouble::Held);
+    let why = ours.map(|why| format!(": {}", short(why))).unwrap_or_default();
     Found {
         subject: one.name.clone(),
         severity,

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn ret_3_what_the_channel_asks_for_is_a_floor() {
+    fn what_the_channel_asks_for_is_a_floor() {
         let wait = |seconds| Sent::Later { why: "429".to_owned(), after: Some(Duration::from_secs(seconds)) };
         assert_eq!(after(1, &wait(30)), Some(30));
         assert_eq!(after(8, &wait(30)), Some(1_800));

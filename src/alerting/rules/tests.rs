@@ -200,12 +200,13 @@ fn destination(trouble: Option<Trouble>) -> DestinationFacts {
         waiting: 30,
         oldest: Some(at(0)),
         closed: false,
-        trouble: trouble.map(|trouble| (trouble, "the credential was refused".to_owned(), at(0))),
+        trouble: trouble
+            .map(|trouble| (trouble, "our credential is refused: 401 for anna@example.com".to_owned(), at(0))),
     }
 }
 
 #[test]
-fn ret_5_a_destination_in_trouble_is_told_once_and_not_as_its_lag_as_well() {
+fn a_destination_in_trouble_is_told_once_and_not_as_its_lag_as_well() {
     let minutes = Duration::from_mins;
     let breaker = Watch::Breaker { longer: Duration::ZERO, troubles: vec![Trouble::Broken, Trouble::Held] };
     let rules = [rule("breaker", breaker), rule("lag", Watch::Lag { longer: minutes(15) })];
@@ -219,7 +220,7 @@ fn ret_5_a_destination_in_trouble_is_told_once_and_not_as_its_lag_as_well() {
         decisions.iter().map(what).collect::<Vec<_>>()
     };
     assert_eq!(told(destination(Some(Trouble::Broken))), ["Destination erp does not answer as it should"]);
-    assert_eq!(told(destination(Some(Trouble::Held))), ["Destination erp is held: the credential was refused"]);
+    assert_eq!(told(destination(Some(Trouble::Held))), ["Destination erp is held: our credential is refused"]);
     assert_eq!(told(destination(None)), ["Deliveries to erp are late by more than 15 minutes"]);
     assert_eq!(told(destination(Some(Trouble::Backlog))), ["Deliveries to erp are late by more than 15 minutes"]);
     assert_eq!(told(DestinationFacts { closed: true, ..destination(None) }), [] as [&str; 0]);

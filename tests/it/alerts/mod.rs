@@ -109,7 +109,7 @@ async fn an_exception_is_told_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p5_a_critical_exception_is_told_within_a_second() {
+async fn a_critical_exception_is_told_within_a_second() {
     let ops = Inbox::start().await;
     let alerts = webhook("ops", &ops.url("/hook"), "");
     let app =

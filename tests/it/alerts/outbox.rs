@@ -8,7 +8,7 @@ use crate::support::process::Serve;
 use crate::support::{API_KEY, Site, orders, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p1_a_kill_between_raising_and_sending_loses_no_message_and_repeats_it_under_its_key() {
+async fn a_kill_between_raising_and_sending_loses_no_message_and_repeats_it_under_its_key() {
     let ops = Inbox::start().await;
     ops.next([Mood::Hang]);
     let alerts = webhook("ops", &ops.url("/hook"), "");
@@ -35,7 +35,7 @@ async fn p1_a_kill_between_raising_and_sending_loses_no_message_and_repeats_it_u
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p1_a_kill_before_anything_could_be_sent_loses_no_message() {
+async fn a_kill_before_anything_could_be_sent_loses_no_message() {
     let ops = Inbox::start().await;
     let address = ops.address();
     let alerts = webhook("ops", &ops.url("/hook"), "");
@@ -65,7 +65,7 @@ async fn p1_a_kill_before_anything_could_be_sent_loses_no_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ret_3_a_receiver_that_is_away_or_asks_to_wait_is_told_later_under_the_same_key() {
+async fn a_receiver_that_is_away_or_asks_to_wait_is_told_later_under_the_same_key() {
     let ops = Inbox::start().await;
     ops.next([Mood::Status(503), Mood::RetryAfter(429, 3)]);
     let app = telling(webhook("ops", &ops.url("/hook"), "")).await;

@@ -41,7 +41,7 @@ async fn forty_two_exceptions_of_one_cause_are_one_message_and_one_when_they_are
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ret_5_an_outage_is_one_message_and_one_when_its_backlog_has_gone() {
+async fn an_outage_is_one_message_and_one_when_its_backlog_has_gone() {
     let ops = Inbox::start().await;
     let alerts = SOON.to_owned() + &webhook("ops", &ops.url("/hook"), "");
     let mut app = TestApp::with(move |text| {
