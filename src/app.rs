@@ -18,6 +18,7 @@ use axum::middleware::from_fn_with_state;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
+use crate::alerting::{self, Alerting};
 use crate::api::idempotency::RunningCalls;
 use crate::api::rooms::Rooms;
 use crate::api::{self, Api};
@@ -48,7 +49,7 @@ use crate::watch::{self, disk as watch_disk};
 mod build;
 
 use build::{access_of, catalogues_of, destinations_of, intake_of};
-pub use build::{catalogues_kept, commerce_of, destination_of, renderer, rules};
+pub use build::{catalogues_kept, commerce_of, contacts, destination_of, renderer, rules};
 
 /// POI-1: how long the express lane stays closed after an unclean end.
 const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_mins(1);
@@ -209,7 +210,8 @@ async fn open_all(
     let (store, unclean) = tokio::task::spawn_blocking(open).await??;
     let _ = opened.set(store.clone());
     let (heard_sender, heard) = mpsc::channel(watch::storms::HEARD_MAX);
-    let observer = Arc::new(Observer::new(Metrics::new()).heard_by(heard_sender));
+    let alarm = Arc::new(Notify::new());
+    let observer = Arc::new(Observer::new(Metrics::new()).heard_by(heard_sender).ringing(alarm.clone()));
 
     keeping::after_restore(&store, &config.store.erased_lists, doors.clock.now(), health).await?;
 
@@ -267,7 +269,23 @@ async fn open_all(
         .iter()
         .map(|(name, settings)| (name.clone(), settings.profile.as_str().to_owned()))
         .collect();
-    let rooms = Arc::new(Rooms { desk: repairs, delivery: delivery.clone(), observer: observer.clone(), profiles });
+    let alerting = Arc::new(Alerting::new(alerting::Parts {
+        contacts: contacts(&config)?,
+        store: store.clone(),
+        clock: doors.clock.clone(),
+        entropy: doors.entropy.clone(),
+        observer: observer.clone(),
+        delivery: delivery.clone(),
+        health: health.clone(),
+        bell: alarm,
+    }));
+    let rooms = Arc::new(Rooms {
+        desk: repairs,
+        delivery: delivery.clone(),
+        observer: observer.clone(),
+        profiles,
+        alerting: alerting.clone(),
+    });
     let access = Arc::new(access_of(&config, &store, &doors));
     access.hasher.prepare().await;
     let api = Api::new(api::Parts {
@@ -316,6 +334,10 @@ async fn open_all(
     tasks.extend((!catchup.instances.is_empty()).then(|| {
         let catchup = tokio::spawn(catchup.run(supervisor.stopped.clone()));
         watch::supervised("catchup", catchup, &supervisor, health)
+    }));
+    tasks.extend((!alerting.is_idle()).then(|| {
+        let alerting = tokio::spawn(alerting.run(supervisor.stopped.clone()));
+        watch::supervised("alerting", alerting, &supervisor, health)
     }));
     tasks.extend(journals.map(|journals| {
         let journals = tokio::spawn(journals.run(supervisor.stopped.clone()));

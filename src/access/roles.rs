@@ -149,8 +149,8 @@ permissions! {
     CanExport, "records:export": MONEY;
     /// Approve what another person prepared.
     CanApprove, "changes:approve": ADMIN;
-    /// Say whom to wake, and when.
-    CanManageAlerts, "alerts:manage": ADMIN;
+    /// Take an alert, and try out a contact.
+    CanManageAlerts, "alerts:manage": REPAIR;
     /// Read who did what.
     CanReadAudit, "audit:read": ADMIN;
     /// See, create and revoke tokens.

@@ -19,6 +19,7 @@ pub mod state;
 pub mod story;
 
 mod about;
+mod alerts;
 mod audit;
 mod codes;
 mod deliveries;
@@ -46,8 +47,9 @@ use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
-    CanDecide, CanEditMappings, CanExpand, CanHoldDestinations, CanManageTokens, CanManageUsers, CanOwnAccount,
-    CanRead, CanReadAudit, CanReleaseDestinations, CanReplay, CanRevealPersonalData, Needs, Operator, Permission, Role,
+    CanDecide, CanEditMappings, CanExpand, CanHoldDestinations, CanManageAlerts, CanManageTokens, CanManageUsers,
+    CanOwnAccount, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay, CanRevealPersonalData, Needs, Operator,
+    Permission, Role,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
@@ -120,6 +122,11 @@ pub fn routes() -> Vec<Route> {
 
         get("/incidents", CanRead, incidents::list),
         get("/incidents/{id}", CanRead, incidents::show),
+
+        get("/alerts", CanRead, alerts::list),
+        get("/alerts/contacts", CanRead, alerts::contacts),
+        post("/alerts/test", CanManageAlerts, KeyRule::None, alerts::test),
+        post("/alerts/{id}/acknowledge", CanManageAlerts, KeyRule::Taken, alerts::acknowledge),
 
         get("/tokens", CanManageTokens, tokens::list),
         post("/tokens", CanManageTokens, KeyRule::Taken, tokens::create),

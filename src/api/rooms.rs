@@ -9,6 +9,7 @@ use super::error::ProblemLine;
 use super::expander::Expander;
 use super::replaying;
 use super::state::{DestinationView, Engines, Expansions, Replayed};
+use crate::alerting::Alerting;
 use crate::catalogue::Shelf;
 use crate::delivery::{Delivery, DestinationState, DestinationStatus};
 use crate::envelope::ids::ExceptionId;
@@ -28,6 +29,8 @@ pub struct Rooms {
     pub observer: Arc<Observer>,
     /// Profile of every configured destination.
     pub profiles: BTreeMap<String, String>,
+    /// Tells people.
+    pub alerting: Arc<Alerting>,
 }
 
 impl Rooms {
@@ -54,6 +57,10 @@ impl Rooms {
 }
 
 impl Engines for Rooms {
+    fn alerting(&self) -> Option<&Alerting> {
+        Some(&self.alerting)
+    }
+
     fn expand(&self, body: &Bytes, destination: Option<&str>) -> Result<Expansions, ProblemLine> {
         let rules = self.desk.processor.rules();
         // A document names its Commerce instance; a body that came by no origin is taken as the first one's.

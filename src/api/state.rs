@@ -13,6 +13,7 @@ use super::diff::Change;
 use super::error::ProblemLine;
 use super::idempotency::RunningCalls;
 use crate::access::Access;
+use crate::alerting::Alerting;
 use crate::catalogue::Shelf;
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
 use crate::domain::defect::Warning;
@@ -95,6 +96,11 @@ pub trait Engines: Send + Sync + 'static {
 
     /// A delivery may be due.
     fn wake(&self);
+
+    /// Who is told when something is wrong.
+    fn alerting(&self) -> Option<&Alerting> {
+        None
+    }
 
     /// What is kept of Commerce's catalogues.
     fn shelf(&self) -> Option<&Shelf>;

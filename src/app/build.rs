@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use super::Doors;
 use crate::access::session::Lifetime;
 use crate::access::{self, Access};
+use crate::alerting::Contacts;
 use crate::api::{self, Api};
 use crate::catalogue::{self, Catalogues};
 use crate::clock::{SharedClock, SharedEntropy};
@@ -343,6 +344,14 @@ fn destination(settings: &DestinationSettings) -> Result<destinations::Settings,
         already_exists: settings.already_exists.clone(),
         ..destinations::Settings::new(&settings.name, url.as_str())
     })
+}
+
+/// Who is told when something is wrong.
+///
+/// # Errors
+/// When a contact cannot be used.
+pub fn contacts(config: &Config) -> anyhow::Result<Contacts> {
+    Contacts::new(config.alerts.clone()).map_err(|problems| anyhow::anyhow!("alerts: {}", problems.join("; ")))
 }
 
 fn signing(signature: &config::OutboundSignature) -> Signing {

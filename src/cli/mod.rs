@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: rules. Verbs ask the same rooms as the API does.
 
+mod alerts;
 mod audit_log;
 mod backup;
 mod bench;
@@ -99,6 +100,8 @@ enum Verb {
     Exceptions(exceptions::Exceptions),
     /// See which destination is in trouble, and what is safe meanwhile
     Incidents(incidents::Incidents),
+    /// See what people are told of, take it, and try out who is told
+    Alerts(alerts::Alerts),
     /// Process records again, alone or all of one cause
     Replay(replay::Replay),
     /// Bring mapping tables in and out
@@ -183,6 +186,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Orders(verb) => open::wait(orders::run(verb, &shared)),
         Verb::Exceptions(verb) => open::wait(exceptions::run(verb, &shared)),
         Verb::Incidents(verb) => open::wait(incidents::run(verb, &shared)),
+        Verb::Alerts(verb) => open::wait(alerts::run(verb, &shared)),
         Verb::Render(verb) => open::wait(render::run(verb, &shared)),
         Verb::Replay(verb) => open::wait(replay::run(verb, &shared)),
         Verb::Mappings(verb) => open::wait(mappings::run(verb, &shared)),

@@ -71,7 +71,8 @@ fn limits(section: &mut Section<'_>, report: &mut Report<'_>) -> Limits {
     Limits { rates, closed }
 }
 
-fn zone(text: &str) -> Result<TimeZone, Complaint> {
+/// A zone by its name.
+pub(super) fn zone(text: &str) -> Result<TimeZone, Complaint> {
     TimeZone::get(text).map_err(|_| {
         let told = format!("\"{}\" is not a time zone", shown(text));
         Complaint::new(told, "write its name in the IANA database, such as \"Europe/Berlin\"")
@@ -79,7 +80,7 @@ fn zone(text: &str) -> Result<TimeZone, Complaint> {
 }
 
 /// `01:00-03:30`, `22:00-04:00`, `sun 00:00-24:00`.
-fn hours(text: &str, zone: &TimeZone) -> Result<ClosedHours, Complaint> {
+pub(super) fn hours(text: &str, zone: &TimeZone) -> Result<ClosedHours, Complaint> {
     let remedy = "write \"01:00-03:30\", or with a weekday \"sun 00:00-24:00\"";
     let wrong = || Complaint::new(format!("\"{}\" is not a time of day", shown(text)), remedy);
     let text = text.trim();

@@ -8,6 +8,7 @@ use toml::de::DeTable;
 
 use super::Config;
 use super::access::access;
+use super::alerts::alerts;
 use super::commerce::commerce;
 use super::destinations::{Profile, destination};
 use super::limits;
@@ -103,8 +104,10 @@ fn whole<'t>(table: &'t DeTable<'t>, report: &mut Report<'_>) -> Config {
     let mut root = Section::root(table);
     let file_policies = root.section("policies", report);
     let accounts = each(root.named("accounts", report), |name, section| Some(limits::account(name, section, report)));
+    let server = server(root.section("server", report), report);
     let config = Config {
-        server: server(root.section("server", report), report),
+        alerts: alerts(root.section("alerts", report), server.public_url.clone(), report),
+        server,
         store: store(root.section("store", report), report),
         access: access(root.section("access", report), report),
         retention: retention(root.section("retention", report), report),
@@ -232,7 +235,8 @@ fn circles(root: &mut Section<'_>, config: &Config, report: &mut Report<'_>) {
     }
 }
 
-fn refers(field: &Field<'_>, what: &str, known: &[String], report: &mut Report<'_>) {
+/// A name must be that of something.
+pub(super) fn refers(field: &Field<'_>, what: &str, known: &[String], report: &mut Report<'_>) {
     let Some(name) = field.value.as_str().filter(|name| !name.is_empty()) else { return };
     if known.iter().any(|known| known == name) {
         return;

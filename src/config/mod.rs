@@ -23,6 +23,7 @@ mod recipes;
 mod shape;
 pub mod destinations;
 mod limits;
+mod alerts;
 mod looking;
 mod load;
 #[cfg(test)]
@@ -66,6 +67,8 @@ pub struct Config {
     pub destinations: BTreeMap<String, DestinationSettings>,
     /// `[[routes]]` in the order of the file; each names keys of `destinations`.
     pub routes: Vec<Route>,
+    /// `[alerts]`
+    pub alerts: crate::alerting::Settings,
     /// `[policies]`; a destination carries its own effective ones.
     pub policies: Policies,
 }

@@ -19,6 +19,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// `/api`, `/console` and `/metrics` on an address of their own.
     pub admin_listen: Option<SocketAddr>,
+    /// Where people reach the API and the console, for links in messages; without a slash at its end.
+    pub public_url: Option<String>,
     /// All request headers must have arrived by then.
     pub header_timeout: Duration,
     /// How long a connection may rest between requests: longer than load balancers keep theirs.
@@ -55,6 +57,7 @@ pub(super) fn server(mut section: Section<'_>, report: &mut Report<'_>) -> Serve
     let settings = ServerSettings {
         listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
         admin_listen,
+        public_url: section.field("public_url").and_then(|field| field.parse(report, public_url)),
         header_timeout: section.duration_or("header_timeout", SECOND * 5, timeouts, report),
         idle_timeout: section.duration_or("idle_timeout", SECOND * 75, (SECOND, SECOND * 3600), report),
         body_timeout: section.duration_or("body_timeout", SECOND * 10, timeouts, report),
@@ -81,6 +84,14 @@ pub(super) fn server(mut section: Section<'_>, report: &mut Report<'_>) -> Serve
     }
     section.finish(report);
     settings
+}
+
+fn public_url(text: &str) -> Result<String, Complaint> {
+    let wrong = || Complaint::new("is not an address of a site", "write it as https://crossdock.example.com");
+    let url = reqwest::Url::parse(text).map_err(|_| wrong())?;
+    let plain = matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty();
+    let bare = url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    if plain && bare { Ok(url.as_str().trim_end_matches('/').to_owned()) } else { Err(wrong()) }
 }
 
 fn address(section: &mut Section<'_>, name: &'static str, report: &mut Report<'_>) -> Option<SocketAddr> {

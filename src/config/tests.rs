@@ -500,6 +500,12 @@ fn the_manual_names_every_key() {
         "[destinations.a]\nprofile = \"http\"\nalready_exists = { zzzzzzzzzz = 1 }",
         "[destinations.a]\nprofile = \"http\"\nshape = { zzzzzzzzzz = 1 }",
         "[[routes]]\nzzzzzzzzzz = 1",
+        "[alerts]\nzzzzzzzzzz = 1",
+        "[alerts]\ndead_man = { zzzzzzzzzz = 1 }",
+        "[alerts.contacts.a]\ntype = \"webhook\"\nquiet = { zzzzzzzzzz = 1 }",
+        "[alerts.contacts.a]\ntype = \"email\"\nzzzzzzzzzz = 1",
+        "[alerts.contacts.a]\ntype = \"patchworks\"\nzzzzzzzzzz = 1",
+        "[[alerts.rules]]\nwatch = \"age\"\nzzzzzzzzzz = 1",
     ];
     for section in sections {
         for key in known_keys(section) {

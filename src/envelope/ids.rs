@@ -132,6 +132,14 @@ id!(
     IncidentId, "inc"
 );
 id!(
+    /// Something people are told about.
+    AlertId, "alr"
+);
+id!(
+    /// One message to one contact about an alert; its receiver knows a repeat by it.
+    MessageId, "msg"
+);
+id!(
     /// One request to us, for correlation.
     RequestId, "req"
 );

@@ -234,6 +234,44 @@ pub enum Event<'a> {
         /// From the beginning until the backlog had gone.
         lasted: Duration,
     },
+    /// People are to be told of something; told here once, until it is over.
+    AlertRaised {
+        /// The rule.
+        rule: &'a str,
+        /// How bad.
+        severity: &'a str,
+        /// In a sentence.
+        what: &'a str,
+        /// Records that wait because of it.
+        waiting: u64,
+    },
+    /// What people were told of is over.
+    AlertEnded {
+        /// The rule.
+        rule: &'a str,
+        /// In a sentence.
+        what: &'a str,
+        /// From its beginning.
+        lasted: Duration,
+    },
+    /// A message about an alert was tried.
+    AlertMessage {
+        /// The contact.
+        contact: &'a str,
+        /// `sent`, `put_off`, `failed`.
+        outcome: &'static str,
+        /// What the channel said.
+        detail: &'a str,
+        /// Since the message was written.
+        took: Duration,
+    },
+    /// The outside monitor was told that we are well, or not.
+    DeadManPinged {
+        /// `sent`, `failed`, `withheld`.
+        outcome: &'static str,
+        /// Why, or what it said.
+        detail: &'a str,
+    },
     /// The catalogue was asked for what an order needs.
     CatalogueRead {
         /// Everything was known.

@@ -22,8 +22,8 @@ use crate::clock::Timestamp;
 use crate::store::books::{AuditHead, MoneyRow};
 use crate::store::view::{Ledger, StoreFigures};
 pub(super) use labels::{
-    OfAction, OfAlarm, OfAttempt, OfCode, OfColumn, OfDestination, OfDestinationState, OfHead, OfIncident, OfMoney,
-    OfOrigin, OfRead, OfReading, OfRefusal, OfSystem,
+    OfAction, OfAlarm, OfAttempt, OfCode, OfColumn, OfDestination, OfDestinationState, OfHead, OfIncident, OfMessage,
+    OfMoney, OfOrigin, OfOutcome, OfRead, OfReading, OfRefusal, OfRule, OfSystem,
 };
 
 /// What `/metrics` answers with.
@@ -81,6 +81,11 @@ pub(super) struct Counters {
     pub destination_changes: Counts<OfDestinationState>,
     pub incidents: Counts<OfIncident>,
     pub exception_storms: Counts<OfCode>,
+    pub alerts_raised: Counts<OfRule>,
+    pub alert_messages: Counts<OfMessage>,
+    pub alert_message_seconds: Histogram,
+    pub dead_man_pings: Counts<OfOutcome>,
+    alerts_open: Gauge<i64, AtomicI64>,
     pub commits_too_slow: Gauge<i64, AtomicI64>,
     pub disk_level: Gauge<i64, AtomicI64>,
     pub mappings_reloads: Counter,
@@ -202,6 +207,11 @@ impl Metrics {
         self.gauges.silent_envelopes.set(whole(silent));
     }
 
+    /// How many alerts are not over.
+    pub fn set_alerts_open(&self, open: usize) {
+        self.counters.alerts_open.set(whole(open));
+    }
+
     /// `OpenMetrics` text with the gauges of this moment.
     pub fn render(&self, scrape: &Scrape) -> String {
         self.gauges.set(scrape);
@@ -279,6 +289,11 @@ impl Counters {
             destination_changes: Family::default(),
             incidents: Family::default(),
             exception_storms: Family::default(),
+            alerts_raised: Family::default(),
+            alert_messages: Family::default(),
+            alert_message_seconds: long_times(),
+            dead_man_pings: Family::default(),
+            alerts_open: Gauge::default(),
             commits_too_slow: Gauge::default(),
             disk_level: Gauge::default(),
             mappings_reloads: Counter::default(),
@@ -296,11 +311,22 @@ impl Counters {
             retired_bodies: Counter::default(),
             retired_attempts: Counter::default(),
         };
+        counters.register_alerts(registry);
         counters.register_keeping(registry);
         counters.register_catalogue(registry);
         counters.register_intake(registry);
         counters.register_delivery(registry);
         counters
+    }
+
+    fn register_alerts(&self, registry: &mut Registry) {
+        registry.register("alerts_raised", "Alerts raised, by rule and severity", self.alerts_raised.clone());
+        registry.register("alerts_open", "Alerts that are not over", self.alerts_open.clone());
+        registry.register("alert_messages", "Tries to tell a contact, by outcome", self.alert_messages.clone());
+        let help = "From writing a message to a contact that was told";
+        registry.register("alert_message_seconds", help, self.alert_message_seconds.clone());
+        let help = "Pings of the outside monitor, by outcome";
+        registry.register("dead_man_pings", help, self.dead_man_pings.clone());
     }
 
     fn register_intake(&self, registry: &mut Registry) {

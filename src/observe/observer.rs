@@ -2,12 +2,14 @@
 
 use super::events::{Event, log};
 use super::metrics::{
-    Metrics, OfAction, OfAlarm, OfAttempt, OfCode, OfDestination, OfDestinationState, OfIncident, OfOrigin, OfRead,
-    OfReading, OfRefusal, OfSystem,
+    Metrics, OfAction, OfAlarm, OfAttempt, OfCode, OfDestination, OfDestinationState, OfIncident, OfMessage, OfOrigin,
+    OfOutcome, OfRead, OfReading, OfRefusal, OfRule, OfSystem,
 };
 use super::opened::Opened;
 use crate::clock::Timestamp;
-use tokio::sync::mpsc;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc};
 
 /// Logs and counts events.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub struct Observer {
     metrics: Metrics,
     /// Hears of every exception; what it has no room for is not counted as part of a storm.
     storms: Option<mpsc::Sender<Opened>>,
+    /// Rung when people may have to be told.
+    bell: Option<Arc<Notify>>,
 }
 
 fn of(origin: &str) -> OfOrigin {
@@ -28,13 +32,19 @@ fn to(destination: &str) -> OfDestination {
 impl Observer {
     /// Counts into `metrics`.
     pub fn new(metrics: Metrics) -> Self {
-        Observer { metrics, storms: None }
+        Observer { metrics, storms: None, bell: None }
     }
 
     /// Tells `storms` of every exception (POI-4).
     #[must_use]
     pub fn heard_by(self, storms: mpsc::Sender<Opened>) -> Self {
         Observer { storms: Some(storms), ..self }
+    }
+
+    /// Rings `bell` when people may have to be told.
+    #[must_use]
+    pub fn ringing(self, bell: Arc<Notify>) -> Self {
+        Observer { bell: Some(bell), ..self }
     }
 
     /// The metrics, for rendering.
@@ -58,6 +68,17 @@ impl Observer {
             };
             // Never waits; when it is full there is a storm already.
             drop(storms.try_send(opened));
+        }
+        if let Some(bell) = &self.bell
+            && matches!(
+                event,
+                Event::ExceptionOpened { .. }
+                    | Event::IncidentOpened { .. }
+                    | Event::IncidentEnded { .. }
+                    | Event::LedgerDiffers { .. }
+            )
+        {
+            bell.notify_one();
         }
         log(event);
     }
@@ -101,7 +122,21 @@ impl Observer {
                 let label = OfIncident { destination: (*destination).to_owned(), kind: (*kind).to_owned() };
                 count(&counters.incidents, &label);
             }
-            Event::IncidentEnded { .. } | Event::Restored { .. } | Event::ValidationAsked { .. } => {}
+            Event::AlertEnded { .. }
+            | Event::IncidentEnded { .. }
+            | Event::Restored { .. }
+            | Event::ValidationAsked { .. } => {}
+            Event::AlertRaised { rule, severity, .. } => {
+                let label = OfRule { rule: (*rule).to_owned(), severity: (*severity).to_owned() };
+                count(&counters.alerts_raised, &label);
+            }
+            Event::AlertMessage { contact, outcome, took, .. } => {
+                count(&counters.alert_messages, &OfMessage { contact: (*contact).to_owned(), outcome });
+                if *outcome == "sent" {
+                    counters.alert_message_seconds.observe(took.as_secs_f64());
+                }
+            }
+            Event::DeadManPinged { outcome, .. } => count(&counters.dead_man_pings, &OfOutcome { outcome }),
             Event::ExceptionStorm { code, .. } => {
                 count(&counters.exception_storms, &OfCode { code: (*code).to_owned() });
             }

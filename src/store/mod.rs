@@ -12,6 +12,7 @@ pub mod view;
 pub mod write;
 pub mod running;
 pub mod accounts;
+pub mod alerts;
 pub mod known;
 pub mod pack;
 pub mod seal;
@@ -25,9 +26,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
+use crate::envelope::ids::{AlertId, DeliveryId, DocumentId, EnvelopeId, ExceptionId, MessageId, TokenId};
 use crate::envelope::keys::Digest;
 use accounts::Accounts;
+use alerts::{Alert, AlertChange, DueMessage, MessageEnd, OpenCauses, OrderHour};
 use books::{AuditBreak, AuditHead, AuditRow, CallName, KeptAnswer, MoneyRow, SilentSlice};
 use known::{KnownKey, KnownRow};
 use running::{Gap, Hold, Incident, Position, Standing};
@@ -258,6 +260,42 @@ pub trait Store: Accounts + Send + Sync + 'static {
 
     /// The newest `updated_at` known of each subject, in the order asked; nothing for one that is not known.
     fn known_updates(&self, subjects: Vec<Subject>) -> Answer<'_, Vec<Option<Timestamp>>>;
+
+    // ---- alerts -------------------------------------------------------------------------------------------------
+
+    /// Writes alerts as they are now, each with the messages about it, by their ids. Whether a person took one stays.
+    fn write_alerts(&self, changes: Vec<AlertChange>) -> Answer<'_, ()>;
+
+    /// Alerts that are not over.
+    fn open_alerts(&self) -> Answer<'_, Vec<Alert>>;
+
+    /// Alerts that are not over, then the last that ended; at most so many.
+    fn recent_alerts(&self, limit: u32) -> Answer<'_, Vec<Alert>>;
+
+    /// A person takes an alert: it climbs no further. One that is over or taken is [`StoreError::NotAllowed`].
+    fn acknowledge_alert(&self, id: AlertId, act: Act) -> Answer<'_, ()>;
+
+    /// The message of a contact whose turn it is, with its attempt counted before it is made.
+    fn take_message(&self, contact: String, now: Timestamp) -> Answer<'_, Option<DueMessage>>;
+
+    /// What an attempt to send a message came to.
+    fn settle_message(&self, id: MessageId, end: MessageEnd, at: Timestamp) -> Answer<'_, ()>;
+
+    /// Gives up what waits for contacts other than these; how many.
+    fn give_up_messages(&self, known: Vec<String>, at: Timestamp) -> Answer<'_, u64>;
+
+    /// Open exceptions by cause, and how many were opened since each of these instants.
+    fn open_causes(&self, since: Vec<Timestamp>) -> Answer<'_, OpenCauses>;
+
+    /// Counts orders first heard of since the last count, some at a time; `true` while there are more. Hours before
+    /// `keep_from` go.
+    fn count_orders(&self, keep_from: Timestamp) -> Answer<'_, bool>;
+
+    /// Proves by a write that the store takes one.
+    fn mark_alive(&self, at: Timestamp) -> Answer<'_, ()>;
+
+    /// Orders first heard of, by system and hour.
+    fn order_hours(&self) -> Answer<'_, Vec<OrderHour>>;
 
     // ---- catalogue ----------------------------------------------------------------------------------------------
 

@@ -13,9 +13,19 @@ const TABLE: &str = "key,value,destination\n24-WG085,ITEM-1,\n";
 
 /// Every page that needs no id.
 const PAGES: [&str; 13] = [
-    "/console", "/console/search?q=000000001", "/console/orders", "/console/exceptions", "/console/exceptions/list",
-    "/console/deliveries", "/console/destinations", "/console/incidents", "/console/origins", "/console/mappings",
-    "/console/mappings/skus", "/console/audit", "/console/settings",
+    "/console",
+    "/console/search?q=000000001",
+    "/console/orders",
+    "/console/exceptions",
+    "/console/exceptions/list",
+    "/console/deliveries",
+    "/console/destinations",
+    "/console/incidents",
+    "/console/origins",
+    "/console/mappings",
+    "/console/mappings/skus",
+    "/console/audit",
+    "/console/settings",
 ];
 
 /// A service with one delivered order and one that waits for its SKU, and Anna who may do everything.
@@ -76,7 +86,8 @@ async fn every_page_is_whole_guarded_and_names_no_buyer() {
         assert_eq!(nobody.status, 303, "{path}: nobody is led to the door");
         assert!(nobody.headers["location"].to_str().unwrap().starts_with("/console/sign-in?next=%2Fconsole"), "{path}");
     }
-    for path in ["/console/nowhere", "/console/orders/999999999", "/console/exceptions/exc_00000000000000000000000000"] {
+    for path in ["/console/nowhere", "/console/orders/999999999", "/console/exceptions/exc_00000000000000000000000000"]
+    {
         assert_eq!(page(&app, &app.token, path).await.status, 404, "{path}");
     }
     app.stop().await;
@@ -140,7 +151,8 @@ async fn api_4_a_form_of_another_site_does_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_buyers_write_is_text_on_every_page() {
     let app = TestApp::start().await;
-    let nasty = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}{% include 'x' %}=1+1\u{202e}\u{200b}";
+    let nasty =
+        "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}{% include 'x' %}=1+1\u{202e}\u{200b}";
     let long = "W".repeat(100_000);
     let mut order = orders::rest("000000007", "24-WG085", 1);
     for place in ["/items/0/name", "/shipping_description", "/billing_address/firstname", "/payment/method"] {
@@ -350,7 +362,8 @@ async fn a_form_that_is_sent_twice_acts_once() {
     let form = "name=flows-two&role=viewer&key=one-key";
     let send = async || {
         let sent = client().post(app.url("/console/acts/create-token")).bearer_auth(&app.token);
-        Answer::of(sent.header("content-type", "application/x-www-form-urlencoded").body(form).send().await.unwrap()).await
+        Answer::of(sent.header("content-type", "application/x-www-form-urlencoded").body(form).send().await.unwrap())
+            .await
     };
     let (first, again) = (send().await, send().await);
     assert_eq!((first.status, again.status), (200, 200), "{}", again.text);

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod alerts;
 mod capture;
 mod catchup;
 mod catalogue;

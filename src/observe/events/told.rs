@@ -9,6 +9,7 @@ pub(in crate::observe) fn log(event: &Event<'_>) {
         Event::RequestReceived { .. }
         | Event::Committed { .. }
         | Event::CatalogueRead { .. }
+        | Event::DeadManPinged { outcome: "sent", .. }
         | Event::JournalRead { outcome: "done", taken: 0, .. } => {}
         Event::RequestStored { origin, .. } => tracing::debug!(origin.name = origin, "a request was stored"),
         Event::RequestRefused { origin, reason, detail } => {
@@ -92,6 +93,24 @@ pub(in crate::observe) fn log(event: &Event<'_>) {
             lasted_s = lasted.as_secs(),
             "a destination is well again and its backlog has gone"
         ),
+        Event::AlertRaised { rule, severity, what, waiting } => {
+            tracing::warn!(rule, severity, detail = what, waiting, "an alert was raised");
+        }
+        Event::AlertEnded { rule, what, lasted } => {
+            tracing::info!(rule, detail = what, lasted_s = lasted.as_secs(), "an alert is over");
+        }
+        Event::AlertMessage { contact, outcome: "sent", detail, took } => {
+            tracing::info!(contact, detail, took_ms = took.as_millis(), "a contact was told");
+        }
+        Event::AlertMessage { contact, outcome: "failed", detail, .. } => {
+            tracing::error!(contact, detail, "a contact could not be told; the next one is");
+        }
+        Event::AlertMessage { contact, detail, .. } => {
+            tracing::warn!(contact, detail, "a contact could not be told yet");
+        }
+        Event::DeadManPinged { outcome, detail } => {
+            tracing::warn!(outcome, detail, "the outside monitor was not told that we are well");
+        }
         Event::CatalogueFetched { system, known, failed: None } => {
             tracing::debug!(system, known, "products were read from Commerce");
         }

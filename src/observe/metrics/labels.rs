@@ -99,3 +99,23 @@ pub(in crate::observe) struct OfHead {
 pub(in crate::observe) struct OfColumn {
     pub column: &'static str,
 }
+
+/// `{rule=…, severity=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(in crate::observe) struct OfRule {
+    pub rule: String,
+    pub severity: String,
+}
+
+/// `{contact=…, outcome=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(in crate::observe) struct OfMessage {
+    pub contact: String,
+    pub outcome: &'static str,
+}
+
+/// `{outcome=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(in crate::observe) struct OfOutcome {
+    pub outcome: &'static str,
+}

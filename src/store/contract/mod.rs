@@ -4,6 +4,7 @@
 #![expect(missing_docs, reason = "a promise says in its name what it proves")]
 
 pub mod accounts;
+pub mod alerts;
 pub mod books;
 pub mod build;
 pub mod delivery;
@@ -64,6 +65,14 @@ macro_rules! contract {
             a_destination_stands_with_what_waits_and_what_is_under_way,
             run_5_due_times_move_with_the_clock,
             unc_2_first_sends_go_back_with_the_clock_and_never_ahead_of_it,
+        });
+        $crate::store::contract::contract!($store, alerts {
+            an_alert_and_its_messages_are_written_together_and_a_contact_is_told_once,
+            who_was_told_hears_of_the_end_after_the_beginning_and_who_was_not_hears_of_neither,
+            what_waits_for_the_morning_says_what_is_true_then,
+            api_5_an_alert_is_taken_once_and_stays_taken,
+            nobody_reached_relapses_and_what_is_kept,
+            orders_are_counted_once_by_the_hour_they_came,
         });
         $crate::store::contract::contract!($store, lanes {
             lane_3_a_create_that_was_not_sealed_takes_the_newer_report_and_never_an_older_one,

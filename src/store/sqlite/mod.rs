@@ -11,6 +11,7 @@
 mod accounts;
 mod acts;
 mod again;
+mod alerts;
 mod answers;
 mod append;
 mod audit;

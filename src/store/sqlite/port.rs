@@ -6,13 +6,14 @@ use super::fault::Gravity;
 use super::holds;
 use super::writer::Urgency;
 use super::{
-    SqliteStore, acts, again, answers, append, audit, bodies, checkpoint, claim, conclude, delivery, due, erase,
-    file_bytes, gaps, held, known, lists, money, open, orders, positions, reads, restore, retention, running, sealing,
-    silent, tally, wanted,
+    SqliteStore, acts, again, alerts, answers, append, audit, bodies, checkpoint, claim, conclude, delivery, due,
+    erase, file_bytes, gaps, held, known, lists, money, open, orders, positions, reads, restore, retention, running,
+    sealing, silent, tally, wanted,
 };
 use crate::clock::Timestamp;
-use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, TokenId};
+use crate::envelope::ids::{AlertId, DeliveryId, DocumentId, EnvelopeId, ExceptionId, MessageId, TokenId};
 use crate::envelope::keys::Digest;
+use crate::store::alerts::{Alert, AlertChange, DueMessage, MessageEnd, OpenCauses, OrderHour};
 use crate::store::books::{AuditBreak, AuditHead, AuditRow, CallName, Done, KeptAnswer, MoneyRow, SilentSlice};
 use crate::store::known::{KnownKey, KnownRow};
 use crate::store::running::{Gap, Hold, Incident, Position, Standing};
@@ -144,6 +145,58 @@ impl Store for SqliteStore {
 
     fn write_incident(&self, incident: Incident) -> Answer<'_, ()> {
         Box::pin(self.write(Soon, move |tx| running::write_incident(tx, &incident)))
+    }
+
+    fn write_alerts(&self, changes: Vec<AlertChange>) -> Answer<'_, ()> {
+        Box::pin(self.write(Now, move |tx| alerts::write(tx, &changes)))
+    }
+
+    fn open_alerts(&self) -> Answer<'_, Vec<Alert>> {
+        Box::pin(self.read(alerts::open))
+    }
+
+    fn recent_alerts(&self, limit: u32) -> Answer<'_, Vec<Alert>> {
+        Box::pin(self.read(move |conn| alerts::recent(conn, limit)))
+    }
+
+    fn acknowledge_alert(&self, id: AlertId, act: Act) -> Answer<'_, ()> {
+        Box::pin(self.write(Now, move |tx| alerts::acknowledge(tx, id, &act)))
+    }
+
+    fn take_message(&self, contact: String, now: Timestamp) -> Answer<'_, Option<DueMessage>> {
+        // Most looks find nothing: those cost no commit.
+        let asked = contact.clone();
+        let due = self.read(move |conn| alerts::is_due(conn, &asked, now));
+        Box::pin(async move {
+            if !due.await? {
+                return Ok(None);
+            }
+            self.write(Now, move |tx| alerts::take(tx, &contact, now)).await
+        })
+    }
+
+    fn settle_message(&self, id: MessageId, end: MessageEnd, at: Timestamp) -> Answer<'_, ()> {
+        Box::pin(self.write(Soon, move |tx| alerts::settle(tx, id, &end, at)))
+    }
+
+    fn give_up_messages(&self, known: Vec<String>, at: Timestamp) -> Answer<'_, u64> {
+        Box::pin(self.write(Soon, move |tx| alerts::give_up(tx, &known, at)))
+    }
+
+    fn open_causes(&self, since: Vec<Timestamp>) -> Answer<'_, OpenCauses> {
+        Box::pin(self.read(move |conn| alerts::causes(conn, &since)))
+    }
+
+    fn count_orders(&self, keep_from: Timestamp) -> Answer<'_, bool> {
+        Box::pin(self.write(Soon, move |tx| alerts::count_orders(tx, keep_from)))
+    }
+
+    fn mark_alive(&self, at: Timestamp) -> Answer<'_, ()> {
+        Box::pin(self.write(Soon, move |tx| alerts::mark_alive(tx, at)))
+    }
+
+    fn order_hours(&self) -> Answer<'_, Vec<OrderHour>> {
+        Box::pin(self.read(alerts::order_hours))
     }
 
     fn incidents(&self) -> Answer<'_, Vec<Incident>> {

@@ -4,6 +4,7 @@ pub mod bend;
 pub mod browser;
 pub mod commerce;
 pub mod front;
+pub mod inbox;
 pub mod key_host;
 pub mod laws;
 pub mod orders;
