@@ -45,6 +45,7 @@ pub mod delivery;
 pub mod exceptions;
 pub mod incidents;
 pub mod books;
+pub mod search;
 pub mod keeping;
 
 // edges
