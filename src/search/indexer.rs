@@ -9,14 +9,14 @@ use crate::clock::SharedClock;
 use crate::store::finding::Indexed;
 use crate::store::{SharedStore, StoreError};
 
-/// Rows of each kind that one transaction covers.
-const ROWS: u32 = 256;
+/// Rows of each kind that one transaction covers: a few milliseconds of the writer, which an order may have to wait for.
+const ROWS: u32 = 64;
 /// Between two looks when there was nothing more.
 const LOOK: Duration = Duration::from_secs(1);
 /// Least pause while there is more.
 const PAUSE: Duration = Duration::from_millis(25);
 /// So many times as long as a slice took, the next one waits: intake and delivery keep the machine.
-const SHARE: u32 = 4;
+const SHARE: u32 = 9;
 /// Longest pause while there is more.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// After a failure.

@@ -48,7 +48,9 @@ fn gather(json: &Json<'_>, into: &mut BTreeSet<Term>) {
                     _ => None,
                 };
                 match term {
-                    Some(term) => drop(into.insert(term)),
+                    Some(term) => {
+                        into.insert(term);
+                    }
                     None => gather(value, into),
                 }
             }

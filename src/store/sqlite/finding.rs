@@ -5,7 +5,7 @@ use rusqlite::{Connection, Params};
 
 use super::fault::Outcome;
 use super::index::{self, Stored};
-use super::tx::{self, count, int};
+use super::tx::{self, count};
 use super::{orders, rows};
 use crate::clock::from_micros;
 use crate::envelope::ids::ExceptionId;
@@ -148,7 +148,7 @@ fn parts(conn: &Connection, part: &str) -> Outcome<Vec<OrderRow>> {
     add(conn, stretch(conn, ENDING, &index::reversed(part))?, &mut found)?;
     add(conn, stretch(conn, BEGINNING, part)?, &mut found)?;
     if found.len() < SHOWN_MAX as usize {
-        let middle = seqs(conn, MIDDLE, (part, int(PART_WALK_MAX as usize), SHOWN))?;
+        let middle = seqs(conn, MIDDLE, (part, i64::from(PART_WALK_MAX), SHOWN))?;
         add(conn, middle, &mut found)?;
     }
     Ok(found)

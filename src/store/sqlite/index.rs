@@ -21,7 +21,7 @@ use crate::store::seal::{Keys, Shape, keyed};
 /// Plain bytes of bodies that one slice reads; the body that goes beyond is its last.
 const BYTES_MAX: i64 = 4 * 1024 * 1024;
 /// Personal terms of another key that one transaction takes out.
-const FORGOTTEN_MAX: usize = 2_000;
+const FORGOTTEN_MAX: usize = 500;
 
 /// A term as it is stored.
 pub(super) type Stored = (i64, [u8; 16]);
