@@ -35,8 +35,9 @@ pub(super) const MIDDLE: &str = "SELECT seq FROM subjects NOT INDEXED \
      WHERE seq > (SELECT MAX(seq) FROM subjects) - ?2 AND kind = 'order' AND instr(id, ?1) > 0 ORDER BY seq DESC LIMIT ?3";
 /// What waits for a person because of a value, by cause.
 pub(super) const PARKED: &str = "SELECT fingerprint, MAX(code), COUNT(*), MIN(opened_at), MAX(message), MAX(remedy), MAX(id), \
-     MAX(opened_at), COUNT(DISTINCT subject) FROM exceptions INDEXED BY exceptions_open_by_value \
-     WHERE lower(value) = lower(?1) AND value IS NOT NULL AND state = 'open' \
+     MAX(opened_at), COUNT(DISTINCT subject) FROM \
+     (SELECT fingerprint, code, opened_at, message, remedy, id, subject FROM exceptions INDEXED BY exceptions_open_by_value \
+     WHERE lower(value) = lower(?1) AND value IS NOT NULL AND state = 'open' LIMIT ?3) \
      GROUP BY fingerprint ORDER BY 3 DESC LIMIT ?2";
 
 /// Answers a question.
@@ -119,15 +120,19 @@ fn term(conn: &Connection, (kind, digest): Stored) -> Outcome<Vec<i64>> {
 
 fn matches(conn: &Connection, term: Stored) -> Outcome<Matches> {
     let (kind, digest) = term;
-    let most = i64::try_from(COUNTED_MAX + 1).unwrap_or(i64::MAX);
-    let counted = tx::row(conn, COUNT, (kind, digest, most), |row| row.get::<_, i64>(0))?;
+    let counted = tx::row(conn, COUNT, (kind, digest, counted_max()), |row| row.get::<_, i64>(0))?;
     let mut newest = Vec::new();
     add(conn, self::term(conn, term)?, &mut newest)?;
     Ok(Matches { count: count(counted.unwrap_or(0)), newest })
 }
 
+/// One more than is told, so that more is told from as many.
+fn counted_max() -> i64 {
+    i64::try_from(COUNTED_MAX + 1).unwrap_or(i64::MAX)
+}
+
 fn parked(conn: &Connection, value: &str) -> Outcome<Vec<(ExceptionGroup, u64)>> {
-    tx::rows(conn, PARKED, (value, SHOWN), |row| {
+    tx::rows(conn, PARKED, (value, SHOWN, counted_max()), |row| {
         let group = ExceptionGroup {
             fingerprint: row.get(0)?,
             code: row.get(1)?,

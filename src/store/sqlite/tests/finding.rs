@@ -9,13 +9,13 @@ use rusqlite::{Connection, params};
 use super::{Options, SqliteStore, clock, folder, options};
 use crate::api::finding::find;
 use crate::search::Indexer;
+use crate::store::SharedStore;
 use crate::store::contract::build::{Maker, NOON, at, delivered, settle, start};
 use crate::store::finding::{Question, Term, TermKind};
 use crate::store::pack::pack;
 use crate::store::seal::Keys;
 use crate::store::sqlite::index::{reversed, stored};
 use crate::store::write::Arrival;
-use crate::store::{SharedStore, Store as _};
 
 fn with_keys(path: &Path, keys: &[[u8; 32]]) -> SharedStore {
     let keys = Arc::new(Keys::new(keys));
