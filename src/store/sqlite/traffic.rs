@@ -109,9 +109,19 @@ pub(super) const NEWEST: &str = "SELECT system, id, scope, placed_at, first_seen
 /// Whether an order of that number is here.
 const HERE: &str = "SELECT 1 FROM subjects WHERE id = ?1 AND kind = 'order' AND system = ?2 LIMIT 1";
 
-fn slots(conn: &Connection, from: i64, to: i64) -> Outcome<Vec<(i64, String, String, i64, u64)>> {
+/// A row of [`SLOTS`].
+struct Row {
+    slot: i64,
+    what: String,
+    destination: String,
+    class: i64,
+    n: u64,
+}
+
+fn slots(conn: &Connection, from: i64, to: i64) -> Outcome<Vec<Row>> {
     tx::rows(conn, SLOTS, (from, to), |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, count(row.get(4)?)))
+        let n = count(row.get(4)?);
+        Ok(Row { slot: row.get(0)?, what: row.get(1)?, destination: row.get(2)?, class: row.get(3)?, n })
     })
 }
 
@@ -136,7 +146,7 @@ fn hours(conn: &Connection, first: i64) -> Outcome<Vec<TrafficHour>> {
         parked: 0,
     };
     let mut hours: Vec<TrafficHour> = (0..HOURS).map(hour).collect();
-    for (slot, what, _, _, n) in slots(conn, first, first + HOURS * SLOTS_AN_HOUR)? {
+    for Row { slot, what, n, .. } in slots(conn, first, first + HOURS * SLOTS_AN_HOUR)? {
         let Some(hour) = usize::try_from((slot - first) / SLOTS_AN_HOUR).ok().and_then(|at| hours.get_mut(at)) else {
             continue;
         };
@@ -153,7 +163,7 @@ fn hours(conn: &Connection, first: i64) -> Outcome<Vec<TrafficHour>> {
 /// The last hour is the eleven full slots before the running one, and what the running one has so far.
 fn destinations(conn: &Connection, slot: i64) -> Outcome<Vec<DestinationTraffic>> {
     let mut delivered: BTreeMap<String, (u64, [u64; LAG_CLASSES])> = BTreeMap::new();
-    for (_, what, destination, class, n) in slots(conn, slot - SLOTS_AN_HOUR + 1, slot + 1)? {
+    for Row { what, destination, class, n, .. } in slots(conn, slot - SLOTS_AN_HOUR + 1, slot + 1)? {
         if what == DELIVERED {
             let (all, classes) = delivered.entry(destination).or_default();
             *all += n;
