@@ -37,6 +37,7 @@ use crate::observe::{Health, Metrics, Observer};
 use crate::processor::{Processor, Wake};
 use crate::reading::ReadBack;
 use crate::routing::Route;
+use crate::search::Indexer;
 use crate::server::{self, Server};
 use crate::shutdown::{self, Timing};
 use crate::store::seal::Keys;
@@ -375,7 +376,7 @@ fn pausing(config: &Config) -> Vec<Pausing> {
     routes.flat_map(each).collect()
 }
 
-/// The tasks that keep the store: copies where they are configured, and retention.
+/// The tasks that keep the store: retention, the index behind the search, copies where they are configured.
 fn keepers(
     config: &Config,
     store: &SharedStore,
@@ -405,7 +406,9 @@ fn keepers(
         }
         _ => None,
     };
-    std::iter::once(("retention", retention)).chain(copies)
+    let indexer = Indexer { store: store.clone(), clock: doors.clock.clone() };
+    let indexer: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(indexer.run(stopped.clone()));
+    [("retention", retention), ("search", indexer)].into_iter().chain(copies)
 }
 
 /// What bodies are encrypted with.

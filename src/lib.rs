@@ -46,6 +46,7 @@ pub mod exceptions;
 pub mod incidents;
 pub mod books;
 pub mod alerting;
+pub mod search;
 pub mod keeping;
 
 // edges

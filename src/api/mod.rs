@@ -10,6 +10,7 @@ pub mod diff;
 pub mod error;
 pub mod expander;
 pub mod extract;
+pub mod finding;
 pub mod idempotency;
 pub mod mapping_csv;
 pub mod page;
@@ -17,6 +18,7 @@ pub mod replaying;
 pub mod rooms;
 pub mod state;
 pub mod story;
+pub mod traffic;
 
 mod about;
 mod alerts;
@@ -34,6 +36,7 @@ mod incidents;
 mod mappings;
 mod orders;
 mod outside;
+mod search;
 mod tokens;
 mod session;
 mod users;
@@ -81,6 +84,9 @@ pub const ANYONE: Needs = Needs { permission: "anyone", roles: &Role::ALL };
 #[rustfmt::skip]
 pub fn routes() -> Vec<Route> {
     vec![
+        get("/search", CanRead, search::find),
+        get("/traffic", CanRead, traffic::show),
+
         get("/orders", CanRead, orders::list),
         get("/orders/{increment_id}", CanRead, orders::show),
         get("/orders/{increment_id}/explain", CanRead, orders::explain),

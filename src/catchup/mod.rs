@@ -32,6 +32,8 @@ use rules::{Listing, Next, Row};
 
 /// Which position is the search's.
 const KIND: &str = "sweep";
+/// The newest order that a search saw, whether or not it could be taken in.
+const NEWEST: &str = "newest";
 /// Orders read at once; the client of the instance limits how many of them run.
 const AT_ONCE: usize = 4;
 
@@ -240,6 +242,7 @@ impl CatchUp {
         let mut seen_now = HashSet::new();
         loop {
             let Listing { rows, total } = self.list(rest, rules::page(since, page)).await?;
+            self.note_newest(rest.system(), &rows).await?;
             let on_page = rows.len();
             let fresh = rows.iter().filter(|row| seen_now.insert(row.entity_id)).count();
             let rows: Vec<Row> = rows.into_iter().filter(|row| seen.insert(row.entity_id)).collect();
@@ -257,6 +260,20 @@ impl CatchUp {
                 }
             }
         }
+    }
+
+    /// Notes the newest order of a page, if none newer is noted: ids rise with the orders, and what cannot be read is there.
+    async fn note_newest(&self, system: &str, rows: &[Row]) -> Result<(), StoreError> {
+        let Some(row) = rows.iter().max_by_key(|row| row.entity_id) else { return Ok(()) };
+        let kept = self.store.position(system.to_owned(), NEWEST.to_owned()).await?;
+        let known = kept.and_then(|kept| kept.position.split_once(' ')?.0.parse::<u64>().ok());
+        if known.is_some_and(|known| known >= row.entity_id) {
+            return Ok(());
+        }
+        let number = row.number.clone().unwrap_or_else(|| row.entity_id.to_string());
+        let position = format!("{} {number}", row.entity_id);
+        let at = self.clock.now();
+        self.store.keep_position(Position { system: system.to_owned(), kind: NEWEST.to_owned(), position, at }).await
     }
 
     /// How far the instance was searched. The very first search begins now: a shop's history is not swallowed unasked.

@@ -21,6 +21,7 @@ mod doctor;
 mod erase;
 mod exceptions;
 mod expand;
+mod find;
 mod incidents;
 mod ledger;
 mod keys;
@@ -35,6 +36,7 @@ mod restore;
 mod serve;
 mod token;
 mod user;
+mod traffic;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -94,6 +96,8 @@ enum Verb {
     Expand(expand::Expand),
     /// Show the requests that a destination would be sent of an order, without sending
     Render(render::Render),
+    /// Find whatever you have in hand: a number, an address, a SKU, an id
+    Find(find::Find),
     /// Find orders and read where they are
     Orders(orders::Orders),
     /// Read what waits for a person
@@ -116,6 +120,8 @@ enum Verb {
     Catchup(catchup::Catchup),
     /// Read what is kept of Commerce's products
     Catalogue(catalogue::Catalogue),
+    /// What came and went by the hour, and how far behind each destination is
+    Traffic(traffic::Traffic),
     /// What became of every accepted event, and of every order in money
     Ledger(ledger::Ledger),
     /// Verify or export the record of who did what
@@ -183,6 +189,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Serve(verb) => serve::run(&verb, &shared),
         Verb::Check(verb) => check::run(&verb, &shared),
         Verb::Expand(verb) => open::wait(expand::run(verb, &shared)),
+        Verb::Find(verb) => open::wait(find::run(verb, &shared)),
+        Verb::Traffic(verb) => open::wait(traffic::run(verb, &shared)),
         Verb::Orders(verb) => open::wait(orders::run(verb, &shared)),
         Verb::Exceptions(verb) => open::wait(exceptions::run(verb, &shared)),
         Verb::Incidents(verb) => open::wait(incidents::run(verb, &shared)),

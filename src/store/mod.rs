@@ -13,6 +13,8 @@ pub mod write;
 pub mod running;
 pub mod accounts;
 pub mod alerts;
+pub mod finding;
+pub mod traffic;
 pub mod known;
 pub mod pack;
 pub mod seal;
@@ -31,8 +33,10 @@ use crate::envelope::keys::Digest;
 use accounts::Accounts;
 use alerts::{Alert, AlertChange, DueMessage, MessageEnd, OpenCauses, OrderHour};
 use books::{AuditBreak, AuditHead, AuditRow, CallName, KeptAnswer, MoneyRow, SilentSlice};
+use finding::{Found, IndexSlice, Indexed, Question};
 use known::{KnownKey, KnownRow};
 use running::{Gap, Hold, Incident, Position, Standing};
+use traffic::Traffic;
 use view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, Erased, EventRow, ExceptionGroup, ExceptionRow, Interrupted,
     Ledger, MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, Restoration, Retired, StoreFigures,
@@ -406,6 +410,19 @@ pub trait Store: Accounts + Send + Sync + 'static {
     fn audit_break(&self) -> Answer<'_, Option<AuditBreak>>;
     /// For metrics and health.
     fn figures(&self) -> Answer<'_, StoreFigures>;
+    /// Whatever a person may mean, in one state of the store.
+    fn find(&self, question: Question) -> Answer<'_, Found>;
+    /// What came and went up to now, by the hour and by destination.
+    fn traffic(&self, now: Timestamp) -> Answer<'_, Traffic>;
+
+    // ---- the index ----------------------------------------------------------------------------------------------
+
+    /// The next rows of each kind whose terms are not written, oldest first; where the last slice ended, says the store.
+    fn unindexed(&self, rows: u32) -> Answer<'_, IndexSlice>;
+
+    /// Writes the terms of a slice and where it ends, together. Nothing is written of what was erased or went meanwhile.
+    /// `false`: the slice does not begin where the index is; nothing was written.
+    fn index(&self, indexed: Indexed) -> Answer<'_, bool>;
 
     // ---- keeping ------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,8 @@ use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use bytes::Bytes;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 
 use super::StoreError;
 use super::pack::unpack;
@@ -44,7 +46,7 @@ pub type KeyId = [u8; ID];
 
 /// The wrapping keys: the first seals, all open. Without any, bodies are stored as they are packed.
 #[derive(Default)]
-pub struct Keys(Vec<(KeyId, LessSafeKey)>);
+pub struct Keys(Vec<(KeyId, LessSafeKey)>, Option<[u8; 32]>);
 
 impl fmt::Debug for Keys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,7 +63,19 @@ pub fn key_id(key: &[u8; 32]) -> KeyId {
 impl Keys {
     /// The first seals; none: nothing is encrypted.
     pub fn new<'k>(keys: impl IntoIterator<Item = &'k [u8; 32]>) -> Self {
-        Keys(keys.into_iter().map(|key| (key_id(key), cipher(key))).collect())
+        let mut search = None;
+        let keys = keys.into_iter().map(|key| {
+            // What buyers are found by is keyed by the first; another first key has them written anew.
+            search.get_or_insert_with(|| keyed(key, b"crossdock.search.v1"));
+            (key_id(key), cipher(key))
+        });
+        let keys = keys.collect();
+        Keys(keys, search)
+    }
+
+    /// The key of what buyers are found by; none where nothing is encrypted.
+    pub fn search(&self) -> Option<&[u8; 32]> {
+        self.1.as_ref()
     }
 
     /// Whether new bodies are encrypted.
@@ -207,6 +221,13 @@ pub fn gone(stored: &[u8]) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// HMAC-SHA-256.
+pub fn keyed(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length will do");
+    mac.update(message);
+    mac.finalize().into_bytes().into()
 }
 
 fn cipher(key: &[u8; 32]) -> LessSafeKey {

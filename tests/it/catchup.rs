@@ -71,7 +71,10 @@ async fn p1_orders_whose_pushes_were_lost_while_the_service_was_down_come_once_a
     searched(&app, 1).await;
     assert_eq!(commerce.asked_for("/V1/orders/1000", ""), 0, "what is here is not read again");
     assert_eq!(app.metric(r#"sweep_found_total{system="acme"}"#).await, 104.0);
+    let there = app.sees("/api/v1/traffic").await["newest_orders"][0]["there"].clone();
+    assert_eq!((&there["increment_id"], &there["is_here"]), (&json!(numbers.last().unwrap()), &json!(true)));
     let told = app.sees("/api/v1/catchup").await;
+    assert_eq!(told["items"].as_array().unwrap().len(), 1, "{told}");
     assert_eq!((&told["items"][0]["system"], &told["items"][0]["kind"]), (&json!("acme"), &json!("sweep")));
     assert!(position(&app).await >= SystemClock.now() - jiff::SignedDuration::from_mins(1));
 }

@@ -17,6 +17,7 @@ mod hard_times;
 mod journal;
 mod delivery;
 mod events;
+mod finding;
 mod intake;
 mod keeping;
 mod keys;

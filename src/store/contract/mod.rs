@@ -8,6 +8,7 @@ pub mod alerts;
 pub mod books;
 pub mod build;
 pub mod delivery;
+pub mod finding;
 pub mod guards;
 pub mod intake;
 pub mod lanes;
@@ -97,6 +98,15 @@ macro_rules! contract {
             a_search_goes_on_where_it_was_and_each_has_its_own_place,
             what_is_known_of_orders_is_told_in_the_order_they_are_asked_for,
             a_missing_number_is_asked_for_once_and_old_orders_open_no_hole,
+        });
+        $crate::store::contract::contract!($store, finding {
+            orders_are_found_by_their_buyer_and_items_once_the_index_is_there,
+            a_slice_is_written_once_and_only_where_the_index_is,
+            numbers_receipts_keys_and_causes_lead_to_their_records,
+            a_senders_id_leads_to_its_event,
+            dat_1_an_erased_buyer_is_found_by_nothing_even_if_the_index_was_on_its_way,
+            dat_2_a_buyer_is_found_as_long_as_a_body_names_him,
+            traffic_counts_what_was_committed_by_hour_and_destination,
         });
         $crate::store::contract::contract!($store, wanted {
             p6_hints_wait_for_one_read_count_as_due_and_end_with_it,

@@ -25,12 +25,14 @@ pub(super) struct Row {
     pub(super) uncertain: bool,
     pub(super) epoch: i64,
     pub(super) attempts: u32,
+    /// When its event came, where that was asked.
+    pub(super) received_at: Option<i64>,
 }
 
 /// The delivery's row.
 pub(super) fn find(tx: &Tx<'_>, id: DeliveryId) -> Outcome<Row> {
     tx.row(
-        "SELECT seq, destination, subject, envelope, state, head, sealed, uncertain, epoch, attempts \
+        "SELECT seq, destination, subject, envelope, state, head, sealed, uncertain, epoch, attempts, NULL \
          FROM deliveries WHERE id = ?1",
         [id.as_bytes()],
         from_row,
@@ -127,14 +129,14 @@ pub(super) fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Outcome<bool> 
 /// A delivery's row, and whether it alone decides what becomes of its envelope: the envelope is concluded and stands as
 /// `received`, it has no other delivery, and nothing complains about it. So it is with nearly every order.
 pub(super) const ALONE: &str = "SELECT d.seq, d.destination, d.subject, d.envelope, d.state, d.head, d.sealed, d.uncertain, \
-     d.epoch, d.attempts, e.state = 'received' AND e.turn IS NULL AND NOT EXISTS \
+     d.epoch, d.attempts, e.received_at, e.state = 'received' AND e.turn IS NULL AND NOT EXISTS \
      (SELECT 1 FROM deliveries AS o INDEXED BY deliveries_by_envelope WHERE o.envelope = d.envelope AND o.seq <> d.seq) \
      AND NOT EXISTS (SELECT 1 FROM exceptions INDEXED BY exceptions_open_by_envelope \
      WHERE envelope = d.envelope AND state = 'open') \
      FROM deliveries AS d JOIN envelopes AS e ON e.seq = d.envelope WHERE d.id = ?1";
 
 fn find_alone(tx: &Tx<'_>, id: DeliveryId) -> Outcome<(Row, bool)> {
-    tx.row(ALONE, [id.as_bytes()], |row| Ok((from_row(row)?, row.get(10)?)))?
+    tx.row(ALONE, [id.as_bytes()], |row| Ok((from_row(row)?, row.get(11)?)))?
         .ok_or_else(|| Fault::not_found(id.to_string()))
 }
 
@@ -150,6 +152,7 @@ fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         uncertain: row.get(7)?,
         epoch: row.get(8)?,
         attempts: row.get(9)?,
+        received_at: row.get(10)?,
     })
 }
 
@@ -222,6 +225,7 @@ pub(super) fn delivered(tx: &mut Tx<'_>, delivery: &Row, receipt: Option<&str>, 
         (delivery.seq, receipt, at.as_microsecond()),
     )?;
     tx.tally.touch(delivery.subject);
+    tx.tally.delivered(&delivery.destination, delivery.received_at.map(|received| at.as_microsecond() - received));
     match delivery.state.as_str() {
         "waiting" => tx.tally.waiting(&delivery.destination, -1),
         "parked" => {

@@ -11,6 +11,7 @@ use super::audit;
 use super::delivery;
 use super::exceptions::{self, Ending};
 use super::fault::{Fault, Outcome};
+use super::index;
 use super::retention::{self, empty_made, empty_request, request};
 use super::state;
 use super::tx::{Tx, count, int};
@@ -105,6 +106,7 @@ fn erase_one(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut Eras
         "UPDATE deliveries SET found = NULL WHERE subject = ?1 AND found IS NOT NULL AND created_at <= ?2",
         (subject, until),
     )?;
+    index::erase(tx, subject)?;
     erased.bodies += complaints(tx, subject, erasure)?;
     erased.answers += kept_answers(tx, subject)?;
     tx.run("UPDATE subjects SET erased_at = MAX(COALESCE(erased_at, ?2), ?2) WHERE seq = ?1", (subject, until))?;

@@ -102,6 +102,7 @@ fn link(row: &Row<'_>, subject: i64) -> rusqlite::Result<Link> {
             uncertain: row.get(6)?,
             epoch: row.get(7)?,
             attempts: row.get(8)?,
+            received_at: None,
         },
         id: DeliveryId::from_bytes(row.get(1)?),
         purpose: row.get(9)?,

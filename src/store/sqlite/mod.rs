@@ -3,7 +3,8 @@
 //! Cast: `open` checks the file before anything is promised; `writer` is the one thread that writes, a group of commands a
 //! commit; `checkpoint` copies the log into the file beside it; `readers` answer questions from connections of their own.
 //! What a command does stands in one file each: `append`, `claim`, `conclude` (with `effects`, `exceptions`, `state`),
-//! `delivery`, `acts`. What people read: `lists`, `orders`, `reads`, `due`. Bodies are encrypted at this border
+//! `delivery`, `acts`. What people read: `lists`, `orders`, `reads`, `due`, `finding` (by the terms that `index` writes),
+//! `traffic`. Bodies are encrypted at this border
 //! (`sealing`), leave by `retention` and `erase`; `backup` copies the file and `restore` puts a copy in its place.
 //!
 //! Order is the order of commits (`seq`), never a clock. Deliberately absent: rules about when and what to send.
@@ -27,10 +28,12 @@ mod effects;
 mod erase;
 mod exceptions;
 mod fault;
+mod finding;
 mod gaps;
 mod health;
 mod held;
 mod holds;
+mod index;
 mod known;
 mod lanes;
 mod lists;
@@ -56,6 +59,7 @@ mod subjects;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod tx;
 mod verify;
 mod wanted;
@@ -241,9 +245,13 @@ impl SqliteStore {
     fn write<T: Send + 'static>(
         &self,
         urgency: Urgency,
-        run: impl FnMut(&mut Tx<'_>) -> Outcome<T> + Send + 'static,
+        mut run: impl FnMut(&mut Tx<'_>) -> Outcome<T> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
-        let submitted = self.inbox.submit(urgency, run);
+        let at = self.clock.now().as_microsecond();
+        let submitted = self.inbox.submit(urgency, move |tx| {
+            tx.tally.at(at);
+            run(tx)
+        });
         #[cfg(test)]
         self.ring();
         async move {
@@ -321,6 +329,7 @@ fn take_over(
     let inside = || -> Outcome<bool> {
         let running = tx::row(conn, "SELECT 1 FROM meta WHERE name = 'running'", [], |_| Ok(()))?.is_some();
         let mut tx = Tx::new(conn);
+        tx.tally.at(now.as_microsecond());
         tx.run("INSERT INTO meta (name, value) VALUES ('running', '1') ON CONFLICT (name) DO NOTHING", [])?;
         tx.run("UPDATE deliveries INDEXED BY deliveries_in_flight SET interrupted = 1 WHERE state = 'in_flight'", [])?;
         restore::take_over(&mut tx, now)?;

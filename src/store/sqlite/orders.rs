@@ -46,7 +46,8 @@ fn candidates(conn: &Connection, filter: &OrderFilter, before: i64, limit: i64) 
     tx::rows(conn, sql, (before, limit), |row| row.get(0))
 }
 
-fn one(conn: &Connection, seq: i64) -> Outcome<Option<(i64, OrderRow)>> {
+/// The order of this row.
+pub(super) fn one(conn: &Connection, seq: i64) -> Outcome<Option<(i64, OrderRow)>> {
     tx::row(conn, &format!("{} WHERE s.seq = ?1 AND s.kind = 'order'", rows::order_columns()), [seq], rows::order)
 }
 

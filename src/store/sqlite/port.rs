@@ -7,16 +7,18 @@ use super::holds;
 use super::writer::Urgency;
 use super::{
     SqliteStore, acts, again, alerts, answers, append, audit, bodies, checkpoint, claim, conclude, delivery, due,
-    erase, file_bytes, gaps, held, known, lists, money, open, orders, positions, reads, restore, retention, running,
-    sealing, silent, tally, wanted,
+    erase, file_bytes, finding, gaps, held, index, known, lists, money, open, orders, positions, reads, restore,
+    retention, running, sealing, silent, tally, traffic, wanted,
 };
 use crate::clock::Timestamp;
 use crate::envelope::ids::{AlertId, DeliveryId, DocumentId, EnvelopeId, ExceptionId, MessageId, TokenId};
 use crate::envelope::keys::Digest;
 use crate::store::alerts::{Alert, AlertChange, DueMessage, MessageEnd, OpenCauses, OrderHour};
 use crate::store::books::{AuditBreak, AuditHead, AuditRow, CallName, Done, KeptAnswer, MoneyRow, SilentSlice};
+use crate::store::finding::{Found, IndexSlice, Indexed, Question, Term, TermKind};
 use crate::store::known::{KnownKey, KnownRow};
 use crate::store::running::{Gap, Hold, Incident, Position, Standing};
+use crate::store::traffic::Traffic;
 use crate::store::view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, Erased, EventRow, ExceptionGroup, ExceptionRow, Interrupted,
     Ledger, MappingRecord, MappingTableRow, OrderDetail, OrderRow, Page, Paging, Restoration, Retired, StoreFigures,
@@ -435,6 +437,36 @@ impl Store for SqliteStore {
         let commits = self.commits.load(Ordering::Relaxed);
         let figures = self.read(reads::figures);
         Box::pin(async move { Ok(StoreFigures { wal_bytes, store_bytes, commits, ..figures.await? }) })
+    }
+
+    fn find(&self, question: Question) -> Answer<'_, Found> {
+        let (keys, installation) = (Arc::clone(&self.keys), self.report.installation_id.clone());
+        Box::pin(self.read(move |conn| finding::find(conn, &question, &keys, &installation)))
+    }
+
+    fn traffic(&self, now: Timestamp) -> Answer<'_, Traffic> {
+        Box::pin(self.read(move |conn| traffic::read(conn, now)))
+    }
+
+    fn unindexed(&self, rows: u32) -> Answer<'_, IndexSlice> {
+        let keys = Arc::clone(&self.keys);
+        Box::pin(self.read(move |conn| index::next(conn, rows, &keys)))
+    }
+
+    fn index(&self, indexed: Indexed) -> Answer<'_, bool> {
+        let Indexed { slice, terms, at } = indexed;
+        // Digests are made here, on the caller's thread: the writer holds no text.
+        let stored = |term: &Term| index::stored(term, &self.keys, &self.report.installation_id);
+        let of_key = |(row, text): (i64, String)| (row, stored(&Term { kind: TermKind::Key, text }));
+        let written = index::Written {
+            terms: terms.iter().map(|(source, row, term)| (*source, *row, stored(term))).collect(),
+            keys: slice.keys.into_iter().map(of_key).collect(),
+            endings: slice.numbers.into_iter().map(|(row, id)| (row, index::reversed(&id))).collect(),
+            from: slice.from,
+            to: slice.to,
+            at,
+        };
+        Box::pin(self.write(Soon, move |tx| index::write(tx, &written)))
     }
 
     fn restoration(&self) -> Option<Restoration> {

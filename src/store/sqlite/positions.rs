@@ -14,9 +14,14 @@ pub(super) fn find(conn: &Connection, system: &str, kind: &str) -> Outcome<Optio
     tx::row(conn, sql, (system, kind), position)
 }
 
-/// How far all of them got.
+/// How far all searches of other systems got; what is noted beside them is not one.
 pub(super) fn all(conn: &Connection) -> Outcome<Vec<Position>> {
-    tx::rows(conn, "SELECT system, kind, position, at FROM positions ORDER BY system, kind", [], position)
+    tx::rows(
+        conn,
+        "SELECT system, kind, position, at FROM positions WHERE system <> '' AND kind <> 'newest' ORDER BY system, kind",
+        [],
+        position,
+    )
 }
 
 fn position(row: &Row<'_>) -> rusqlite::Result<Position> {
@@ -44,4 +49,13 @@ pub(super) fn known(conn: &Connection, subjects: &[Subject]) -> Outcome<Vec<Opti
         Ok(found.flatten().map(from_micros))
     };
     subjects.iter().map(one).collect()
+}
+
+/// The newest order that each search saw in Commerce: system, number, since when.
+pub(super) fn newest(conn: &Connection) -> Outcome<Vec<(String, String, Timestamp)>> {
+    let sql = "SELECT system, position, at FROM positions WHERE kind = 'newest' ORDER BY system";
+    let rows = tx::rows(conn, sql, [], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, from_micros(row.get(2)?))))?;
+    // The entity's id stands in front, which says what is newer.
+    let number = |position: &str| position.split_once(' ').map(|(_, number)| number.to_owned());
+    Ok(rows.into_iter().filter_map(|(system, position, at)| Some((system, number(&position)?, at))).collect())
 }

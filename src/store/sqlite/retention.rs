@@ -9,6 +9,7 @@
 
 use super::erase;
 use super::fault::Outcome;
+use super::index;
 use super::tx::{self, Tx, count};
 use crate::clock::Timestamp;
 use crate::store::seal::{ERASED, EXPIRED};
@@ -140,6 +141,9 @@ fn bodies(tx: &Tx<'_>, event: &Met, retire: &Retire, retired: &mut Retired) -> O
         }
     }
     retired.bodies += empty_request(tx, request.payload, &EXPIRED, i64::MAX)?;
+    for seq in &request.events {
+        index::expire(tx, *seq)?;
+    }
     Ok(true)
 }
 

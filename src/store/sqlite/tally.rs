@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::fault::Outcome;
 use super::state::EnvelopeState;
+use super::traffic;
 use crate::store::view::Ledger;
 
 /// Envelopes ever accepted.
@@ -27,19 +28,37 @@ pub(super) struct Tally {
     states: [i64; EnvelopeState::ALL.len()],
     named: Vec<(&'static str, String, i64)>,
     touched: Vec<i64>,
+    traffic: traffic::Counts,
 }
 
 impl Tally {
+    /// When the command was given: what it does is counted then.
+    pub(super) fn at(&mut self, micros: i64) {
+        self.traffic.at(micros);
+    }
+
     /// A new envelope, in this column of the ledger.
     pub(super) fn accept(&mut self, state: EnvelopeState) {
         self.accepted += 1;
         self.states[state as usize] += 1;
+        self.traffic.count(traffic::ACCEPTED, "", traffic::UNCLASSED);
+        if state == EnvelopeState::Exception {
+            self.traffic.count(traffic::PARKED, "", traffic::UNCLASSED);
+        }
     }
 
     /// An envelope changes its column.
     pub(super) fn shift(&mut self, from: EnvelopeState, to: EnvelopeState) {
         self.states[from as usize] -= 1;
         self.states[to as usize] += 1;
+        if to == EnvelopeState::Exception {
+            self.traffic.count(traffic::PARKED, "", traffic::UNCLASSED);
+        }
+    }
+
+    /// A destination took a delivery, so long after its event was received.
+    pub(super) fn delivered(&mut self, destination: &str, lag_micros: Option<i64>) {
+        self.traffic.count(traffic::DELIVERED, destination, traffic::class(lag_micros));
     }
 
     /// Envelopes come to or leave the processor.
@@ -82,6 +101,7 @@ impl Tally {
             self.name(prefix, &name, by);
         }
         self.touched.extend(other.touched);
+        self.traffic.absorb(other.traffic);
     }
 
     /// Adds the changes to the table, inside the transaction they belong to.
@@ -94,6 +114,7 @@ impl Tally {
         for (prefix, name, by) in &self.named {
             add(conn, &format!("{prefix}{name}"), *by)?;
         }
+        self.traffic.write(conn)?;
         super::money::book(conn, &self.touched)
     }
 }

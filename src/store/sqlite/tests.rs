@@ -4,6 +4,7 @@ mod books;
 mod contract;
 mod crash;
 mod failures;
+mod finding;
 mod erasing;
 mod keeping;
 mod opening;

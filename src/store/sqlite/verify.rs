@@ -47,6 +47,10 @@ const NEVER: &[(&str, &str)] = &[
          WHERE NOT EXISTS (SELECT 1 FROM awaited_reads WHERE read = w.seq)",
     ),
     (
+        "an erased subject is found by its buyer (DAT-1)",
+        "SELECT s.id FROM terms AS t JOIN subjects AS s ON s.seq = t.row WHERE t.kind = 1 AND s.erased_at >= s.last_seen_at",
+    ),
+    (
         "a sealed delivery has no sealed request",
         "SELECT id FROM deliveries AS d WHERE (sealed = 1) <> EXISTS \
          (SELECT 1 FROM sealed_requests AS r WHERE r.delivery = d.seq)",

@@ -6,8 +6,8 @@ use rusqlite::Connection;
 
 use super::{folder, open};
 use crate::store::sqlite::{
-    answers, delivery, due, effects, exceptions, held, lanes, lists, money, orders, reads, rows, running, silent,
-    state, wanted,
+    answers, delivery, due, effects, exceptions, finding, held, index, lanes, lists, money, orders, reads, rows,
+    running, silent, state, traffic, wanted,
 };
 use crate::store::{DeliveryFilter, EventFilter, ExceptionFilter};
 
@@ -89,6 +89,23 @@ fn queries() -> Vec<(&'static str, String)> {
         ("open exceptions of a code", exceptions_by(Some("unmapped_sku"), None, None)),
         ("open exceptions of a cause", exceptions_by(None, Some("x"), None)),
         ("exceptions of a subject", exceptions_by(None, None, Some("42"))),
+        (
+            "deliveries of a receipt",
+            format!("SELECT seq FROM deliveries AS d {} WHERE d.receipt = ?1", finding::BY_RECEIPT),
+        ),
+        ("rows of a term", finding::BY_TERM.to_owned()),
+        ("how many rows of a term", finding::COUNT.to_owned()),
+        ("orders by the end of their number", finding::ENDING.to_owned()),
+        ("orders by the beginning of their number", finding::BEGINNING.to_owned()),
+        ("orders by the middle of their number", finding::MIDDLE.to_owned()),
+        ("what waits because of a value", finding::PARKED.to_owned()),
+        ("events to index", index::EVENTS.to_owned()),
+        ("documents to index", index::DOCUMENTS.to_owned()),
+        ("deliveries to index", index::DELIVERIES.to_owned()),
+        ("numbers to index", index::SUBJECTS.to_owned()),
+        ("whether a body names the buyer", index::NAMES_BUYER.to_owned()),
+        ("traffic of some hours", traffic::SLOTS.to_owned()),
+        ("the newest orders of all instances", traffic::NEWEST.to_owned()),
     ]
 }
 
