@@ -1,6 +1,6 @@
 //! When to tell a person, and whom: alerts, the messages about them, and the ping that stops when we do.
 //!
-//! The cast. A [`Rule`](rules::Rule) says what is worth a message. The [`watcher`] gathers facts, [`rules`] judges them
+//! The cast. A [`Rule`] says what is worth a message. The [`watcher`] gathers facts, [`rules`] judges them
 //! against what is raised already, and alerts are written down together with the messages about them: a crash loses
 //! neither, and a message is repeated under the same key rather than lost. Each contact has a [`sender`] of its own, so
 //! that one that hangs delays nobody else; [`channel`] speaks to it. [`notice`] says what a message says, [`quiet`] and
