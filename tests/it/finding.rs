@@ -1,5 +1,7 @@
 //! Finding whatever a person has in hand, and the figures of what came and went.
 
+use std::fmt::Write as _;
+
 use crossdock::demo::erp::StandInErp;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,7 +12,11 @@ use crate::support::{Answer, Site, TestApp, is_problem, orders, until};
 
 /// Percent-encoding of a query's value.
 fn segment(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        let _ = write!(encoded, "%{byte:02X}");
+    }
+    encoded
 }
 
 async fn found(app: &TestApp, text: &str) -> Value {
