@@ -24,7 +24,7 @@ auth = {{ type = "none" }}
 "#
     );
     let all = problems(&file);
-    all.lines().filter(|line| line.contains("erp.shape")).map(|line| format!("{line}\n")).collect()
+    all.lines().filter(|line| line.contains("erp.shape")).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
