@@ -1,5 +1,7 @@
 //! Whole files: the example of the design, and a table of broken ones.
 
+mod shape;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -583,43 +585,4 @@ fn a_commerce_address_that_is_hardly_meant_is_doubted() {
         let doubts = warned.lines().filter(|line| line.contains("commerce.other.base_url")).count();
         assert_eq!((doubts, warned.contains(told)), (usize::from(!told.is_empty()), true), "{url}: {warned}");
     }
-}
-
-/// A file whose destination `erp` says this beside its address.
-fn with_destination(settings: &str) -> String {
-    format!(
-        r#"
-[store]
-url = "sqlite:crossdock.db"
-
-[commerce.acme]
-edition = "paas"
-base_url = "https://shop.example.com/rest"
-auth = {{ type = "none" }}
-
-[destinations.erp]
-url = "https://erp.example.com/orders"
-auth = {{ type = "none" }}
-{settings}
-"#
-    )
-}
-
-#[test]
-fn a_shape_is_read_word_by_word_and_what_nobody_can_keep_is_refused() {
-    let said = |settings: &str| -> String {
-        // One problem that is always there.
-        let all = problems(&format!("zzzzzzzzzz = 1\n{}", with_destination(settings)));
-        let lines = all.lines().filter(|line| line.contains("shape")).map(str::to_owned);
-        lines.collect::<Vec<_>>().join("\n")
-    };
-    for profile in ["http", "pick-list", "patchworks-webhook"] {
-        let shape = "shape = { tax = \"gross\", discount = \"line\", shipping = \"field\", options = \"name\", name_chars = 80, rounding = \"largest\" }";
-        assert_eq!(said(&format!("profile = \"{profile}\"\n{shape}")), "");
-    }
-    insta::assert_snapshot!(said("profile = \"http\"\nshape = { tax = \"grosss\", shiping = \"field\", options = 3 }"), @"");
-    insta::assert_snapshot!(said("profile = \"odoo\"\nshape = { tax = \"gross\" }"), @"");
-    assert_eq!(said("profile = \"odoo\"\nshape = { tax = \"amount\" }"), "", "saying what is so anyway is no shape");
-    insta::assert_snapshot!(said("profile = \"http\"\nshape = { tax = \"code\", name_chars = 80 }\npolicies = { unmapped_tax = \"pass\" }"), @"");
-    insta::assert_snapshot!(said("profile = \"http\"\nshape = { tax = \"none\" }\nguard = \"find\"\nfind = { url = \"https://erp.example.com/o?r={{ order.increment_id }}\", reference = \"/items/0/r\", total = \"/items/0/t\" }"), @"");
 }

@@ -117,7 +117,7 @@ fn columns_agree(
         }
         elsewhere.add(&money, amounts, &shape)?;
         if matches!(money.kind, LineKind::Fee | LineKind::Adjustment) {
-            let own = amounts.net.minor() - amounts.tax_included.map_or(0, Money::minor);
+            let own = amounts.net.minor().saturating_sub(amounts.tax_included.map_or(0, Money::minor));
             let fixed = if money.order_item_id.is_some() { own } else { 0 };
             fees = fees.checked_add(own).ok_or("the fees are too large")?;
             fixed_taxes = fixed_taxes.checked_add(fixed).ok_or("the fees are too large")?;

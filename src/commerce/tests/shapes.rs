@@ -216,7 +216,7 @@ proptest! {
     }
 
     #[test]
-    fn lane_4_cancellations_stand_under_the_numbers_of_the_shaped_order_and_are_worth_the_same(
+    fn cancellations_stand_under_the_numbers_of_the_shaped_order_and_are_worth_the_same(
         basket in basket(),
         at in 0_usize..240,
         shares in proptest::collection::vec(0_u8..3, 1..6),
