@@ -15,19 +15,26 @@ use super::state::{Api, Replayed};
 use crate::access::Operator;
 use crate::access::roles::{CanRead, CanReplay};
 use crate::envelope::ids::{EnvelopeId, ExceptionId};
+use crate::exceptions::{due, handling};
 use crate::observe::Event;
 use crate::store::books::{KeptAnswer, Shown, Ticket};
 use crate::store::view::{ExceptionGroup, ExceptionRow, Page, Paging};
 use crate::store::write::Act;
 use crate::store::{ExceptionFilter, StoreError};
 
-/// What an exception may be.
-pub const STATES: [&str; 4] = ["open", "resolved", "superseded", "all"];
+/// What an exception may be, and the two words for several of them.
+pub const STATES: [&str; 8] = ["open", "assigned", "snoozed", "resolved", "dismissed", "superseded", "waiting", "all"];
+
+/// How bad one may be.
+const SEVERITIES: [&str; 4] = ["info", "warning", "error", "critical"];
+
+/// Whose desk one may be on.
+const OWNERS: [&str; 3] = ["operations", "finance", "integration"];
 
 /// Most records that one release of a group replays; the answer says how many are left.
 pub const RELEASE_MAX: usize = 1000;
 
-/// Filters of the list.
+/// Filters of the list, and of the groups.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
@@ -35,8 +42,39 @@ pub struct ListQuery {
     code: Option<String>,
     fingerprint: Option<String>,
     increment_id: Option<String>,
+    severity: Option<String>,
+    owner: Option<String>,
+    assignee: Option<String>,
+    destination: Option<String>,
+    overdue: Option<bool>,
+    text: Option<String>,
     limit: Option<u32>,
     cursor: Option<String>,
+}
+
+impl ListQuery {
+    /// The filter; `me` is whoever asks.
+    pub(super) fn filter(&mut self, api: &Api, actor: &str) -> Result<ExceptionFilter, ApiError> {
+        let assignee = self.assignee.take().map(|word| handling::person(Some(&word), actor)).transpose();
+        let assignee = assignee.map_err(|why| ApiError::bad_request(format!("assignee: {why}")))?;
+        Ok(ExceptionFilter {
+            state: one_of("state", self.state.take(), &STATES)?,
+            code: self.code.take(),
+            fingerprint: self.fingerprint.take(),
+            subject_id: self.increment_id.take(),
+            severity: one_of("severity", self.severity.take(), &SEVERITIES)?,
+            owner: one_of("owner", self.owner.take(), &OWNERS)?,
+            assignee: assignee.map(Option::unwrap_or_default),
+            destination: self.destination.take(),
+            overdue: (self.overdue == Some(true)).then(|| due::overdue(&api.due, api.clock.now())),
+            text: self.text.take().filter(|text| !text.is_empty()),
+        })
+    }
+
+    /// How much of it.
+    pub(super) fn paging(&mut self) -> Result<Paging, ApiError> {
+        paging(self.limit, self.cursor.take())
+    }
 }
 
 /// Whether to act or only to say what would come of it.
@@ -83,17 +121,22 @@ pub struct ReleasedItem {
 
 /// `GET /exceptions`
 pub async fn list(
-    _operator: Operator<CanRead>,
+    operator: Operator<CanRead>,
     State(api): State<Api>,
-    FromQuery(query): FromQuery<ListQuery>,
+    FromQuery(mut query): FromQuery<ListQuery>,
 ) -> Result<Json<Page<ExceptionRow>>, ApiError> {
-    let filter = ExceptionFilter {
-        state: one_of("state", query.state, &STATES)?,
-        code: query.code,
-        fingerprint: query.fingerprint,
-        subject_id: query.increment_id,
-    };
-    Ok(Json(api.store.exceptions(filter, paging(query.limit, query.cursor)?).await?))
+    let filter = query.filter(&api, &operator.actor().to_string())?;
+    let mut page = api.store.exceptions(filter, query.paging()?).await?;
+    tell(&api, &mut page.items);
+    Ok(Json(page))
+}
+
+/// Says of each by when somebody should have seen to it.
+pub(super) fn tell(api: &Api, rows: &mut [ExceptionRow]) {
+    let now = api.clock.now();
+    for row in rows {
+        due::tell(&api.due, row, now);
+    }
 }
 
 /// `GET /exceptions/{id}`
@@ -102,15 +145,44 @@ pub async fn show(
     State(api): State<Api>,
     FromPath(id): FromPath<ExceptionId>,
 ) -> Result<Json<ExceptionRow>, ApiError> {
-    api.store.exception(id).await?.map(Json).ok_or_else(|| ApiError::not_found(id.to_string()))
+    found(&api, id).await.map(Json)
+}
+
+/// One exception, with its due time.
+pub(super) async fn found(api: &Api, id: ExceptionId) -> Result<ExceptionRow, ApiError> {
+    let mut row = api.store.exception(id).await?.ok_or_else(|| ApiError::not_found(id.to_string()))?;
+    tell(api, std::slice::from_mut(&mut row));
+    Ok(row)
 }
 
 /// `GET /exceptions/groups`
 pub async fn groups(
-    _operator: Operator<CanRead>,
+    operator: Operator<CanRead>,
     State(api): State<Api>,
+    FromQuery(mut query): FromQuery<ListQuery>,
 ) -> Result<Json<Page<ExceptionGroup>>, ApiError> {
-    Ok(Json(Page { items: api.store.exception_groups().await?, next_cursor: None }))
+    if query.limit.is_some() || query.cursor.is_some() {
+        return Err(ApiError::bad_request("groups come all at once: leave limit and cursor out"));
+    }
+    let filter = query.filter(&api, &operator.actor().to_string())?;
+    if filter.state.as_deref().is_some_and(|state| !["waiting", "open", "assigned", "snoozed"].contains(&state)) {
+        return Err(ApiError::bad_request(
+            "groups are of what waits: state is one of waiting, open, assigned, snoozed",
+        ));
+    }
+    let mut items = api.store.exception_groups(filter).await?;
+    let now = api.clock.now();
+    for group in &mut items {
+        due::tell_group(&api.due, group, now);
+    }
+    Ok(Json(Page { items, next_cursor: None }))
+}
+
+/// One cause that still waits.
+pub(super) async fn group(api: &Api, fingerprint: &str) -> Result<ExceptionGroup, ApiError> {
+    let filter = ExceptionFilter { fingerprint: Some(fingerprint.to_owned()), ..ExceptionFilter::default() };
+    let mut groups = api.store.exception_groups(filter).await?;
+    groups.pop().ok_or_else(|| ApiError::not_found("an open exception of that cause"))
 }
 
 /// `POST /exceptions/{id}/replay`
@@ -158,8 +230,7 @@ pub async fn release(
     body: Bytes,
 ) -> Result<Json<Released>, ApiError> {
     let ReplayBody { reason } = optional(&body)?;
-    let group = api.store.exception_groups().await?.into_iter().find(|group| group.fingerprint == fingerprint);
-    let group = group.ok_or_else(|| ApiError::not_found("an open exception of that cause"))?;
+    let group = group(&api, &fingerprint).await?;
     let members = members(&api, &fingerprint).await?;
     let mut released = Released {
         fingerprint,

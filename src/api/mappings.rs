@@ -122,7 +122,7 @@ async fn import(
 fn told(table: &str, rows: usize, done: Done<'_>) -> KeptAnswer {
     let version = match done {
         Done::Mappings(version) => version,
-        Done::Delivery(_) | Done::Otherwise => unreachable!("an import makes a version"),
+        Done::Delivery(_) | Done::Exception(_) | Done::Otherwise => unreachable!("an import makes a version"),
     };
     let mut answer = KeptAnswer::json(&Imported { table: table.to_owned(), rows, version });
     answer.headers.push(("etag".to_owned(), format!("\"v{version}\"")));

@@ -13,6 +13,7 @@ pub mod extract;
 pub mod idempotency;
 pub mod mapping_csv;
 pub mod page;
+pub mod places;
 pub mod replaying;
 pub mod rooms;
 pub mod state;
@@ -20,12 +21,13 @@ pub mod story;
 
 mod about;
 mod audit;
+mod cases;
 mod codes;
 mod deliveries;
 mod destinations;
 mod documents;
 mod events;
-mod exceptions;
+pub mod exceptions;
 mod expand;
 mod catalogue;
 mod catchup;
@@ -95,6 +97,11 @@ pub fn routes() -> Vec<Route> {
         get("/exceptions/catalogue/{code}", CanRead, codes::show),
         get("/exceptions/groups", CanRead, exceptions::groups),
         get("/exceptions/{id}", CanRead, exceptions::show),
+        post("/exceptions/{id}/assign", CanReplay, KeyRule::Required, cases::assign),
+        post("/exceptions/{id}/snooze", CanReplay, KeyRule::Required, cases::snooze),
+        post("/exceptions/{id}/dismiss", CanDecide, KeyRule::Required, cases::dismiss),
+        get("/exceptions/{id}/notes", CanRead, cases::notes),
+        post("/exceptions/{id}/notes", CanReplay, KeyRule::Required, cases::note),
         post("/exceptions/{id}/replay", CanReplay, KeyRule::Required, exceptions::replay),
         post("/exceptions/groups/{fingerprint}/release", CanReplay, KeyRule::Required, exceptions::release),
 

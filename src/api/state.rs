@@ -16,6 +16,7 @@ use crate::access::Tokens;
 use crate::catalogue::Shelf;
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
 use crate::domain::defect::Warning;
+use crate::domain::due::DueTimes;
 use crate::domain::sales_order::SalesOrder;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::observe::{Health, Observer};
@@ -47,6 +48,8 @@ pub struct Parts {
     pub config_version: String,
     /// Where the store's file lies, for the free space of its disk.
     pub store_path: Option<PathBuf>,
+    /// By when a person should have seen to an exception.
+    pub due: DueTimes,
     /// Calls under an `Idempotency-Key` that are running now.
     pub running: RunningCalls,
 }

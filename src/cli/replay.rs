@@ -110,7 +110,7 @@ async fn second(store: &SharedStore, id: DeliveryId, verb: &Replay) -> Result<De
 
 /// A neighbour's replay closes the exceptions of the same record.
 async fn is_closed(desk: &Desk, id: ExceptionId) -> Result<bool, StoreError> {
-    Ok(desk.store.exception(id).await?.is_none_or(|exception| exception.state != "open"))
+    Ok(desk.store.exception(id).await?.is_none_or(|exception| !exception.is_waiting()))
 }
 
 /// Open exceptions of a cause, oldest first, so that orders keep their order.

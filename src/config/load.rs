@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use super::Config;
 use super::commerce::commerce;
 use super::destinations::{Profile, destination};
+use super::exceptions::exceptions;
 use super::limits;
 use super::origins::origin;
 use super::policies::policies;
@@ -106,6 +107,7 @@ fn whole<'t>(table: &'t DeTable<'t>, report: &mut Report<'_>) -> Config {
         server: server(root.section("server", report), report),
         store: store(root.section("store", report), report),
         retention: retention(root.section("retention", report), report),
+        exceptions: exceptions(root.section("exceptions", report), report),
         policies: policies(&file_policies, None, report),
         commerce: each(root.named("commerce", report), |name, section| Some(commerce(name, section, report))),
         origins: each(root.named("origins", report), |name, section| origin(name, section, report)),

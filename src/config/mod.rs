@@ -17,6 +17,7 @@ pub mod commerce;
 pub mod auth;
 pub mod origins;
 pub mod policies;
+pub mod exceptions;
 mod door;
 mod recipes;
 pub mod destinations;
@@ -33,6 +34,7 @@ pub use crate::clock::Rate;
 pub use auth::{AuthSetting, SignedBytes};
 pub use commerce::{CatalogueCache, CommerceAuth, CommerceSettings, Edition, ReadBack, Sweep};
 pub use destinations::{DestinationSettings, Guard, OutboundAuth, OutboundSignature, Profile};
+pub use exceptions::ExceptionSettings;
 pub use load::{ConfigVersion, Loaded};
 pub use net::Network;
 pub use origins::{Direction, JournalSettings, OnRefused, OriginSettings, OriginType};
@@ -61,6 +63,8 @@ pub struct Config {
     pub destinations: BTreeMap<String, DestinationSettings>,
     /// `[[routes]]` in the order of the file; each names keys of `destinations`.
     pub routes: Vec<Route>,
+    /// `[exceptions]`
+    pub exceptions: ExceptionSettings,
     /// `[policies]`; a destination carries its own effective ones.
     pub policies: Policies,
 }

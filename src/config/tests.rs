@@ -489,6 +489,7 @@ fn the_manual_names_every_key() {
         "[store]\nzzzzzzzzzz = 1",
         "[store]\nbackup = { zzzzzzzzzz = 1 }",
         "[retention]\nzzzzzzzzzz = 1",
+        "[exceptions]\nzzzzzzzzzz = 1",
         "[commerce.a]\nzzzzzzzzzz = 1",
         "[origins.a]\ntype = \"commerce-webhook\"\nzzzzzzzzzz = 1",
         "[origins.a]\ntype = \"commerce-events\"\nzzzzzzzzzz = 1",

@@ -15,6 +15,7 @@ pub mod money;
 pub mod quantity;
 pub mod ids;
 pub mod defect;
+pub mod due;
 pub mod mapping;
 pub mod policy;
 pub mod catalogue;

@@ -198,7 +198,7 @@ pub async fn group(desk: &Desk, asked: &Asked, fingerprint: &str) -> Result<Grou
 
 async fn open_exception(desk: &Desk, id: ExceptionId) -> Result<ExceptionRow, ReplayError> {
     let exception = desk.store.exception(id).await?.ok_or(ReplayError::NotFound(id))?;
-    if exception.state == "open" { Ok(exception) } else { Err(ReplayError::Closed { id, state: exception.state }) }
+    if exception.is_waiting() { Ok(exception) } else { Err(ReplayError::Closed { id, state: exception.state }) }
 }
 
 async fn again_envelope(
