@@ -8,7 +8,7 @@ use axum::extract::State;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::error::ApiError;
+use super::error::{ApiError, Kind, ProblemLine};
 use super::extract::{self, FromPath, FromQuery};
 use super::page::{LIMIT_MAX, one_of, paging};
 use super::state::{Api, Replayed};
@@ -82,10 +82,22 @@ impl ListQuery {
 #[serde(deny_unknown_fields)]
 pub struct ReplayQuery {
     #[serde(default)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
-/// Body of a replay or release; may be left out.
+/// Body of a release; may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseBody {
+    #[serde(default)]
+    reason: String,
+    /// Only these of the group.
+    ids: Option<Vec<ExceptionId>>,
+    /// Only if the mapping tables are still those of the preview.
+    mappings_version: Option<u64>,
+}
+
+/// Body of a replay; may be left out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayBody {
@@ -100,7 +112,7 @@ pub struct Released {
     fingerprint: String,
     dry_run: bool,
     /// Records replayed, or that would be.
-    replayed: usize,
+    pub(super) replayed: usize,
     /// Of them: no longer waiting for a person.
     released: usize,
     /// Of them: still waiting for a person.
@@ -200,8 +212,8 @@ pub async fn replay(
 }
 
 /// An empty body says nothing; any other must be JSON of the right form.
-fn optional(body: &[u8]) -> Result<ReplayBody, ApiError> {
-    if body.iter().all(u8::is_ascii_whitespace) { Ok(ReplayBody::default()) } else { extract::read_json(body) }
+fn optional<T: Default + serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    if body.iter().all(u8::is_ascii_whitespace) { Ok(T::default()) } else { extract::read_json(body) }
 }
 
 async fn replay_one(
@@ -229,12 +241,39 @@ pub async fn release(
     FromQuery(query): FromQuery<ReplayQuery>,
     body: Bytes,
 ) -> Result<Json<Released>, ApiError> {
-    let ReplayBody { reason } = optional(&body)?;
+    let ReleaseBody { reason, ids, mappings_version } = optional(&body)?;
     let group = group(&api, &fingerprint).await?;
-    let members = members(&api, &fingerprint).await?;
+    if let Some(seen) = mappings_version
+        && seen != api.store.mappings_version().await?
+    {
+        return Err(ApiError::new(
+            Kind::PreconditionFailed,
+            "the mapping tables changed since the preview: look again",
+        ));
+    }
+    let members = match ids {
+        Some(ids) => chosen(&api, &fingerprint, ids).await?,
+        None => members(&api, &fingerprint).await?,
+    };
+    let released = release_members(&api, &operator, &group, members, query.dry_run, &reason).await?;
+    if !query.dry_run {
+        record_release(&api, &operator, &released, reason).await?;
+    }
+    Ok(Json(released))
+}
+
+/// Replays members of a group, one after the other.
+pub(super) async fn release_members(
+    api: &Api,
+    operator: &Operator<CanReplay>,
+    group: &ExceptionGroup,
+    members: Vec<Member>,
+    dry_run: bool,
+    reason: &str,
+) -> Result<Released, ApiError> {
     let mut released = Released {
-        fingerprint,
-        dry_run: query.dry_run,
+        fingerprint: group.fingerprint.clone(),
+        dry_run,
         replayed: 0,
         released: 0,
         still_parked: 0,
@@ -246,15 +285,37 @@ pub async fn release(
         // A record may have several exceptions of one cause: it is processed once.
         if envelope.is_none_or(|envelope| seen.insert(envelope)) {
             let mut act = operator.act("exception.replay", id, api.clock.now());
-            act.reason.clone_from(&reason);
-            let answer = replay_one(&api, id, query.dry_run, act, None).await;
+            reason.clone_into(&mut act.reason);
+            let answer = replay_one(api, id, dry_run, act, None).await;
             released.count(id, answer)?;
         }
     }
-    if !query.dry_run {
-        record_release(&api, &operator, &released, reason).await?;
+    Ok(released)
+}
+
+/// These members of the group, oldest first. All of them must be of it and wait.
+async fn chosen(api: &Api, fingerprint: &str, ids: Vec<ExceptionId>) -> Result<Vec<Member>, ApiError> {
+    if ids.is_empty() || ids.len() > RELEASE_MAX {
+        let finding = ProblemLine::new("/ids", format!("name 1 to {RELEASE_MAX} exceptions"));
+        return Err(ApiError::unprocessable("nothing was released", vec![finding]));
     }
-    Ok(Json(released))
+    let (mut members, mut findings, mut named) = (Vec::new(), Vec::new(), HashSet::new());
+    for (index, id) in ids.into_iter().enumerate() {
+        let found = api.store.exception(id).await?.filter(|row| row.fingerprint == fingerprint && row.is_waiting());
+        match found {
+            Some(row) if named.insert(id) => members.push((row.opened_at, id, row.envelope_id)),
+            Some(_) => {}
+            None => {
+                findings.push(ProblemLine::new(format!("/ids/{index}"), "is not of this group, or waits no longer"));
+            }
+        }
+    }
+    if !findings.is_empty() {
+        findings.truncate(50);
+        return Err(ApiError::unprocessable("nothing was released", findings));
+    }
+    members.sort_unstable_by_key(|(opened_at, id, _)| (*opened_at, id.to_string()));
+    Ok(members.into_iter().map(|(_, id, envelope)| (id, envelope)).collect())
 }
 
 /// The last transaction of a release, after one for each record: its own audit row, and the answer for repeats. A release
@@ -277,10 +338,10 @@ async fn record_release(
 }
 
 /// An exception of a group, and the record behind it.
-type Member = (ExceptionId, Option<EnvelopeId>);
+pub(super) type Member = (ExceptionId, Option<EnvelopeId>);
 
 /// The oldest open exceptions of a cause, oldest first, so that orders keep their order.
-async fn members(api: &Api, fingerprint: &str) -> Result<Vec<Member>, StoreError> {
+pub(super) async fn members(api: &Api, fingerprint: &str) -> Result<Vec<Member>, StoreError> {
     let mut members = VecDeque::new();
     let mut cursor = None;
     loop {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use super::{Outcome, Shared, open, print};
+use super::{Outcome, Shared, fixing, open, print};
 use crate::access::Actor;
 use crate::api::exceptions::STATES;
 use crate::clock::{Timestamp, later};
@@ -47,6 +47,18 @@ enum Action {
     /// Show what waits by cause, largest first
     #[command(after_help = "Example:\n  crossdock exceptions groups --overdue")]
     Groups(Box<Which>),
+    /// Show values for the mapping row that a group waits for, the likeliest first
+    #[command(after_help = "Example:\n  crossdock exceptions proposals a1b2c3d4e5f60718")]
+    Proposals {
+        /// The cause, as `crossdock exceptions groups` shows it
+        #[arg(value_name = "FINGERPRINT")]
+        group: String,
+    },
+    /// Add the mapping row that a group waits for, and release the group
+    #[command(after_help = "Examples:\n  crossdock exceptions fix a1b2c3d4e5f60718 --value 10042 --dry-run\n  \
+                            crossdock exceptions fix a1b2c3d4e5f60718 --value 10042 --reason \"new item\"\n\n\
+                            Exit code 1 when a record still waits for a person.")]
+    Fix(fixing::Fix),
     /// Say who looks after an exception
     #[command(after_help = "Examples:\n  crossdock exceptions assign exc_01… --to anna\n  \
                             crossdock exceptions assign exc_01… --to nobody")]
@@ -190,9 +202,9 @@ pub async fn run(verb: Exceptions, shared: &Shared) -> anyhow::Result<Outcome> {
         Action::Catalogue => return codes(shared.json),
         _ => {}
     }
-    let config = open::config(shared)?.config;
-    let store = open::existing_store(&config)?;
-    let (times, now) = (config.exceptions.due, open::clock().now());
+    let loaded = open::config(shared)?;
+    let store = open::existing_store(&loaded.config)?;
+    let (times, now) = (loaded.config.exceptions.due, open::clock().now());
     let desk = Desk { store: store.clone(), times, now, json: shared.json };
     match action {
         Action::List(list) => {
@@ -234,6 +246,8 @@ pub async fn run(verb: Exceptions, shared: &Shared) -> anyhow::Result<Outcome> {
         Action::Note { id, text: Some(text) } => {
             desk.handle(id, ("exception.note", String::new()), handling::note(&text)).await
         }
+        Action::Proposals { group } => fixing::proposals(&loaded, &store, &group, shared.json).await,
+        Action::Fix(verb) => fixing::fix(verb, &loaded, &store, shared).await,
         Action::Note { id, text: None } => show_notes(&store.notes(id).await?, shared.json),
         Action::Explain { .. } | Action::Catalogue => unreachable!("answered above"),
     }

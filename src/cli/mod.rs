@@ -20,6 +20,7 @@ mod doctor;
 mod erase;
 mod exceptions;
 mod expand;
+mod fixing;
 mod incidents;
 mod ledger;
 mod keys;

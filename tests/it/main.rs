@@ -15,6 +15,7 @@ mod hard_times;
 mod journal;
 mod delivery;
 mod events;
+mod fixing;
 mod intake;
 mod keeping;
 mod keys;
