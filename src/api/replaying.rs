@@ -36,7 +36,7 @@ pub async fn replay(
 /// What a replay would come to, with the documents beside those made before; writes nothing.
 ///
 /// # Errors
-/// As [`replay`].
+/// As [`replay()`].
 pub async fn preview(desk: &Desk, id: ExceptionId, supposed: Option<&Arc<Mappings>>) -> Result<Replayed, StoreError> {
     let mut without_documents = replay::preview(desk, id, supposed).await.map_err(refused)?;
     let previews = std::mem::take(&mut without_documents.documents);
