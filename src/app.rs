@@ -299,6 +299,7 @@ async fn open_all(
         health: health.clone(),
         config_version: version.as_str().to_owned(),
         store_path: path.clone(),
+        due: config.exceptions.due,
         running: RunningCalls::default(),
     });
     let incidents = incidents::Watcher::new(

@@ -118,7 +118,7 @@ pub async fn decide(
 fn told(done: Done<'_>) -> KeptAnswer {
     match done {
         Done::Delivery(delivery) => KeptAnswer::json(delivery),
-        Done::Mappings(_) | Done::Otherwise => unreachable!("the act is about a delivery"),
+        Done::Exception(_) | Done::Mappings(_) | Done::Otherwise => unreachable!("the act is about a delivery"),
     }
 }
 

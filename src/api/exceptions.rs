@@ -8,26 +8,33 @@ use axum::extract::State;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::error::ApiError;
+use super::error::{ApiError, Kind, ProblemLine};
 use super::extract::{self, FromPath, FromQuery};
 use super::page::{LIMIT_MAX, one_of, paging};
 use super::state::{Api, Replayed};
 use crate::access::Operator;
 use crate::access::roles::{CanRead, CanReplay};
 use crate::envelope::ids::{EnvelopeId, ExceptionId};
+use crate::exceptions::{due, handling};
 use crate::observe::Event;
 use crate::store::books::{KeptAnswer, Shown, Ticket};
 use crate::store::view::{ExceptionGroup, ExceptionRow, Page, Paging};
 use crate::store::write::Act;
 use crate::store::{ExceptionFilter, StoreError};
 
-/// What an exception may be.
-pub const STATES: [&str; 4] = ["open", "resolved", "superseded", "all"];
+/// What an exception may be, and the two words for several of them.
+pub const STATES: [&str; 8] = ["open", "assigned", "snoozed", "resolved", "dismissed", "superseded", "waiting", "all"];
+
+/// How bad one may be.
+const SEVERITIES: [&str; 4] = ["info", "warning", "error", "critical"];
+
+/// Whose desk one may be on.
+const OWNERS: [&str; 3] = ["operations", "finance", "integration"];
 
 /// Most records that one release of a group replays; the answer says how many are left.
 pub const RELEASE_MAX: usize = 1000;
 
-/// Filters of the list.
+/// Filters of the list, and of the groups.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
@@ -35,8 +42,39 @@ pub struct ListQuery {
     code: Option<String>,
     fingerprint: Option<String>,
     increment_id: Option<String>,
+    severity: Option<String>,
+    owner: Option<String>,
+    assignee: Option<String>,
+    destination: Option<String>,
+    overdue: Option<bool>,
+    text: Option<String>,
     limit: Option<u32>,
     cursor: Option<String>,
+}
+
+impl ListQuery {
+    /// The filter; `me` is whoever asks.
+    pub(super) fn filter(&mut self, api: &Api, actor: &str) -> Result<ExceptionFilter, ApiError> {
+        let assignee = self.assignee.take().map(|word| handling::person(Some(&word), actor)).transpose();
+        let assignee = assignee.map_err(|why| ApiError::bad_request(format!("assignee: {why}")))?;
+        Ok(ExceptionFilter {
+            state: one_of("state", self.state.take(), &STATES)?,
+            code: self.code.take(),
+            fingerprint: self.fingerprint.take(),
+            subject_id: self.increment_id.take(),
+            severity: one_of("severity", self.severity.take(), &SEVERITIES)?,
+            owner: one_of("owner", self.owner.take(), &OWNERS)?,
+            assignee: assignee.map(Option::unwrap_or_default),
+            destination: self.destination.take(),
+            overdue: (self.overdue == Some(true)).then(|| due::overdue(&api.due, api.clock.now())),
+            text: self.text.take().filter(|text| !text.is_empty()),
+        })
+    }
+
+    /// How much of it.
+    pub(super) fn paging(&mut self) -> Result<Paging, ApiError> {
+        paging(self.limit, self.cursor.take())
+    }
 }
 
 /// Whether to act or only to say what would come of it.
@@ -44,10 +82,22 @@ pub struct ListQuery {
 #[serde(deny_unknown_fields)]
 pub struct ReplayQuery {
     #[serde(default)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
-/// Body of a replay or release; may be left out.
+/// Body of a release; may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseBody {
+    #[serde(default)]
+    reason: String,
+    /// Only these of the group.
+    ids: Option<Vec<ExceptionId>>,
+    /// Only if the mapping tables are still those of the preview.
+    mappings_version: Option<u64>,
+}
+
+/// Body of a replay; may be left out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayBody {
@@ -62,7 +112,7 @@ pub struct Released {
     fingerprint: String,
     dry_run: bool,
     /// Records replayed, or that would be.
-    replayed: usize,
+    pub(super) replayed: usize,
     /// Of them: no longer waiting for a person.
     released: usize,
     /// Of them: still waiting for a person.
@@ -83,17 +133,22 @@ pub struct ReleasedItem {
 
 /// `GET /exceptions`
 pub async fn list(
-    _operator: Operator<CanRead>,
+    operator: Operator<CanRead>,
     State(api): State<Api>,
-    FromQuery(query): FromQuery<ListQuery>,
+    FromQuery(mut query): FromQuery<ListQuery>,
 ) -> Result<Json<Page<ExceptionRow>>, ApiError> {
-    let filter = ExceptionFilter {
-        state: one_of("state", query.state, &STATES)?,
-        code: query.code,
-        fingerprint: query.fingerprint,
-        subject_id: query.increment_id,
-    };
-    Ok(Json(api.store.exceptions(filter, paging(query.limit, query.cursor)?).await?))
+    let filter = query.filter(&api, &operator.actor().to_string())?;
+    let mut page = api.store.exceptions(filter, query.paging()?).await?;
+    tell(&api, &mut page.items);
+    Ok(Json(page))
+}
+
+/// Says of each by when somebody should have seen to it.
+pub(super) fn tell(api: &Api, rows: &mut [ExceptionRow]) {
+    let now = api.clock.now();
+    for row in rows {
+        due::tell(&api.due, row, now);
+    }
 }
 
 /// `GET /exceptions/{id}`
@@ -102,15 +157,44 @@ pub async fn show(
     State(api): State<Api>,
     FromPath(id): FromPath<ExceptionId>,
 ) -> Result<Json<ExceptionRow>, ApiError> {
-    api.store.exception(id).await?.map(Json).ok_or_else(|| ApiError::not_found(id.to_string()))
+    found(&api, id).await.map(Json)
+}
+
+/// One exception, with its due time.
+pub(super) async fn found(api: &Api, id: ExceptionId) -> Result<ExceptionRow, ApiError> {
+    let mut row = api.store.exception(id).await?.ok_or_else(|| ApiError::not_found(id.to_string()))?;
+    tell(api, std::slice::from_mut(&mut row));
+    Ok(row)
 }
 
 /// `GET /exceptions/groups`
 pub async fn groups(
-    _operator: Operator<CanRead>,
+    operator: Operator<CanRead>,
     State(api): State<Api>,
+    FromQuery(mut query): FromQuery<ListQuery>,
 ) -> Result<Json<Page<ExceptionGroup>>, ApiError> {
-    Ok(Json(Page { items: api.store.exception_groups().await?, next_cursor: None }))
+    if query.limit.is_some() || query.cursor.is_some() {
+        return Err(ApiError::bad_request("groups come all at once: leave limit and cursor out"));
+    }
+    let filter = query.filter(&api, &operator.actor().to_string())?;
+    if filter.state.as_deref().is_some_and(|state| !["waiting", "open", "assigned", "snoozed"].contains(&state)) {
+        return Err(ApiError::bad_request(
+            "groups are of what waits: state is one of waiting, open, assigned, snoozed",
+        ));
+    }
+    let mut items = api.store.exception_groups(filter).await?;
+    let now = api.clock.now();
+    for group in &mut items {
+        due::tell_group(&api.due, group, now);
+    }
+    Ok(Json(Page { items, next_cursor: None }))
+}
+
+/// One cause that still waits.
+pub(super) async fn group(api: &Api, fingerprint: &str) -> Result<ExceptionGroup, ApiError> {
+    let filter = ExceptionFilter { fingerprint: Some(fingerprint.to_owned()), ..ExceptionFilter::default() };
+    let mut groups = api.store.exception_groups(filter).await?;
+    groups.pop().ok_or_else(|| ApiError::not_found("an open exception of that cause"))
 }
 
 /// `POST /exceptions/{id}/replay`
@@ -128,8 +212,8 @@ pub async fn replay(
 }
 
 /// An empty body says nothing; any other must be JSON of the right form.
-fn optional(body: &[u8]) -> Result<ReplayBody, ApiError> {
-    if body.iter().all(u8::is_ascii_whitespace) { Ok(ReplayBody::default()) } else { extract::read_json(body) }
+fn optional<T: Default + serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    if body.iter().all(u8::is_ascii_whitespace) { Ok(T::default()) } else { extract::read_json(body) }
 }
 
 async fn replay_one(
@@ -157,13 +241,39 @@ pub async fn release(
     FromQuery(query): FromQuery<ReplayQuery>,
     body: Bytes,
 ) -> Result<Json<Released>, ApiError> {
-    let ReplayBody { reason } = optional(&body)?;
-    let group = api.store.exception_groups().await?.into_iter().find(|group| group.fingerprint == fingerprint);
-    let group = group.ok_or_else(|| ApiError::not_found("an open exception of that cause"))?;
-    let members = members(&api, &fingerprint).await?;
+    let ReleaseBody { reason, ids, mappings_version } = optional(&body)?;
+    let group = group(&api, &fingerprint).await?;
+    if let Some(seen) = mappings_version
+        && seen != api.store.mappings_version().await?
+    {
+        return Err(ApiError::new(
+            Kind::PreconditionFailed,
+            "the mapping tables changed since the preview: look again",
+        ));
+    }
+    let members = match ids {
+        Some(ids) => chosen(&api, &fingerprint, ids).await?,
+        None => members(&api, &fingerprint).await?,
+    };
+    let released = release_members(&api, &operator, &group, members, query.dry_run, &reason).await?;
+    if !query.dry_run {
+        record_release(&api, &operator, &released, reason).await?;
+    }
+    Ok(Json(released))
+}
+
+/// Replays members of a group, one after the other.
+pub(super) async fn release_members(
+    api: &Api,
+    operator: &Operator<CanReplay>,
+    group: &ExceptionGroup,
+    members: Vec<Member>,
+    dry_run: bool,
+    reason: &str,
+) -> Result<Released, ApiError> {
     let mut released = Released {
-        fingerprint,
-        dry_run: query.dry_run,
+        fingerprint: group.fingerprint.clone(),
+        dry_run,
         replayed: 0,
         released: 0,
         still_parked: 0,
@@ -175,15 +285,37 @@ pub async fn release(
         // A record may have several exceptions of one cause: it is processed once.
         if envelope.is_none_or(|envelope| seen.insert(envelope)) {
             let mut act = operator.act("exception.replay", id, api.clock.now());
-            act.reason.clone_from(&reason);
-            let answer = replay_one(&api, id, query.dry_run, act, None).await;
+            reason.clone_into(&mut act.reason);
+            let answer = replay_one(api, id, dry_run, act, None).await;
             released.count(id, answer)?;
         }
     }
-    if !query.dry_run {
-        record_release(&api, &operator, &released, reason).await?;
+    Ok(released)
+}
+
+/// These members of the group, oldest first. All of them must be of it and wait.
+async fn chosen(api: &Api, fingerprint: &str, ids: Vec<ExceptionId>) -> Result<Vec<Member>, ApiError> {
+    if ids.is_empty() || ids.len() > RELEASE_MAX {
+        let finding = ProblemLine::new("/ids", format!("name 1 to {RELEASE_MAX} exceptions"));
+        return Err(ApiError::unprocessable("nothing was released", vec![finding]));
     }
-    Ok(Json(released))
+    let (mut members, mut findings, mut named) = (Vec::new(), Vec::new(), HashSet::new());
+    for (index, id) in ids.into_iter().enumerate() {
+        let found = api.store.exception(id).await?.filter(|row| row.fingerprint == fingerprint && row.is_waiting());
+        match found {
+            Some(row) if named.insert(id) => members.push((row.opened_at, id, row.envelope_id)),
+            Some(_) => {}
+            None => {
+                findings.push(ProblemLine::new(format!("/ids/{index}"), "is not of this group, or waits no longer"));
+            }
+        }
+    }
+    if !findings.is_empty() {
+        findings.truncate(50);
+        return Err(ApiError::unprocessable("nothing was released", findings));
+    }
+    members.sort_unstable_by_key(|(opened_at, id, _)| (*opened_at, id.to_string()));
+    Ok(members.into_iter().map(|(_, id, envelope)| (id, envelope)).collect())
 }
 
 /// The last transaction of a release, after one for each record: its own audit row, and the answer for repeats. A release
@@ -206,10 +338,10 @@ async fn record_release(
 }
 
 /// An exception of a group, and the record behind it.
-type Member = (ExceptionId, Option<EnvelopeId>);
+pub(super) type Member = (ExceptionId, Option<EnvelopeId>);
 
 /// The oldest open exceptions of a cause, oldest first, so that orders keep their order.
-async fn members(api: &Api, fingerprint: &str) -> Result<Vec<Member>, StoreError> {
+pub(super) async fn members(api: &Api, fingerprint: &str) -> Result<Vec<Member>, StoreError> {
     let mut members = VecDeque::new();
     let mut cursor = None;
     loop {

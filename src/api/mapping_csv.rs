@@ -29,6 +29,13 @@ pub struct RowIn {
     destination: Option<String>,
 }
 
+impl RowIn {
+    /// For one destination, or all where it is empty.
+    pub fn new(key: String, value: String, destination: String) -> Self {
+        RowIn { key, value, destination: Some(destination) }
+    }
+}
+
 /// `{"items": […]}`; `next_cursor` is allowed, so that an answer of ours can be sent back.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::error::{ApiError, Kind};
-use super::extract::{self, FromPath, FromQuery};
+use super::error::{ApiError, Kind, ProblemLine};
+use super::extract::{self, FromJson, FromPath, FromQuery};
 use super::mapping_csv::{self, RowIn, RowsIn, TABLES};
 use super::page::{WhyQuery, paging};
 use super::state::Api;
@@ -17,7 +17,9 @@ use crate::access::Operator;
 use crate::access::roles::{CanEditMappings, CanRead};
 use crate::observe::Event;
 use crate::store::books::{Done, KeptAnswer, Shown};
+use crate::store::cases::{MappingChange, MappingEdit};
 use crate::store::view::{MappingRecord, MappingTableRow, Page};
+use crate::store::write::Act;
 
 /// Paging of a table's rows; without a limit the whole table is one page, so that what is read can be put back.
 #[derive(Debug, Default, Deserialize)]
@@ -94,6 +96,105 @@ pub async fn replace(
     Ok(([(header::ETAG, tag)], Json(imported)).into_response())
 }
 
+/// Rows that change.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EditBody {
+    #[serde(default)]
+    set: Vec<RowIn>,
+    #[serde(default)]
+    delete: Vec<GoneRow>,
+}
+
+/// A row that goes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoneRow {
+    key: String,
+    #[serde(default)]
+    destination: Option<String>,
+}
+
+/// Most rows of one edit; more is an import.
+const EDIT_MAX: usize = 1_000;
+
+/// `PATCH /mappings/{table}`
+pub async fn edit(
+    operator: Operator<CanEditMappings>,
+    State(api): State<Api>,
+    FromPath(table): FromPath<String>,
+    FromQuery(why): FromQuery<WhyQuery>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let table = known(&table)?;
+    let expected = request.headers().get(header::IF_MATCH).cloned();
+    let FromJson(body) = FromJson::<EditBody>::from_request(request, &api).await?;
+    if body.set.len() + body.delete.len() > EDIT_MAX || (body.set.is_empty() && body.delete.is_empty()) {
+        let finding = ProblemLine::new("", format!("name 1 to {EDIT_MAX} rows under set and delete"));
+        return Err(ApiError::unprocessable("the table was not changed", vec![finding]));
+    }
+    let set = mapping_csv::checked(body.set)
+        .map_err(|findings| ApiError::unprocessable("the table was not changed", findings))?;
+    if let Some(expected) = expected.filter(|expected| expected != "*")
+        && expected != tag(&api, table).await?
+    {
+        return Err(ApiError::new(Kind::PreconditionFailed, "the table changed since it was read; read it again"));
+    }
+    let gone = body.delete.into_iter().map(|row| (row.key, row.destination.unwrap_or_default())).collect();
+    let mut act = operator.act("mappings.edit", table, api.clock.now());
+    act.reason = why.reason;
+    act.keep = operator.ticket().map(|ticket| {
+        let tell = move |done: Done<'_>| edited(table, done);
+        ticket.keep(Shown::Kept, Arc::new(tell))
+    });
+    let version = edit_rows(&api, table, MappingEdit { set, gone }, act).await?;
+    let head = head(&api, table).await?.map_or(0, |head| head.version);
+    Ok(([(header::ETAG, etag(head))], Json(Edited { table: table.to_owned(), version })).into_response())
+}
+
+/// Changes rows, and has the service go by them.
+pub(super) async fn edit_rows(api: &Api, table: &str, edit: MappingEdit, act: Act) -> Result<u64, ApiError> {
+    let actor = act.actor.clone();
+    let version = api.store.edit_mappings(table.to_owned(), edit, act).await?;
+    api.observer.note(&Event::OperatorActed { actor: &actor, action: "mappings.edit", target: table });
+    api.engines.mappings_changed().await?;
+    Ok(version)
+}
+
+/// What an edit came to.
+#[derive(Debug, Serialize)]
+pub struct Edited {
+    table: String,
+    version: u64,
+}
+
+fn edited(table: &str, done: Done<'_>) -> KeptAnswer {
+    match done {
+        Done::Mappings(version) => KeptAnswer::json(&Edited { table: table.to_owned(), version }),
+        Done::Delivery(_) | Done::Exception(_) | Done::Otherwise => unreachable!("an edit tells a version"),
+    }
+}
+
+/// Which changes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangesQuery {
+    key: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// `GET /mappings/{table}/changes`
+pub async fn changes(
+    _operator: Operator<CanRead>,
+    State(api): State<Api>,
+    FromPath(table): FromPath<String>,
+    FromQuery(query): FromQuery<ChangesQuery>,
+) -> Result<Json<Page<MappingChange>>, ApiError> {
+    let table = known(&table)?.to_owned();
+    Ok(Json(api.store.mapping_changes(table, query.key, paging(query.limit, query.cursor)?).await?))
+}
+
 async fn import(
     api: &Api,
     operator: &Operator<CanEditMappings>,
@@ -122,7 +223,7 @@ async fn import(
 fn told(table: &str, rows: usize, done: Done<'_>) -> KeptAnswer {
     let version = match done {
         Done::Mappings(version) => version,
-        Done::Delivery(_) | Done::Otherwise => unreachable!("an import makes a version"),
+        Done::Delivery(_) | Done::Exception(_) | Done::Otherwise => unreachable!("an import makes a version"),
     };
     let mut answer = KeptAnswer::json(&Imported { table: table.to_owned(), rows, version });
     answer.headers.push(("etag".to_owned(), format!("\"v{version}\"")));

@@ -14,6 +14,7 @@ pub mod finding;
 pub mod idempotency;
 pub mod mapping_csv;
 pub mod page;
+pub mod places;
 pub mod replaying;
 pub mod rooms;
 pub mod state;
@@ -23,13 +24,16 @@ pub mod traffic;
 mod about;
 mod alerts;
 mod audit;
+mod cases;
 mod codes;
 mod deliveries;
 mod destinations;
 mod documents;
 mod events;
-mod exceptions;
+pub mod exceptions;
 mod expand;
+mod fixing;
+mod looking;
 mod catalogue;
 mod catchup;
 mod incidents;
@@ -108,13 +112,24 @@ pub fn routes() -> Vec<Route> {
         get("/exceptions/catalogue", CanRead, codes::list),
         get("/exceptions/catalogue/{code}", CanRead, codes::show),
         get("/exceptions/groups", CanRead, exceptions::groups),
+        get("/exceptions/preview", CanReplay, looking::filtered),
         get("/exceptions/{id}", CanRead, exceptions::show),
+        post("/exceptions/{id}/assign", CanReplay, KeyRule::Required, cases::assign),
+        post("/exceptions/{id}/snooze", CanReplay, KeyRule::Required, cases::snooze),
+        post("/exceptions/{id}/dismiss", CanDecide, KeyRule::Required, cases::dismiss),
+        get("/exceptions/{id}/notes", CanRead, cases::notes),
+        post("/exceptions/{id}/notes", CanReplay, KeyRule::Required, cases::note),
         post("/exceptions/{id}/replay", CanReplay, KeyRule::Required, exceptions::replay),
+        get("/exceptions/groups/{fingerprint}/preview", CanReplay, looking::group),
+        get("/exceptions/groups/{fingerprint}/proposals", CanRead, fixing::proposals),
+        post("/exceptions/groups/{fingerprint}/fix", CanEditMappings, KeyRule::Required, fixing::fix),
         post("/exceptions/groups/{fingerprint}/release", CanReplay, KeyRule::Required, exceptions::release),
 
         get("/mappings", CanRead, mappings::tables),
         get("/mappings/{table}", CanRead, mappings::show),
         put("/mappings/{table}", CanEditMappings, KeyRule::Taken, mappings::replace),
+        patch("/mappings/{table}", CanEditMappings, KeyRule::Taken, mappings::edit),
+        get("/mappings/{table}/changes", CanRead, mappings::changes),
 
         get("/destinations", CanRead, destinations::list),
         post("/destinations/{name}/hold", CanHoldDestinations, KeyRule::Taken, destinations::hold),
@@ -235,6 +250,7 @@ impl<M, P, A> Asks<P> for (M, Operator<P>, A) {}
 impl<M, P, A, B> Asks<P> for (M, Operator<P>, A, B) {}
 impl<M, P, A, B, C> Asks<P> for (M, Operator<P>, A, B, C) {}
 impl<M, P, A, B, C, D> Asks<P> for (M, Operator<P>, A, B, C, D) {}
+impl<M, P, A, B, C, D, E> Asks<P> for (M, Operator<P>, A, B, C, D, E) {}
 
 fn row<P, H, T>(method: &'static str, filter: MethodFilter, path: &'static str, key: KeyRule, handler: H) -> Route
 where

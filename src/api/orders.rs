@@ -5,8 +5,10 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ApiError, Kind};
+use super::exceptions::tell;
 use super::extract::{FromPath, FromQuery};
 use super::page::{one_of, paging};
+use super::places::{Place, is_partly_processed, places};
 use super::state::Api;
 use super::story::{self, Moment};
 use crate::access::Operator;
@@ -52,6 +54,9 @@ pub struct OrderView {
     #[serde(flatten)]
     order: OrderRow,
     sentence: String,
+    /// One destination has it, and another one or a person is still waited for.
+    partly_processed: bool,
+    destinations: Vec<Place>,
     timeline: Vec<Moment>,
     events: Vec<EventRow>,
     documents: Vec<DocumentRow>,
@@ -110,12 +115,15 @@ async fn with_what_hangs_on_it(api: &Api, order: OrderRow) -> Result<OrderItem, 
     let detail = known.into_iter().find(|one| is_same(&one.order, &order));
     Ok(match detail {
         // The state of the detail: read later, it agrees with the deliveries beside it.
-        Some(detail) => OrderItem {
-            order: detail.order,
-            documents: detail.documents,
-            deliveries: detail.deliveries,
-            exceptions: detail.exceptions,
-        },
+        Some(mut detail) => {
+            tell(api, &mut detail.exceptions);
+            OrderItem {
+                order: detail.order,
+                documents: detail.documents,
+                deliveries: detail.deliveries,
+                exceptions: detail.exceptions,
+            }
+        }
         None => OrderItem { order, documents: Vec::new(), deliveries: Vec::new(), exceptions: Vec::new() },
     })
 }
@@ -131,8 +139,12 @@ pub async fn show(
     FromPath(increment_id): FromPath<String>,
     FromQuery(query): FromQuery<OneQuery>,
 ) -> Result<Json<OrderView>, ApiError> {
-    let (detail, also) = find(&api, increment_id, &query).await?;
+    let (mut detail, also) = find(&api, increment_id, &query).await?;
+    tell(&api, &mut detail.exceptions);
+    let destinations = places(&detail);
     Ok(Json(OrderView {
+        partly_processed: is_partly_processed(&detail, &destinations),
+        destinations,
         sentence: story::sentence(&detail),
         timeline: story::timeline(&detail),
         order: detail.order,

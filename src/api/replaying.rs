@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::diff::changes;
 use super::state::{ExpansionProblem, Preview, Replayed};
+use crate::domain::mapping::{MappingRow, Mappings, Table};
 use crate::envelope::ids::ExceptionId;
 use crate::exceptions::replay::{self, Asked, Desk, KeepReplay, ReplayError};
 use crate::store::StoreError;
@@ -25,19 +26,58 @@ pub async fn replay(
 ) -> Result<Replayed, StoreError> {
     let keep = ticket.map(keep);
     let asked = Asked { actor: act.actor, reason: act.reason, from: act.from, keep };
-    let mut without_documents =
-        if dry_run { replay::preview(desk, id).await } else { replay::one(desk, &asked, id).await }.map_err(refused)?;
+    if dry_run {
+        return preview(desk, id, None).await;
+    }
+    let replayed = replay::one(desk, &asked, id).await.map_err(refused)?;
+    Ok(shown(&replayed, false))
+}
+
+/// What a replay would come to, with the documents beside those made before; writes nothing.
+///
+/// # Errors
+/// As [`replay()`].
+pub async fn preview(desk: &Desk, id: ExceptionId, supposed: Option<&Arc<Mappings>>) -> Result<Replayed, StoreError> {
+    let mut without_documents = replay::preview(desk, id, supposed).await.map_err(refused)?;
     let previews = std::mem::take(&mut without_documents.documents);
     let mut documents = Vec::with_capacity(previews.len());
     for preview in previews {
         let before = document_before(desk, id, &preview.destination).await?;
+        let total = |document: &Value| document.pointer("/totals/grand_total")?.as_str().map(str::to_owned);
         documents.push(Preview {
+            known_before: before.is_some(),
+            total_before: before.as_ref().and_then(total),
+            total_after: total(&preview.document),
             changes: before.map(|before| changes(&before, &preview.document)).unwrap_or_default(),
             destination: preview.destination,
             document: preview.document,
         });
     }
-    Ok(Replayed { documents, ..shown(&without_documents, dry_run) })
+    Ok(Replayed { documents, ..shown(&without_documents, true) })
+}
+
+/// What replays would come to, each for itself, with one more mapping row if one is given.
+///
+/// # Errors
+/// When the store cannot be read; a record that cannot be replayed says so in its place.
+pub async fn previews(
+    desk: &Desk,
+    ids: Vec<ExceptionId>,
+    supposing: Option<(Table, MappingRow)>,
+) -> Result<Vec<(ExceptionId, Result<Replayed, String>)>, StoreError> {
+    let supposed = supposing.map(|(table, row)| Arc::new(desk.processor.rules().mappings.with(table, row)));
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        match preview(desk, id, supposed.as_ref()).await {
+            Ok(replayed) => found.push((id, Ok(replayed))),
+            Err(StoreError::NotAllowed(why)) => found.push((id, Err(why))),
+            Err(StoreError::NotFound(what)) => found.push((id, Err(format!("{what} does not exist")))),
+            Err(error) => return Err(error),
+        }
+        // A large group must not keep a small machine from everything else.
+        tokio::task::yield_now().await;
+    }
+    Ok(found)
 }
 
 /// The answer as it is written down with the effect: a replay that is carried out shows no documents.

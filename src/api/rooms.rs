@@ -12,6 +12,7 @@ use super::state::{DestinationView, Engines, Expansions, Replayed};
 use crate::alerting::Alerting;
 use crate::catalogue::Shelf;
 use crate::delivery::{Delivery, DestinationState, DestinationStatus};
+use crate::domain::mapping::{MappingRow, Table};
 use crate::envelope::ids::ExceptionId;
 use crate::exceptions::replay::Desk;
 use crate::observe::{Event, Observer};
@@ -74,6 +75,14 @@ impl Engines for Rooms {
 
     fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act, ticket: Option<Ticket>) -> Answer<'_, Replayed> {
         Box::pin(replaying::replay(&self.desk, exception, dry_run, act, ticket))
+    }
+
+    fn previews(
+        &self,
+        exceptions: Vec<ExceptionId>,
+        supposing: Option<(Table, MappingRow)>,
+    ) -> Answer<'_, Vec<(ExceptionId, Result<Replayed, String>)>> {
+        Box::pin(replaying::previews(&self.desk, exceptions, supposing))
     }
 
     fn shelf(&self) -> Option<&Shelf> {

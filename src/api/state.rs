@@ -17,6 +17,8 @@ use crate::alerting::Alerting;
 use crate::catalogue::Shelf;
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
 use crate::domain::defect::Warning;
+use crate::domain::due::DueTimes;
+use crate::domain::mapping::{MappingRow, Table};
 use crate::domain::sales_order::SalesOrder;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::observe::{Health, Observer};
@@ -48,6 +50,8 @@ pub struct Parts {
     pub config_version: String,
     /// Where the store's file lies, for the free space of its disk.
     pub store_path: Option<PathBuf>,
+    /// By when a person should have seen to an exception.
+    pub due: DueTimes,
     /// Calls under an `Idempotency-Key` that are running now.
     pub running: RunningCalls,
 }
@@ -81,6 +85,14 @@ pub trait Engines: Send + Sync + 'static {
     /// Processes the record behind an exception again; with `dry_run` only says what would come of it. Refuses with
     /// `NotFound` and `NotAllowed`. With a ticket the answer is kept in the transaction of the effect.
     fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act, ticket: Option<Ticket>) -> Answer<'_, Replayed>;
+
+    /// What replays of these would come to, each for itself or why not, with one more mapping row if one is given; writes
+    /// nothing.
+    fn previews(
+        &self,
+        exceptions: Vec<ExceptionId>,
+        supposing: Option<(Table, MappingRow)>,
+    ) -> Answer<'_, Vec<(ExceptionId, Result<Replayed, String>)>>;
 
     /// Every configured destination, in the order of the configuration.
     fn destinations(&self) -> Vec<DestinationView>;
@@ -168,6 +180,12 @@ pub struct Preview {
     pub destination: String,
     /// The canonical document.
     pub document: Value,
+    /// A document was made before: `changes` compares with the newest of them.
+    pub known_before: bool,
+    /// Its grand total.
+    pub total_before: Option<String>,
+    /// The grand total now.
+    pub total_after: Option<String>,
     /// What differs from the document made before; empty when there was none.
     pub changes: Vec<Change>,
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::places::places;
 use crate::clock::Timestamp;
 use crate::processor::rules::READ_ORIGIN;
 use crate::processor::wanting::WAITS;
@@ -143,7 +144,7 @@ pub fn sentence(order: &OrderDetail) -> String {
 }
 
 fn parked(number: &str, order: &OrderDetail) -> String {
-    let open: Vec<_> = order.exceptions.iter().filter(|exception| exception.state == "open").collect();
+    let open: Vec<_> = order.exceptions.iter().filter(|exception| exception.is_waiting()).collect();
     match open.first() {
         Some(first) => {
             let more = match open.len() {
@@ -152,12 +153,26 @@ fn parked(number: &str, order: &OrderDetail) -> String {
             };
             let (message, remedy) = (stop(&first.message), stop(&first.remedy));
             format!(
-                "Order {number} waits for a person ({}): {message}{more}. {remedy}, then replay {}.",
-                first.code, first.id
+                "Order {number} waits for a person ({}): {message}{more}. {remedy}, then replay {}.{}",
+                first.code,
+                first.id,
+                elsewhere(order)
             )
         }
         None => format!("Order {number} waits for a person."),
     }
+}
+
+/// Where it is already while a person is waited for.
+fn elsewhere(order: &OrderDetail) -> String {
+    let has = places(order).into_iter().filter(|place| place.delivered_at.is_some() && place.state == "delivered");
+    let has: Vec<String> = has
+        .map(|place| {
+            let receipt = place.receipt.map(|receipt| format!(" as {receipt}")).unwrap_or_default();
+            format!("{}{receipt}", place.destination)
+        })
+        .collect();
+    if has.is_empty() { String::new() } else { format!(" It is in {} already.", has.join(" and ")) }
 }
 
 /// Without the full stop, so that the sentence can go on.

@@ -211,6 +211,13 @@ impl Shelf {
         found.map(|(id, entry)| (*id, entry.known.clone(), entry.fetched_at))
     }
 
+    /// Every SKU that is known of an instance.
+    pub fn skus(&self, system: &str) -> Vec<String> {
+        let stocks = self.read();
+        let products = stocks.get(system).into_iter().flat_map(|stock| stock.products.values());
+        products.filter_map(|entry| entry.known.as_ref().map(|product| product.sku.clone())).collect()
+    }
+
     /// Whether an instance has a catalogue.
     pub fn has(&self, system: &str) -> bool {
         self.read().contains_key(system)

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 
 use super::{Outcome, Shared, open, print};
 use crate::access::Actor;
-use crate::api::mapping_csv::{self, TABLES};
+use crate::api::mapping_csv::{self, RowIn, TABLES};
 use crate::store::SharedStore;
+use crate::store::cases::{MappingChange, MappingEdit};
+use crate::store::view::{Page, Paging};
 
 /// What to do with mapping tables.
 #[derive(Debug, Args)]
@@ -42,6 +44,51 @@ enum Action {
         /// Where to; standard output when left out
         csv_file: Option<PathBuf>,
     },
+    /// Set one row of a table; the others stay
+    #[command(after_help = "Example:\n  crossdock mappings set skus 24-WG085 10042")]
+    Set {
+        /// Which table
+        #[arg(value_parser = TABLES)]
+        table: String,
+        /// What Commerce says
+        key: String,
+        /// What the destination wants to hear
+        value: String,
+        /// For this destination alone; for all when left out
+        #[arg(long, default_value = "")]
+        destination: String,
+        /// Kept in the audit
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Take one row out of a table; the others stay
+    #[command(after_help = "Example:\n  crossdock mappings unset skus 24-WG085")]
+    Unset {
+        /// Which table
+        #[arg(value_parser = TABLES)]
+        table: String,
+        /// What Commerce says
+        key: String,
+        /// Of this destination alone; the row for all when left out
+        #[arg(long, default_value = "")]
+        destination: String,
+        /// Kept in the audit
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Show what changed in a table, newest first
+    #[command(after_help = "Example:\n  crossdock mappings changes skus --key 24-WG085")]
+    Changes {
+        /// Which table
+        #[arg(value_parser = TABLES)]
+        table: String,
+        /// Only of this key
+        #[arg(long)]
+        key: Option<String>,
+        /// How many, at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
+        limit: u32,
+    },
     /// Show every table with its size and its last change
     #[command(after_help = "Example:\n  crossdock mappings list")]
     List,
@@ -59,6 +106,22 @@ pub async fn run(verb: Mappings, shared: &Shared) -> anyhow::Result<Outcome> {
         }
         Action::Export { table, csv_file } => {
             export(&open::existing_store(&config)?, &table, csv_file, shared.json).await?
+        }
+        Action::Set { table, key, value, destination, reason } => {
+            let row = RowIn::new(key, value, destination);
+            let set = mapping_csv::checked(vec![row]).map_err(|findings| {
+                anyhow!("the row is not set: {}", findings.first().map_or("", |finding| finding.message.as_str()))
+            })?;
+            edit(&open::store(&config)?, table, MappingEdit { set, gone: Vec::new() }, reason, shared.json).await?
+        }
+        Action::Unset { table, key, destination, reason } => {
+            let gone = vec![(key, destination)];
+            edit(&open::existing_store(&config)?, table, MappingEdit { set: Vec::new(), gone }, reason, shared.json)
+                .await?
+        }
+        Action::Changes { table, key, limit } => {
+            let store = open::existing_store(&config)?;
+            changes(store.mapping_changes(table, key, Paging { limit, cursor: None }).await?, shared.json)?
         }
         Action::List => list(&open::existing_store(&config)?, shared.json).await?,
     };
@@ -88,6 +151,45 @@ async fn import(store: &SharedStore, table: &str, file: &Path, reason: String, j
     } else {
         print::out(&format!("{table}: {count} rows, version {version}\n"))?;
     }
+    Ok(Outcome::Done)
+}
+
+async fn edit(
+    store: &SharedStore,
+    table: String,
+    edit: MappingEdit,
+    reason: String,
+    json: bool,
+) -> anyhow::Result<Outcome> {
+    let mut act = Actor::at_the_command_line().act("mappings.edit", &table, open::clock().now());
+    act.reason = reason;
+    let before = store.mappings_version().await?;
+    let version = store.edit_mappings(table.clone(), edit, act).await?;
+    store.close().await?;
+    if json {
+        print::json(&serde_json::json!({ "table": table, "version": version }))?;
+    } else if version == before {
+        print::out(&format!("{table}: nothing changed, version {version}\n"))?;
+    } else {
+        print::out(&format!("{table}: changed, version {version}\n"))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn changes(page: Page<MappingChange>, json: bool) -> anyhow::Result<Outcome> {
+    if json {
+        print::json(&page)?;
+        return Ok(Outcome::Done);
+    }
+    if page.items.is_empty() {
+        eprintln!("nothing changed, beside what a first import brought");
+    }
+    let rows = page.items.into_iter().map(|change| {
+        let (before, after) = (change.before.unwrap_or_default(), change.after.unwrap_or_default());
+        let version = change.version.to_string();
+        vec![change.at.to_string(), version, change.actor, change.key, change.destination, before, after]
+    });
+    print::table(&["at", "version", "by", "key", "destination", "before", "after"], rows.collect())?;
     Ok(Outcome::Done)
 }
 

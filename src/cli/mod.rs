@@ -22,6 +22,7 @@ mod erase;
 mod exceptions;
 mod expand;
 mod find;
+mod fixing;
 mod incidents;
 mod ledger;
 mod keys;

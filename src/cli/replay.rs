@@ -11,6 +11,7 @@ use crate::api::replaying;
 use crate::api::state::Replayed;
 use crate::app;
 use crate::clock::SystemEntropy;
+use crate::config::Loaded;
 use crate::envelope::ids::{DeliveryId, ExceptionId};
 use crate::exceptions::replay::Desk;
 use crate::exceptions::resend;
@@ -58,36 +59,31 @@ pub async fn run(verb: Replay, shared: &Shared) -> anyhow::Result<Outcome> {
         print::out(&format!("{new}  will be sent: {id} a second time\n"))?;
         return Ok(Outcome::Done);
     }
-    let rules = app::rules(&loaded.config, &loaded.version);
-    let processor = Processor::new(store.clone(), open::clock(), Arc::new(SystemEntropy), rules);
-    let catalogues = app::catalogues_kept(&loaded.config, &store, open::clock()).await?;
-    let processor = Arc::new(processor.knowing(catalogues));
-    processor.reload_mappings().await?;
-    // Nobody to wake: a running service looks for what is due by itself.
-    let desk = Desk {
-        store: store.clone(),
-        processor,
-        clock: open::clock(),
-        wake: Arc::new(|| {}),
-        render: app::renderer(&loaded.config)?,
-    };
+    let desk = desk(&loaded, &store).await?;
     let ids = match (verb.exception, &verb.group) {
         (Some(id), _) => vec![id],
         (None, Some(fingerprint)) => members(&desk, fingerprint).await?,
         (None, None) => bail!("name an exception or a group"),
     };
+    let waiting = release(&desk, ids, &verb, shared.json).await?;
+    store.close().await?;
+    Ok(if waiting { Outcome::Findings } else { Outcome::Done })
+}
+
+/// Replays these; `true` when one still waits for a person.
+async fn release(desk: &Desk, ids: Vec<ExceptionId>, verb: &Replay, json: bool) -> anyhow::Result<bool> {
     let mut replayed = Vec::new();
     let mut waiting = false;
     for id in ids {
         let mut act = Actor::at_the_command_line().act("exception.replay", id, desk.clock.now());
         act.reason.clone_from(&verb.reason);
-        match replaying::replay(&desk, id, verb.dry_run, act, None).await {
+        match replaying::replay(desk, id, verb.dry_run, act, None).await {
             Ok(one) => {
                 waiting |= one.result == "still_parked";
                 replayed.push(one);
             }
             // One that cannot be replayed does not stop its neighbours; alone it is the failure.
-            Err(StoreError::NotAllowed(_)) if verb.group.is_some() && is_closed(&desk, id).await? => {}
+            Err(StoreError::NotAllowed(_)) if verb.group.is_some() && is_closed(desk, id).await? => {}
             Err(StoreError::NotAllowed(why)) if verb.group.is_some() => {
                 waiting = true;
                 eprintln!("{}", print::visible(&why));
@@ -95,9 +91,38 @@ pub async fn run(verb: Replay, shared: &Shared) -> anyhow::Result<Outcome> {
             Err(error) => return Err(error.into()),
         }
     }
-    show(&replayed, verb.group.is_some(), shared.json)?;
-    store.close().await?;
-    Ok(if waiting { Outcome::Findings } else { Outcome::Done })
+    show(&replayed, verb.group.is_some(), json)?;
+    Ok(waiting)
+}
+
+/// Replays the members of a group, or shows what that would come to; `true` when one still waits for a person.
+pub(super) async fn release_group(
+    desk: &Desk,
+    fingerprint: &str,
+    dry_run: bool,
+    reason: String,
+    json: bool,
+) -> anyhow::Result<bool> {
+    let ids = members(desk, fingerprint).await?;
+    let group = Some(fingerprint.to_owned());
+    let verb = Replay { exception: None, group, resend: None, confirm: None, dry_run, reason };
+    release(desk, ids, &verb, json).await
+}
+
+/// What replaying needs, for a verb beside the service: nobody to wake, a running service looks for what is due by itself.
+pub(super) async fn desk(loaded: &Loaded, store: &SharedStore) -> anyhow::Result<Desk> {
+    let rules = app::rules(&loaded.config, &loaded.version);
+    let processor = Processor::new(store.clone(), open::clock(), Arc::new(SystemEntropy), rules);
+    let catalogues = app::catalogues_kept(&loaded.config, store, open::clock()).await?;
+    let processor = Arc::new(processor.knowing(catalogues));
+    processor.reload_mappings().await?;
+    Ok(Desk {
+        store: store.clone(),
+        processor,
+        clock: open::clock(),
+        wake: Arc::new(|| {}),
+        render: app::renderer(&loaded.config)?,
+    })
 }
 
 /// A deliberate second effect. A running service sends it.
@@ -110,7 +135,7 @@ async fn second(store: &SharedStore, id: DeliveryId, verb: &Replay) -> Result<De
 
 /// A neighbour's replay closes the exceptions of the same record.
 async fn is_closed(desk: &Desk, id: ExceptionId) -> Result<bool, StoreError> {
-    Ok(desk.store.exception(id).await?.is_none_or(|exception| exception.state != "open"))
+    Ok(desk.store.exception(id).await?.is_none_or(|exception| !exception.is_waiting()))
 }
 
 /// Open exceptions of a cause, oldest first, so that orders keep their order.
@@ -133,7 +158,7 @@ async fn members(desk: &Desk, fingerprint: &str) -> anyhow::Result<Vec<Exception
     Ok(ids)
 }
 
-fn show(replayed: &[Replayed], group: bool, json: bool) -> anyhow::Result<()> {
+pub(super) fn show(replayed: &[Replayed], group: bool, json: bool) -> anyhow::Result<()> {
     if json {
         return match replayed {
             [one] if !group => print::json(one),

@@ -11,6 +11,7 @@ use super::access::access;
 use super::alerts::alerts;
 use super::commerce::commerce;
 use super::destinations::{Profile, destination};
+use super::exceptions::exceptions;
 use super::limits;
 use super::origins::origin;
 use super::policies::policies;
@@ -111,6 +112,7 @@ fn whole<'t>(table: &'t DeTable<'t>, report: &mut Report<'_>) -> Config {
         store: store(root.section("store", report), report),
         access: access(root.section("access", report), report),
         retention: retention(root.section("retention", report), report),
+        exceptions: exceptions(root.section("exceptions", report), report),
         policies: policies(&file_policies, None, report),
         commerce: each(root.named("commerce", report), |name, section| Some(commerce(name, section, report))),
         origins: each(root.named("origins", report), |name, section| origin(name, section, report)),

@@ -18,6 +18,7 @@ pub mod commerce;
 pub mod auth;
 pub mod origins;
 pub mod policies;
+pub mod exceptions;
 mod door;
 mod recipes;
 mod shape;
@@ -37,6 +38,7 @@ pub use access::AccessSettings;
 pub use auth::{AuthSetting, SignedBytes};
 pub use commerce::{CatalogueCache, CommerceAuth, CommerceSettings, Edition, ReadBack, Sweep};
 pub use destinations::{DestinationSettings, Guard, OutboundAuth, OutboundSignature, Profile};
+pub use exceptions::ExceptionSettings;
 pub use load::{ConfigVersion, Loaded};
 pub use net::Network;
 pub use origins::{Direction, JournalSettings, OnRefused, OriginSettings, OriginType};
@@ -69,6 +71,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[alerts]`
     pub alerts: crate::alerting::Settings,
+    /// `[exceptions]`
+    pub exceptions: ExceptionSettings,
     /// `[policies]`; a destination carries its own effective ones.
     pub policies: Policies,
 }

@@ -492,6 +492,7 @@ fn the_manual_names_every_key() {
         "[store]\nbackup = { zzzzzzzzzz = 1 }",
         "[access]\nzzzzzzzzzz = 1",
         "[retention]\nzzzzzzzzzz = 1",
+        "[exceptions]\nzzzzzzzzzz = 1",
         "[commerce.a]\nzzzzzzzzzz = 1",
         "[origins.a]\ntype = \"commerce-webhook\"\nzzzzzzzzzz = 1",
         "[origins.a]\ntype = \"commerce-events\"\nzzzzzzzzzz = 1",

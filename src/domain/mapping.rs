@@ -113,16 +113,28 @@ impl Mappings {
     pub fn new(version: u64, rows: impl IntoIterator<Item = (Table, MappingRow)>) -> Self {
         let mut mappings = Mappings { version, ..Mappings::default() };
         for (table, row) in rows {
-            let targets = mappings.tables[table as usize].entry(row.key.into()).or_default();
-            match row.destination.filter(|name| !name.is_empty()) {
-                None => targets.everywhere = Some(row.value.into()),
-                Some(destination) => {
-                    targets.by_destination.retain(|(known, _)| **known != *destination);
-                    targets.by_destination.push((destination.into(), row.value.into()));
-                }
-            }
+            mappings.put(table, row);
         }
         mappings
+    }
+
+    /// This snapshot with one more row, which takes the place of one with its key and destination; the version stays.
+    #[must_use]
+    pub fn with(&self, table: Table, row: MappingRow) -> Self {
+        let mut mappings = self.clone();
+        mappings.put(table, row);
+        mappings
+    }
+
+    fn put(&mut self, table: Table, row: MappingRow) {
+        let targets = self.tables[table as usize].entry(row.key.into()).or_default();
+        match row.destination.filter(|name| !name.is_empty()) {
+            None => targets.everywhere = Some(row.value.into()),
+            Some(destination) => {
+                targets.by_destination.retain(|(known, _)| **known != *destination);
+                targets.by_destination.push((destination.into(), row.value.into()));
+            }
+        }
     }
 
     /// The version of the store's tables this snapshot was taken from; 0 for none.
@@ -173,6 +185,9 @@ mod tests {
         assert_eq!(mappings.look_up(Table::TaxCodes, "20", "erp"), Mapped::NotLoaded);
         assert!(mappings.is_loaded(Table::Skus) && !mappings.is_loaded(Table::Options));
         assert_eq!(mappings.version(), 3);
+        let more = mappings.with(Table::Skus, row("C", "300", None));
+        assert_eq!(more.look_up(Table::Skus, "C", "erp"), Mapped::To("300"));
+        assert_eq!((mappings.look_up(Table::Skus, "C", "erp"), more.version()), (Mapped::Unmapped, 3));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod money;
 pub mod quantity;
 pub mod ids;
 pub mod defect;
+pub mod due;
 pub mod mapping;
 pub mod shape;
 pub mod policy;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::clock::{SharedClock, Timestamp};
+use crate::domain::mapping::Mappings;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::envelope::keys::Digest;
 use crate::processor::enqueue::{delivery, enqueue};
@@ -144,24 +145,42 @@ pub struct GroupReplayed {
 pub async fn one(desk: &Desk, asked: &Asked, id: ExceptionId) -> Result<Replayed, ReplayError> {
     let exception = open_exception(desk, id).await?;
     let replayed = match (exception.delivery_id, exception.envelope_id) {
-        (Some(delivery_id), _) => again_delivery(desk, asked, &exception, delivery_id, true).await?,
-        (None, Some(envelope_id)) => again_envelope(desk, asked, &exception, envelope_id, true).await?,
+        (Some(delivery_id), _) => again_delivery(desk, asked, &exception, delivery_id, Way::CarryOut).await?,
+        (None, Some(envelope_id)) => again_envelope(desk, asked, &exception, envelope_id, Way::CarryOut).await?,
         (None, None) => return Err(ReplayError::Nothing(id)),
     };
     (desk.wake)();
     Ok(replayed)
 }
 
-/// What [`one`] would come to; writes nothing.
+/// Whether it is done or only told.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    CarryOut,
+    /// Under these tables, or those in force.
+    Preview(Option<&'a Arc<Mappings>>),
+}
+
+impl Way<'_> {
+    fn outcome(self, desk: &Desk, envelope: &StoredEnvelope) -> Outcome {
+        match self {
+            Way::CarryOut | Way::Preview(None) => desk.processor.preview(envelope),
+            Way::Preview(Some(supposed)) => desk.processor.preview_with(envelope, supposed),
+        }
+    }
+}
+
+/// What [`one`] would come to, under the mapping tables in force or under others; writes nothing.
 ///
 /// # Errors
 /// As [`one`].
-pub async fn preview(desk: &Desk, id: ExceptionId) -> Result<Replayed, ReplayError> {
+pub async fn preview(desk: &Desk, id: ExceptionId, supposed: Option<&Arc<Mappings>>) -> Result<Replayed, ReplayError> {
+    let way = Way::Preview(supposed);
     let exception = open_exception(desk, id).await?;
     let nobody = Asked { actor: String::new(), reason: String::new(), from: String::new(), keep: None };
     match (exception.delivery_id, exception.envelope_id) {
-        (Some(delivery_id), _) => again_delivery(desk, &nobody, &exception, delivery_id, false).await,
-        (None, Some(envelope_id)) => again_envelope(desk, &nobody, &exception, envelope_id, false).await,
+        (Some(delivery_id), _) => again_delivery(desk, &nobody, &exception, delivery_id, way).await,
+        (None, Some(envelope_id)) => again_envelope(desk, &nobody, &exception, envelope_id, way).await,
         (None, None) => Err(ReplayError::Nothing(id)),
     }
 }
@@ -198,7 +217,7 @@ pub async fn group(desk: &Desk, asked: &Asked, fingerprint: &str) -> Result<Grou
 
 async fn open_exception(desk: &Desk, id: ExceptionId) -> Result<ExceptionRow, ReplayError> {
     let exception = desk.store.exception(id).await?.ok_or(ReplayError::NotFound(id))?;
-    if exception.state == "open" { Ok(exception) } else { Err(ReplayError::Closed { id, state: exception.state }) }
+    if exception.is_waiting() { Ok(exception) } else { Err(ReplayError::Closed { id, state: exception.state }) }
 }
 
 async fn again_envelope(
@@ -206,12 +225,12 @@ async fn again_envelope(
     asked: &Asked,
     exception: &ExceptionRow,
     envelope_id: EnvelopeId,
-    carry_out: bool,
+    way: Way<'_>,
 ) -> Result<Replayed, ReplayError> {
     let envelope = stored(desk, exception, envelope_id).await?;
-    let outcome = desk.processor.preview(&envelope);
+    let outcome = way.outcome(desk, &envelope);
     let mut replayed = describe(exception, &outcome);
-    if carry_out {
+    if let Way::CarryOut = way {
         let rules = desk.processor.rules();
         let enqueued = enqueue(outcome, &envelope.subject, &desk.processor.stamp(&rules));
         replayed.documents.clear();
@@ -226,7 +245,7 @@ async fn again_delivery(
     asked: &Asked,
     exception: &ExceptionRow,
     delivery_id: DeliveryId,
-    carry_out: bool,
+    way: Way<'_>,
 ) -> Result<Replayed, ReplayError> {
     let (envelope_id, parked) =
         desk.store.delivery_origin(delivery_id).await?.ok_or(ReplayError::Nothing(exception.id))?;
@@ -234,7 +253,7 @@ async fn again_delivery(
         return Err(ReplayError::Undecided(delivery_id));
     }
     let envelope = stored(desk, exception, envelope_id).await?;
-    let mut outcome = desk.processor.preview(&envelope);
+    let mut outcome = way.outcome(desk, &envelope);
     let reported = narrow(&mut outcome, &parked);
     outcome.parked.retain(|defect| defect.destination.as_ref().is_none_or(|name| *name == parked.destination));
     let mut replayed = describe(exception, &outcome);
@@ -250,7 +269,7 @@ async fn again_delivery(
         return Ok(replayed);
     }
     let verdict = verdict(desk, &envelope, (&parked, reported), outcome, &mut replayed);
-    if carry_out {
+    if let Way::CarryOut = way {
         replayed.documents.clear();
         let act = act(desk, asked, exception, &replayed);
         desk.store.decide(Decision { delivery: delivery_id, verdict, act }).await?;

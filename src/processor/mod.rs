@@ -169,6 +169,11 @@ impl Processor {
         outcome_of(envelope, &self.rules.load(), self.known())
     }
 
+    /// The same as if the mapping tables were these.
+    pub fn preview_with(&self, envelope: &StoredEnvelope, mappings: &Arc<Mappings>) -> Outcome {
+        outcome_of(envelope, &self.rules.load().with_mappings(mappings.clone()), self.known())
+    }
+
     /// Claims and concludes until `stopping` resolves. One envelope's failure never ends it; a store that stopped does.
     pub async fn run(self: Arc<Self>, wake_delivery: Wake, mut stopping: tokio::sync::watch::Receiver<bool>) {
         // What waits for a catalogue waits beside the loop. A stop ends the waiting, and gives back what waited.

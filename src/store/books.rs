@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::view::DeliveryDetail;
+use super::view::{DeliveryDetail, ExceptionRow};
 use crate::clock::Timestamp;
 use crate::envelope::ids::EnvelopeId;
 use crate::envelope::keys::Digest;
@@ -54,6 +54,8 @@ pub struct CallName {
 pub enum Done<'a> {
     /// A delivery was decided about: as it stands now.
     Delivery(&'a DeliveryDetail),
+    /// An exception was seen to: as it stands now.
+    Exception(&'a ExceptionRow),
     /// A mapping table was replaced: the version of all mappings.
     Mappings(u64),
     /// Anything else; the answer does not depend on it.

@@ -16,6 +16,7 @@ pub mod alerts;
 pub mod finding;
 pub mod traffic;
 pub mod known;
+pub mod cases;
 pub mod pack;
 pub mod seal;
 pub mod copies;
@@ -33,6 +34,7 @@ use crate::envelope::keys::Digest;
 use accounts::Accounts;
 use alerts::{Alert, AlertChange, DueMessage, MessageEnd, OpenCauses, OrderHour};
 use books::{AuditBreak, AuditHead, AuditRow, CallName, KeptAnswer, MoneyRow, SilentSlice};
+use cases::{Handling, MappingChange, MappingEdit, Note, Overdue};
 use finding::{Found, IndexSlice, Indexed, Question};
 use known::{KnownKey, KnownRow};
 use running::{Gap, Hold, Incident, Position, Standing};
@@ -136,7 +138,8 @@ pub struct DeliveryFilter {
 /// Which exceptions to list.
 #[derive(Clone, Debug, Default)]
 pub struct ExceptionFilter {
-    /// `open` (default when empty), `resolved`, `superseded`, `all`.
+    /// `waiting` (default when empty: `open`, `assigned` and `snoozed` ones), each of these three, `resolved`,
+    /// `dismissed`, `superseded`, `all`.
     pub state: Option<String>,
     /// One code.
     pub code: Option<String>,
@@ -144,6 +147,18 @@ pub struct ExceptionFilter {
     pub fingerprint: Option<String>,
     /// About this subject id.
     pub subject_id: Option<String>,
+    /// One severity.
+    pub severity: Option<String>,
+    /// One owner.
+    pub owner: Option<String>,
+    /// Whoever looks after it; empty: nobody does.
+    pub assignee: Option<String>,
+    /// One destination.
+    pub destination: Option<String>,
+    /// Only such as wait, do not rest, and were opened before these times.
+    pub overdue: Option<Overdue>,
+    /// In the message, the value, the path or the remedy, whatever its case.
+    pub text: Option<String>,
 }
 
 /// How many attempts a destination can take now.
@@ -320,6 +335,12 @@ pub trait Store: Accounts + Send + Sync + 'static {
     /// Makes a deliberate second effect on a person's word (KEY-3 c).
     fn resend(&self, resend: Resend) -> Answer<'_, ()>;
 
+    /// Does something about an exception short of processing its record again; the exception as that leaves it.
+    fn handle(&self, handling: Handling) -> Answer<'_, ExceptionRow>;
+
+    /// Changes single rows of a mapping table. Returns the version: the one before where nothing changes.
+    fn edit_mappings(&self, table: String, edit: MappingEdit, act: Act) -> Answer<'_, u64>;
+
     /// Replaces a mapping table. Returns the new version.
     fn import_mappings(&self, table: String, rows: Vec<MappingRecord>, act: Act) -> Answer<'_, u64>;
 
@@ -361,6 +382,8 @@ pub trait Store: Accounts + Send + Sync + 'static {
     fn mapping_tables(&self) -> Answer<'_, Vec<MappingTableRow>>;
     /// The rows of one table, by key then destination.
     fn mapping_rows(&self, table: String) -> Answer<'_, Vec<MappingRecord>>;
+    /// What changed in one table, or of one key of it, newest first. The rows that a first import brought are not in it.
+    fn mapping_changes(&self, table: String, key: Option<String>, paging: Paging) -> Answer<'_, Page<MappingChange>>;
 
     /// The token with this secret's digest that is neither revoked nor expired.
     fn token_by_secret(&self, secret: Digest, now: Timestamp) -> Answer<'_, Option<TokenRow>>;
@@ -389,8 +412,10 @@ pub trait Store: Accounts + Send + Sync + 'static {
     fn exceptions(&self, filter: ExceptionFilter, paging: Paging) -> Answer<'_, Page<ExceptionRow>>;
     /// One exception.
     fn exception(&self, id: ExceptionId) -> Answer<'_, Option<ExceptionRow>>;
-    /// Open exceptions by cause, largest first.
-    fn exception_groups(&self) -> Answer<'_, Vec<ExceptionGroup>>;
+    /// Notes about an exception, oldest first.
+    fn notes(&self, id: ExceptionId) -> Answer<'_, Vec<Note>>;
+    /// Exceptions that wait, by cause, largest first; only those that the filter lets through are counted.
+    fn exception_groups(&self, filter: ExceptionFilter) -> Answer<'_, Vec<ExceptionGroup>>;
     /// P2.
     fn ledger(&self) -> Answer<'_, Ledger>;
     /// P2 in money: the sums of orders by system, currency and state, kept beside what they sum.

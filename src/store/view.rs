@@ -328,8 +328,18 @@ pub struct ExceptionRow {
     pub severity: String,
     /// `operations`, `finance`, `integration`.
     pub owner: String,
-    /// `open`, `resolved`, `superseded`.
+    /// `open`, `assigned`, `snoozed`; `resolved`, `dismissed`, `superseded`.
     pub state: String,
+    /// Who looks after it.
+    pub assignee: Option<String>,
+    /// It rests until then.
+    pub snoozed_until: Option<Timestamp>,
+    /// When somebody should have done something; `null` once it is closed. Known where the configuration is.
+    pub due_at: Option<Timestamp>,
+    /// That time is past.
+    pub overdue: bool,
+    /// How many notes there are.
+    pub notes: u64,
     /// What it is about.
     pub subject: ExceptionSubject,
     /// Destination, if it concerns one.
@@ -356,6 +366,26 @@ pub struct ExceptionRow {
     pub resolution: Option<String>,
 }
 
+impl ExceptionRow {
+    /// It waits for a person, whether somebody looks after it, it rests, or neither.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state.as_str(), "open" | "assigned" | "snoozed")
+    }
+
+    /// Tells the state at this time: one that rested long enough is awake again.
+    pub(super) fn at(&mut self, now: Timestamp) {
+        self.snoozed_until = self.snoozed_until.filter(|until| *until > now && self.state == "open");
+        if self.state == "open" {
+            let word = match (self.snoozed_until, &self.assignee) {
+                (Some(_), _) => "snoozed",
+                (None, Some(_)) => "assigned",
+                (None, None) => "open",
+            };
+            word.clone_into(&mut self.state);
+        }
+    }
+}
+
 /// DESIGN 2.2: `{"kind": "order", "increment_id": …}`.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExceptionSubject {
@@ -376,8 +406,20 @@ pub struct ExceptionGroup {
     pub fingerprint: String,
     /// From the catalogue.
     pub code: String,
-    /// How many are open.
+    /// `info`, `warning`, `error`, `critical`.
+    pub severity: String,
+    /// `operations`, `finance`, `integration`.
+    pub owner: String,
+    /// How many wait for a person.
     pub open: u64,
+    /// Of them: somebody looks after them.
+    pub assigned: u64,
+    /// Of them: they rest.
+    pub snoozed: u64,
+    /// When the oldest should have been seen to, whoever it rests for. Known where the configuration is.
+    pub due_at: Option<Timestamp>,
+    /// That time is past, and not all of them rest.
+    pub overdue: bool,
     /// The oldest open one.
     pub first_opened_at: Timestamp,
     /// The newest open one.

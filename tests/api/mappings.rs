@@ -96,3 +96,51 @@ async fn a_long_table_is_paged_only_when_asked() {
     assert_eq!(rest["items"].as_array().unwrap().len(), 60);
     assert_eq!(rest["next_cursor"], json!(null));
 }
+
+#[tokio::test]
+async fn single_rows_change_and_tell_what_was_before() {
+    let site = Site::open().await;
+    put(&site, "text/csv", "key,value\nA,1\nB,2\n").await;
+    let edit = |key: &'static str, body: &'static str| {
+        let site = &site;
+        async move {
+            let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+            site.call(Role::Operator, "PATCH", "/mappings/skus?reason=new", &headers, body).await
+        }
+    };
+    let first = edit(
+        "1",
+        r#"{"set":[{"key":"A","value":"9"},{"key":"C","value":"3","destination":"erp"}],"delete":[{"key":"B"}]}"#,
+    )
+    .await;
+    assert_eq!((first.status, &first.json()["version"]), (StatusCode::OK, &json!(2)), "{}", first.text);
+    assert_eq!(edit("1", r#"{"delete":[{"key":"B"}]}"#).await.status, StatusCode::UNPROCESSABLE_ENTITY, "api_2");
+    let nothing = edit("2", r#"{"set":[{"key":"A","value":"9"}],"delete":[{"key":"Z"}]}"#).await;
+    assert_eq!(nothing.json()["version"], 2, "nothing changed");
+    let rows = site.get("/mappings/skus").await.json()["items"].clone();
+    assert_eq!(
+        rows,
+        json!([{ "key": "A", "value": "9", "destination": "" }, { "key": "C", "value": "3", "destination": "erp" }])
+    );
+    let changes = site.get("/mappings/skus/changes").await.json()["items"].clone();
+    assert_eq!(changes.as_array().unwrap().len(), 3, "{changes}");
+    let of_a = site.get("/mappings/skus/changes?key=A&limit=1").await.json()["items"].clone();
+    assert_eq!(
+        (&of_a[0]["before"], &of_a[0]["after"], &of_a[0]["actor"]),
+        (&json!("1"), &json!("9"), &json!("token:operator"))
+    );
+    for (key, bad) in [
+        ("4", "{}"),
+        ("5", r#"{"set":[{"key":"","value":"1"}]}"#),
+        ("6", r#"{"sett":[]}"#),
+        ("7", r#"{"set":[{"key":"A","value":1}]}"#),
+    ] {
+        assert_eq!(edit(key, bad).await.status, StatusCode::UNPROCESSABLE_ENTITY, "{bad}");
+    }
+    let twice = edit("3", r#"{"set":[{"key":"A","value":"1"}],"delete":[{"key":"A"}]}"#).await;
+    assert_eq!(twice.status, StatusCode::CONFLICT, "{}", twice.text);
+    let stale = [("content-type", "application/json"), ("if-match", "\"v1\"")];
+    let refused = site.call(Role::Operator, "PATCH", "/mappings/skus", &stale, r#"{"delete":[{"key":"A"}]}"#).await;
+    assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(site.get("/mappings/nonsense/changes").await.status, StatusCode::NOT_FOUND);
+}

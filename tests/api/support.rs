@@ -15,7 +15,8 @@ use crossdock::api::idempotency::RunningCalls;
 use crossdock::api::state::{DestinationView, Expansions, Replayed};
 use crossdock::api::{Api, Engines, PREFIX, Parts, api_router, finish, health_router, metrics_router};
 use crossdock::clock::{Clock as _, ManualClock, SeededEntropy, SharedClock, SharedEntropy};
-use crossdock::domain::mapping::Mappings;
+use crossdock::domain::defect::Defect;
+use crossdock::domain::mapping::{MappingRow, Mappings, Table};
 use crossdock::domain::policy::Policies;
 use crossdock::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId};
 use crossdock::envelope::keys::{Digest, EventKey, IdempotencyKey, KeyParts};
@@ -44,6 +45,8 @@ pub struct Doubles {
     pub held: Mutex<Vec<(String, String)>>,
     /// Destinations released.
     pub released: Mutex<Vec<String>>,
+    /// The mapping row that a preview supposed.
+    pub supposed: Mutex<Option<(String, String, String)>>,
     /// How often the mappings were said to have changed.
     pub reloads: Mutex<u32>,
 }
@@ -78,6 +81,27 @@ impl Engines for Doubles {
                 problems: Vec::new(),
                 documents: Vec::new(),
             })
+        })
+    }
+
+    fn previews(
+        &self,
+        exceptions: Vec<ExceptionId>,
+        supposing: Option<(Table, MappingRow)>,
+    ) -> Answer<'_, Vec<(ExceptionId, Result<Replayed, String>)>> {
+        *self.supposed.lock().unwrap() = supposing.map(|(table, row)| (table.to_string(), row.key, row.value));
+        Box::pin(async move {
+            let shown = |id| Replayed {
+                exception_id: id,
+                envelope_id: None,
+                delivery_id: None,
+                dry_run: true,
+                result: "released".to_owned(),
+                explanation: "to erp".to_owned(),
+                problems: Vec::new(),
+                documents: Vec::new(),
+            };
+            Ok(exceptions.into_iter().map(|id| (id, Ok(shown(id)))).collect())
         })
     }
 
@@ -167,6 +191,7 @@ impl Site {
             health: health.clone(),
             config_version: "c0ffee".to_owned(),
             store_path: Some(path),
+            due: crossdock::domain::due::DueTimes::default(),
             running: RunningCalls::default(),
         });
         let router = api_router(api.clone()).merge(health_router(api.clone())).merge(metrics_router(api.clone()));
@@ -322,7 +347,7 @@ impl Site {
             value: Some(cause.into()),
             message: format!("The SKU table has no row for \"{cause}\"."),
             remedy: "Add the SKU to the table skus.".into(),
-            fingerprint: Digest::of_fields(&[code, cause]).hex()[..16].to_owned(),
+            fingerprint: Defect::new(code.parse().unwrap(), "", "").with_cause(cause).fingerprint(),
             opened_at: self.clock.now(),
         }
     }

@@ -18,6 +18,7 @@ mod journal;
 mod delivery;
 mod events;
 mod finding;
+mod fixing;
 mod intake;
 mod keeping;
 mod keys;

@@ -34,6 +34,7 @@ fn telling(name: &str, action: &str) -> Act {
         call(name),
         Arc::new(|done| match done {
             Done::Delivery(delivery) => answer(&delivery.delivery.state),
+            Done::Exception(exception) => answer(&exception.state),
             Done::Mappings(version) => answer(&version.to_string()),
             Done::Otherwise => answer("done"),
         }),

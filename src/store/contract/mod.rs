@@ -138,6 +138,9 @@ macro_rules! contract {
             mappings_are_replaced_whole_and_versioned,
             a_mapping_key_twice_is_refused_by_name,
             tokens_live_until_revoked_or_expired,
+            p6_a_dismissed_delivery_is_given_up_and_one_in_doubt_is_not,
+            p6_dismissing_one_complaint_leaves_the_others_and_what_is_under_way,
+            single_rows_of_a_table_change_with_a_version_and_a_history,
         });
         $crate::store::contract::contract!($store, accounts {
             api_4_a_name_is_one_persons_whatever_its_case,

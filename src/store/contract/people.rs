@@ -3,8 +3,10 @@
 use super::build::{
     Maker, act, again, at, create_key, delivered, delivery_state, due, key, ledger, settle, start, state,
 };
+use crate::envelope::ids::ExceptionId;
 use crate::envelope::keys::Digest;
-use crate::store::view::{Ledger, MappingRecord, Paging};
+use crate::store::cases::{Handling, MappingEdit, Step};
+use crate::store::view::{ExceptionRow, Ledger, MappingRecord, Paging};
 use crate::store::write::{Conclusion, Decision, NextState, Replay, Verdict};
 use crate::store::{ExceptionFilter, SharedStore, StoreError};
 
@@ -228,4 +230,86 @@ pub async fn tokens_live_until_revoked_or_expired(store: &SharedStore) {
     assert_eq!(store.tokens().await.unwrap().len(), 2);
     let unknown = store.revoke_token(maker.token("x", "x", None).id, act("token.revoke")).await;
     assert!(matches!(unknown, Err(StoreError::NotFound(_))));
+}
+
+async fn handled(store: &SharedStore, exception: ExceptionId, step: Step) -> Result<ExceptionRow, StoreError> {
+    store.handle(Handling { exception, step, act: act("exception.handle") }).await
+}
+
+async fn first_open(store: &SharedStore) -> ExceptionId {
+    store.exceptions(ExceptionFilter::default(), Paging::default()).await.unwrap().items[0].id
+}
+
+pub async fn p6_a_dismissed_delivery_is_given_up_and_one_in_doubt_is_not(store: &SharedStore) {
+    let maker = Maker::default();
+    let (envelope, delivery) = maker.parked(store, "42").await;
+    let change = maker.arrive(store, "42", "change").await;
+    let mut behind = Conclusion::default();
+    maker.intend(&mut behind, "erp", key("42", "erp", "order.change", "r1", 0), "order.change", "r1");
+    store.conclude(change, behind, at(2)).await.unwrap();
+    let done = handled(store, first_open(store).await, Step::Dismiss("a test".into())).await.unwrap();
+    assert_eq!(done.state, "dismissed");
+    assert_eq!((delivery_state(store, delivery).await.as_str(), due(store).await.len()), ("abandoned", 1));
+    assert_eq!(state(store, envelope).await, "ignored");
+    let (_, doubtful) = maker.waiting(store, "43").await;
+    let started = start(store, doubtful).await.unwrap();
+    let exception = Box::new(maker.exception("43", Some("erp"), "in doubt"));
+    settle(store, started, NextState::Parked { exception, uncertain: true }).await;
+    let refused = handled(store, first_open(store).await, Step::Dismiss("a test".into())).await;
+    let Err(StoreError::NotAllowed(why)) = refused else { panic!("{refused:?}") };
+    assert!(why.contains("may have taken effect"), "{why}");
+    assert_eq!((delivery_state(store, doubtful).await.as_str(), open(store).await), ("parked", 1));
+    assert!(store.recount().await.unwrap().is_empty());
+}
+
+pub async fn p6_dismissing_one_complaint_leaves_the_others_and_what_is_under_way(store: &SharedStore) {
+    let maker = Maker::default();
+    let envelope = maker.arrive(store, "42", "e1").await;
+    let mut conclusion = maker.create("42", &["wms"]);
+    conclusion.exceptions = vec![maker.exception("42", Some("erp"), "one"), maker.exception("42", Some("erp"), "two")];
+    store.conclude(envelope, conclusion, at(1)).await.unwrap();
+    let head = due(store).await.remove(0).id;
+    let started = start(store, head).await.unwrap();
+    handled(store, first_open(store).await, Step::Dismiss("known".into())).await.unwrap();
+    assert_eq!((open(store).await, state(store, envelope).await.as_str()), (1, "exception"));
+    handled(store, first_open(store).await, Step::Dismiss("known too".into())).await.unwrap();
+    assert_eq!(state(store, envelope).await, "received", "its delivery elsewhere is in flight");
+    settle(store, started, delivered()).await;
+    assert_eq!(ledger(store).await, Ledger { accepted: 1, done: 1, ..Ledger::default() });
+    assert!(store.recount().await.unwrap().is_empty());
+}
+
+pub async fn single_rows_of_a_table_change_with_a_version_and_a_history(store: &SharedStore) {
+    let edit = async |set: Vec<MappingRecord>, gone: &[(&str, &str)]| {
+        let gone = gone.iter().map(|(key, to)| ((*key).to_owned(), (*to).to_owned())).collect();
+        store.edit_mappings("skus".into(), MappingEdit { set, gone }, act("mappings.edit")).await
+    };
+    assert_eq!(edit(vec![row("a", "1", "")], &[]).await.unwrap(), 1, "the table need not be there");
+    assert_eq!(edit(vec![row("a", "2", ""), row("a", "9", "erp")], &[]).await.unwrap(), 2);
+    assert_eq!(edit(vec![row("a", "2", "")], &[("b", "")]).await.unwrap(), 2, "nothing changes");
+    assert_eq!(edit(Vec::new(), &[("a", "erp")]).await.unwrap(), 3);
+    assert!(matches!(edit(vec![row("c", "1", "")], &[("c", "")]).await, Err(StoreError::NotAllowed(_))));
+    assert_eq!(store.mapping_rows("skus".into()).await.unwrap(), [row("a", "2", "")]);
+    let heads = store.mapping_tables().await.unwrap();
+    assert_eq!((heads[0].rows, heads[0].version, store.mappings_version().await.unwrap()), (1, 3, 3));
+    let rows = vec![row("a", "3", ""), row("d", "4", "")];
+    store.import_mappings("skus".into(), rows, act("mappings.import")).await.unwrap();
+    let page = store.mapping_changes("skus".into(), None, Paging::default()).await.unwrap().items;
+    let told: Vec<_> = page
+        .iter()
+        .map(|change| (change.key.as_str(), change.before.as_deref(), change.after.as_deref(), change.version))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("d", None, Some("4"), 4),
+            ("a", Some("2"), Some("3"), 4),
+            ("a", Some("9"), None, 3),
+            ("a", None, Some("9"), 2),
+            ("a", Some("1"), Some("2"), 2),
+            ("a", None, Some("1"), 1),
+        ]
+    );
+    let of_d = store.mapping_changes("skus".into(), Some("d".into()), Paging { limit: 1, cursor: None }).await.unwrap();
+    assert_eq!((of_d.items.len(), of_d.next_cursor), (1, None));
 }

@@ -121,7 +121,7 @@ pub async fn exceptions_are_grouped_by_cause(store: &SharedStore) {
         let envelope = maker.arrive(store, number, number).await;
         store.conclude(envelope, maker.complain(number, Some("erp"), cause), at(1)).await.unwrap();
     }
-    let groups = store.exception_groups().await.unwrap();
+    let groups = store.exception_groups(ExceptionFilter::default()).await.unwrap();
     assert_eq!(
         groups.iter().map(|group| (group.fingerprint.as_str(), group.open)).collect::<Vec<_>>(),
         [("sku-a", 2), ("sku-b", 1)]

@@ -1,6 +1,4 @@
-//! What people do: replays, decisions, mappings, tokens. Each with its audit row in the same transaction (API-5).
-
-use std::collections::HashSet;
+//! What people do: replays, decisions, tokens. Each with its audit row in the same transaction (API-5).
 
 use super::answers;
 use super::audit;
@@ -12,13 +10,12 @@ use super::fault::{Fault, Outcome};
 use super::lanes;
 use super::reads;
 use super::state::{self, Verdict};
-use super::tx::{Tx, int};
+use super::tx::Tx;
 use super::wanted;
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, ExceptionId, TokenId};
 use crate::store::books::Done;
 use crate::store::seal::Keys;
-use crate::store::view::MappingRecord;
 use crate::store::write::{Act, Decision, NewDelivery, NewDocument, NewToken, Replay, Verdict as Decided};
 
 /// Processes an envelope anew: its open exceptions close, except those that stop a delivery which stays parked.
@@ -47,7 +44,7 @@ pub(super) fn replay(tx: &mut Tx<'_>, replay: &Replay, packs: &Packs) -> Outcome
 
 /// An act on an exception counts once: a second one, decided on what was true before the first, must not be carried out on
 /// what is true after it (the delivery may have gone out, and be in doubt, in between).
-fn still_open(tx: &Tx<'_>, act: &Act) -> Outcome<()> {
+pub(super) fn still_open(tx: &Tx<'_>, act: &Act) -> Outcome<()> {
     let Ok(id) = act.target.parse::<ExceptionId>() else { return Ok(()) };
     let state = tx
         .row("SELECT state FROM exceptions WHERE id = ?1", [id.as_bytes()], |row| row.get::<_, String>(0))?
@@ -153,45 +150,6 @@ fn replace(tx: &mut Tx<'_>, row: &Row, document: &NewDocument, new: &NewDelivery
     effects::insert_delivery(tx, place, new, None, at)?;
     tx.tally.waiting(&new.destination, 1);
     Ok(())
-}
-
-/// Replaces a mapping table; the version of all mappings rises.
-pub(super) fn import_mappings(tx: &mut Tx<'_>, table: &str, rows: &[MappingRecord], act: &Act) -> Outcome<u64> {
-    let mut seen = HashSet::with_capacity(rows.len());
-    if let Some(twice) = rows.iter().find(|row| !seen.insert((&row.key, &row.destination))) {
-        let whom = if twice.destination.is_empty() { "all destinations" } else { &twice.destination };
-        return Err(Fault::not_allowed(format!("the key \"{}\" stands twice for {whom}", twice.key)));
-    }
-    let version = mappings_version(tx.conn)? + 1;
-    tx.run(
-        "INSERT INTO meta (name, value) VALUES ('mappings_version', ?1) \
-         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        [version.to_string()],
-    )?;
-    tx.run(
-        "INSERT INTO mapping_tables (name, rows, version, changed_at, changed_by) VALUES (?1, ?2, ?3, ?4, ?5) \
-         ON CONFLICT (name) DO UPDATE SET rows = excluded.rows, version = excluded.version, \
-         changed_at = excluded.changed_at, changed_by = excluded.changed_by",
-        (table, int(rows.len()), version, act.at.as_microsecond(), &act.actor),
-    )?;
-    tx.run("DELETE FROM mappings WHERE name = ?1", [table])?;
-    for row in rows {
-        tx.run(
-            "INSERT INTO mappings (name, key, destination, value) VALUES (?1, ?2, ?3, ?4)",
-            (table, &row.key, &row.destination, &row.value),
-        )?;
-    }
-    let version = super::tx::count(version);
-    recorded(tx, act, Done::Mappings(version))?;
-    Ok(version)
-}
-
-/// Version of the mappings; 0 before the first import.
-pub(super) fn mappings_version(conn: &rusqlite::Connection) -> Outcome<i64> {
-    let text = super::tx::row(conn, "SELECT value FROM meta WHERE name = 'mappings_version'", [], |row| {
-        row.get::<_, String>(0)
-    })?;
-    Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 /// Creates a token.

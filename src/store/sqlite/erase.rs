@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::answers;
 use super::audit;
+use super::cases;
 use super::delivery;
 use super::exceptions::{self, Ending};
 use super::fault::{Fault, Outcome};
@@ -181,6 +182,7 @@ fn complaints(tx: &Tx<'_>, subject: i64, erasure: &Erasure) -> Outcome<u64> {
         "UPDATE exceptions SET value = NULL, message = ?2 WHERE subject = ?1 AND opened_at <= ?3",
         (subject, WORDS, until),
     )?;
+    cases::erase_notes(tx, subject, until, WORDS)?;
     Ok(emptied)
 }
 

@@ -70,7 +70,7 @@ pub(super) fn is_open(tx: &Tx<'_>, exception: &NewException, envelope: i64, body
 /// How an exception ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ending<'a> {
-    /// `resolved` or `superseded`.
+    /// `resolved`, `dismissed` or `superseded`.
     pub(super) state: &'a str,
     /// In words.
     pub(super) resolution: &'a str,
@@ -80,10 +80,13 @@ pub(super) struct Ending<'a> {
 
 /// Closes open exceptions by their rows.
 pub(super) fn close(tx: &mut Tx<'_>, exceptions: &[(i64, String)], ending: Ending<'_>) -> Outcome<()> {
+    // Dismissing is a way to resolve: the facts of an envelope know only what is open.
+    let (state, dismissed) = if ending.state == "dismissed" { ("resolved", true) } else { (ending.state, false) };
     for (seq, code) in exceptions {
         let subject = tx.row(
-            "UPDATE exceptions SET state = ?2, resolution = ?3, resolved_at = ?4 WHERE seq = ?1 RETURNING subject",
-            (seq, ending.state, ending.resolution, ending.at.as_microsecond()),
+            "UPDATE exceptions SET state = ?2, resolution = ?3, resolved_at = ?4, dismissed = ?5 WHERE seq = ?1 \
+             RETURNING subject",
+            (seq, state, ending.resolution, ending.at.as_microsecond(), dismissed),
             |row| row.get(0),
         )?;
         if let Some(subject) = subject {

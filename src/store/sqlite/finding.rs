@@ -35,8 +35,9 @@ pub(super) const MIDDLE: &str = "SELECT seq FROM subjects NOT INDEXED \
      WHERE seq > (SELECT MAX(seq) FROM subjects) - ?2 AND kind = 'order' AND instr(id, ?1) > 0 ORDER BY seq DESC LIMIT ?3";
 /// What waits for a person because of a value, by cause.
 pub(super) const PARKED: &str = "SELECT fingerprint, MAX(code), COUNT(*), MIN(opened_at), MAX(message), MAX(remedy), MAX(id), \
-     MAX(opened_at), COUNT(DISTINCT subject) FROM \
-     (SELECT fingerprint, code, opened_at, message, remedy, id, subject FROM exceptions INDEXED BY exceptions_open_by_value \
+     MAX(opened_at), COUNT(DISTINCT subject), MAX(severity), MAX(owner), SUM(assignee IS NOT NULL), \
+     SUM(snoozed_until IS NOT NULL) FROM \
+     (SELECT fingerprint, code, opened_at, message, remedy, id, subject, severity, owner, assignee, snoozed_until FROM exceptions INDEXED BY exceptions_open_by_value \
      WHERE lower(value) = lower(?1) AND value IS NOT NULL AND state = 'open' LIMIT ?3) \
      GROUP BY fingerprint ORDER BY 3 DESC LIMIT ?2";
 
@@ -142,6 +143,13 @@ fn parked(conn: &Connection, value: &str) -> Outcome<Vec<(ExceptionGroup, u64)>>
             remedy: row.get(5)?,
             example: ExceptionId::from_bytes(row.get(6)?),
             last_opened_at: from_micros(row.get(7)?),
+            severity: row.get(9)?,
+            owner: row.get(10)?,
+            assigned: count(row.get(11)?),
+            snoozed: count(row.get(12)?),
+            // Known where the configuration is.
+            due_at: None,
+            overdue: false,
         };
         Ok((group, count(row.get(8)?)))
     })

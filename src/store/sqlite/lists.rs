@@ -9,6 +9,8 @@ use super::fault::Outcome;
 use super::rows;
 use super::tally;
 use super::tx;
+use crate::clock::Timestamp;
+use crate::store::cases::Overdue;
 use crate::store::view::{DeliveryRow, EventRow, ExceptionRow, Page, Paging};
 use crate::store::{DeliveryFilter, EventFilter, ExceptionFilter};
 
@@ -43,6 +45,11 @@ impl Plan {
     fn only(&mut self, condition: &'static str, value: &str) {
         self.conditions.push(condition);
         self.values.push(Value::Text(value.to_owned()));
+    }
+
+    fn only_at(&mut self, condition: &'static str, times: &[Timestamp]) {
+        self.conditions.push(condition);
+        self.values.extend(times.iter().map(|time| Value::Integer(time.as_microsecond())));
     }
 
     /// The statement; the first parameters are the conditions', then come the bounds and the limit.
@@ -190,7 +197,7 @@ fn waiting_anywhere(conn: &Connection, filter: &DeliveryFilter, range: Range) ->
 }
 
 /// How exceptions are found.
-pub(super) fn exceptions_plan(filter: &ExceptionFilter) -> Plan {
+pub(super) fn exceptions_plan(filter: &ExceptionFilter, now: Timestamp) -> Plan {
     let mut plan = Plan::new(rows::EXCEPTION, "exceptions AS x", rows::EXCEPTION_JOINS, "x.seq");
     if let Some(id) = &filter.subject_id {
         plan.by("exceptions_by_subject");
@@ -206,16 +213,102 @@ pub(super) fn exceptions_plan(filter: &ExceptionFilter) -> Plan {
     }
     match filter.state.as_deref() {
         Some("all") => {}
-        state => {
+        Some("dismissed") => {
+            plan.by("exceptions_dismissed");
+            plan.conditions.push("x.dismissed = 1");
+        }
+        Some("resolved") => {
             plan.by("exceptions_by_state");
-            plan.only("x.state = ?", state.filter(|state| !state.is_empty()).unwrap_or("open"));
+            plan.only("x.state = ? AND x.dismissed = 0", "resolved");
+        }
+        Some("superseded") => {
+            plan.by("exceptions_by_state");
+            plan.only("x.state = ?", "superseded");
+        }
+        _ => {
+            plan.by("exceptions_by_state");
+            plan.only("x.state = ?", "open");
         }
     }
+    narrow(&mut plan, filter, now);
     plan
 }
 
+/// The conditions that no index knows: they are asked of what waits, or of a stretch of the newest.
+fn narrow(plan: &mut Plan, filter: &ExceptionFilter, now: Timestamp) {
+    match filter.state.as_deref() {
+        Some("open") => {
+            plan.only_at("x.assignee IS NULL AND (x.snoozed_until IS NULL OR x.snoozed_until <= ?)", &[now]);
+        }
+        Some("assigned") => {
+            plan.only_at("x.assignee IS NOT NULL AND (x.snoozed_until IS NULL OR x.snoozed_until <= ?)", &[now]);
+        }
+        Some("snoozed") => plan.only_at("x.snoozed_until > ?", &[now]),
+        _ => {}
+    }
+    for (condition, value) in [
+        ("x.severity = ?", &filter.severity),
+        ("x.owner = ?", &filter.owner),
+        ("x.destination = ?", &filter.destination),
+        (
+            "instr(lower(x.message || ' ' || ifnull(x.value, '') || ' ' || x.path || ' ' || x.remedy), lower(?)) > 0",
+            &filter.text,
+        ),
+    ] {
+        if let Some(value) = value {
+            plan.only(condition, value);
+        }
+    }
+    match filter.assignee.as_deref() {
+        None => {}
+        Some("") => plan.conditions.push("x.assignee IS NULL"),
+        Some(assignee) => plan.only("x.assignee = ?", assignee),
+    }
+    if let Some(Overdue { critical, error, warning, info }) = filter.overdue {
+        plan.only_at(
+            "x.state = 'open' AND (x.snoozed_until IS NULL OR x.snoozed_until <= ?) AND x.opened_at < CASE x.severity \
+             WHEN 'critical' THEN ? WHEN 'error' THEN ? WHEN 'warning' THEN ? ELSE ? END",
+            &[now, critical, error, warning, info],
+        );
+    }
+}
+
+/// Exceptions that wait, by cause; the filter's other conditions come after `WHERE`.
+pub(super) fn groups_plan(filter: &ExceptionFilter, now: Timestamp) -> (String, Vec<Value>) {
+    let mut plan = Plan::new("", "", "", "");
+    for (condition, value) in [
+        ("x.subject IN (SELECT seq FROM subjects WHERE id = ?)", &filter.subject_id),
+        ("x.fingerprint = ?", &filter.fingerprint),
+        ("x.code = ?", &filter.code),
+    ] {
+        if let Some(value) = value {
+            plan.only(condition, value);
+        }
+    }
+    narrow(&mut plan, filter, now);
+    let conditions = [&["x.state = 'open'"], &plan.conditions[..]].concat().join(" AND ");
+    plan.values.insert(0, Value::Integer(now.as_microsecond()));
+    // The columns beside `MAX` are those of the newest.
+    let sql = format!(
+        "SELECT x.fingerprint, x.code, COUNT(*), MIN(x.opened_at), x.message, x.remedy, x.id, MAX(x.opened_at), \
+         x.severity, x.owner, SUM(x.assignee IS NOT NULL), SUM(ifnull(x.snoozed_until > ?, 0)) \
+         FROM exceptions AS x INDEXED BY exceptions_open_by_cause WHERE {conditions} \
+         GROUP BY x.fingerprint"
+    );
+    (sql, plan.values)
+}
+
 /// Exceptions, newest first.
-pub(super) fn exceptions(conn: &Connection, filter: &ExceptionFilter, paging: &Paging) -> Outcome<Page<ExceptionRow>> {
+pub(super) fn exceptions(
+    conn: &Connection,
+    filter: &ExceptionFilter,
+    now: Timestamp,
+    paging: &Paging,
+) -> Outcome<Page<ExceptionRow>> {
     let range = cursor::range("exceptions", paging)?;
-    exceptions_plan(filter).page(conn, "exceptions", range, rows::exception)
+    let mut page = exceptions_plan(filter, now).page(conn, "exceptions", range, rows::exception)?;
+    for row in &mut page.items {
+        row.at(now);
+    }
+    Ok(page)
 }

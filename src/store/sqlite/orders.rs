@@ -7,6 +7,7 @@ use super::fault::Outcome;
 use super::lists::{WALK_MAX, cut};
 use super::rows;
 use super::tx;
+use crate::clock::Timestamp;
 use crate::store::OrderFilter;
 use crate::store::seal::Keys;
 use crate::store::view::{OrderDetail, OrderRow, Page, Paging};
@@ -77,13 +78,17 @@ fn is_wanted(order: &OrderRow, filter: &OrderFilter) -> bool {
 }
 
 /// Every order of that number with its story.
-pub(super) fn story(conn: &Connection, increment_id: &str, keys: &Keys) -> Outcome<Vec<OrderDetail>> {
+pub(super) fn story(conn: &Connection, increment_id: &str, keys: &Keys, now: Timestamp) -> Outcome<Vec<OrderDetail>> {
     let mut found: Vec<i64> = tx::rows(conn, NUMBERED, (increment_id, i64::MAX, STORY_MAX), |row| row.get(0))?;
     found.reverse();
     let mut stories = Vec::with_capacity(found.len());
     for seq in found {
         if let Some((_, order)) = one(conn, seq)? {
-            stories.push(story_of(conn, seq, order, keys)?);
+            let mut told = story_of(conn, seq, order, keys)?;
+            for exception in &mut told.exceptions {
+                exception.at(now);
+            }
+            stories.push(told);
         }
     }
     Ok(stories)

@@ -6,15 +6,16 @@ use super::fault::Gravity;
 use super::holds;
 use super::writer::Urgency;
 use super::{
-    SqliteStore, acts, again, alerts, answers, append, audit, bodies, checkpoint, claim, conclude, delivery, due,
-    erase, file_bytes, finding, gaps, held, index, known, lists, money, open, orders, positions, reads, restore,
-    retention, running, sealing, silent, tally, traffic, wanted,
+    SqliteStore, acts, again, alerts, answers, append, audit, bodies, cases, checkpoint, claim, conclude, delivery,
+    due, erase, file_bytes, finding, gaps, held, index, known, lists, mapping, money, open, orders, positions, reads,
+    restore, retention, running, sealing, silent, tally, traffic, wanted,
 };
 use crate::clock::Timestamp;
 use crate::envelope::ids::{AlertId, DeliveryId, DocumentId, EnvelopeId, ExceptionId, MessageId, TokenId};
 use crate::envelope::keys::Digest;
 use crate::store::alerts::{Alert, AlertChange, DueMessage, MessageEnd, OpenCauses, OrderHour};
 use crate::store::books::{AuditBreak, AuditHead, AuditRow, CallName, Done, KeptAnswer, MoneyRow, SilentSlice};
+use crate::store::cases::{Handling, MappingChange, MappingEdit, Note};
 use crate::store::finding::{Found, IndexSlice, Indexed, Question, Term, TermKind};
 use crate::store::known::{KnownKey, KnownRow};
 use crate::store::running::{Gap, Hold, Incident, Position, Standing};
@@ -277,8 +278,16 @@ impl Store for SqliteStore {
         Box::pin(self.write(Now, move |tx| again::resend(tx, &resend)))
     }
 
+    fn handle(&self, handling: Handling) -> Answer<'_, ExceptionRow> {
+        Box::pin(self.write(Now, move |tx| cases::handle(tx, &handling)))
+    }
+
+    fn edit_mappings(&self, table: String, edit: MappingEdit, act: Act) -> Answer<'_, u64> {
+        Box::pin(self.write(Now, move |tx| mapping::edit(tx, &table, &edit, &act)))
+    }
+
     fn import_mappings(&self, table: String, rows: Vec<MappingRecord>, act: Act) -> Answer<'_, u64> {
-        Box::pin(self.write(Now, move |tx| acts::import_mappings(tx, &table, &rows, &act)))
+        Box::pin(self.write(Now, move |tx| mapping::import(tx, &table, &rows, &act)))
     }
 
     fn create_token(&self, token: NewToken, act: Act) -> Answer<'_, ()> {
@@ -318,7 +327,7 @@ impl Store for SqliteStore {
     }
 
     fn mappings_version(&self) -> Answer<'_, u64> {
-        Box::pin(self.read(|conn| Ok(super::tx::count(acts::mappings_version(conn)?))))
+        Box::pin(self.read(|conn| Ok(super::tx::count(mapping::version(conn)?))))
     }
 
     fn mapping_tables(&self) -> Answer<'_, Vec<MappingTableRow>> {
@@ -327,6 +336,10 @@ impl Store for SqliteStore {
 
     fn mapping_rows(&self, table: String) -> Answer<'_, Vec<MappingRecord>> {
         Box::pin(self.read(move |conn| reads::mapping_rows(conn, &table)))
+    }
+
+    fn mapping_changes(&self, table: String, key: Option<String>, paging: Paging) -> Answer<'_, Page<MappingChange>> {
+        Box::pin(self.read(move |conn| mapping::changes(conn, &table, key.as_deref(), &paging)))
     }
 
     fn token_by_secret(&self, secret: Digest, now: Timestamp) -> Answer<'_, Option<TokenRow>> {
@@ -344,7 +357,8 @@ impl Store for SqliteStore {
     fn order(&self, increment_id: String) -> Answer<'_, Vec<OrderDetail>> {
         Box::pin({
             let keys = Arc::clone(&self.keys);
-            self.read(move |conn| orders::story(conn, &increment_id, &keys))
+            let now = self.clock.now();
+            self.read(move |conn| orders::story(conn, &increment_id, &keys, now))
         })
     }
 
@@ -389,15 +403,22 @@ impl Store for SqliteStore {
     }
 
     fn exceptions(&self, filter: ExceptionFilter, paging: Paging) -> Answer<'_, Page<ExceptionRow>> {
-        Box::pin(self.read(move |conn| lists::exceptions(conn, &filter, &paging)))
+        let now = self.clock.now();
+        Box::pin(self.read(move |conn| lists::exceptions(conn, &filter, now, &paging)))
     }
 
     fn exception(&self, id: ExceptionId) -> Answer<'_, Option<ExceptionRow>> {
-        Box::pin(self.read(move |conn| reads::exception(conn, id)))
+        let now = self.clock.now();
+        Box::pin(self.read(move |conn| reads::exception(conn, id, now)))
     }
 
-    fn exception_groups(&self) -> Answer<'_, Vec<ExceptionGroup>> {
-        Box::pin(self.read(reads::groups))
+    fn notes(&self, id: ExceptionId) -> Answer<'_, Vec<Note>> {
+        Box::pin(self.read(move |conn| cases::notes(conn, id)))
+    }
+
+    fn exception_groups(&self, filter: ExceptionFilter) -> Answer<'_, Vec<ExceptionGroup>> {
+        let now = self.clock.now();
+        Box::pin(self.read(move |conn| reads::groups(conn, &filter, now)))
     }
 
     fn ledger(&self) -> Answer<'_, Ledger> {

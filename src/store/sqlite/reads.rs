@@ -4,18 +4,19 @@ use rusqlite::Connection;
 
 use super::bodies;
 use super::fault::{Fault, Outcome};
+use super::lists;
 use super::rows;
 use super::tally;
 use super::tx::{self, count};
 use crate::clock::{Timestamp, from_micros};
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId};
 use crate::envelope::keys::Digest;
-use crate::store::StoreError;
 use crate::store::seal::{Keys, Shape, gone};
 use crate::store::view::{
     DeliveryDetail, DocumentRow, EventRow, ExceptionGroup, ExceptionRow, MappingRecord, MappingTableRow, StoreFigures,
     TokenRow,
 };
+use crate::store::{ExceptionFilter, StoreError};
 
 /// One event.
 pub(super) fn event(conn: &Connection, id: EnvelopeId) -> Outcome<Option<EventRow>> {
@@ -56,19 +57,20 @@ pub(super) fn document(conn: &Connection, id: DocumentId, keys: &Keys) -> Outcom
 }
 
 /// One exception.
-pub(super) fn exception(conn: &Connection, id: ExceptionId) -> Outcome<Option<ExceptionRow>> {
+pub(super) fn exception(conn: &Connection, id: ExceptionId, now: Timestamp) -> Outcome<Option<ExceptionRow>> {
     let sql = format!("{} FROM exceptions AS x {} WHERE x.id = ?1", rows::EXCEPTION, rows::EXCEPTION_JOINS);
-    tx::row(conn, &sql, [id.as_bytes()], |row| Ok(rows::exception(row)?.1))
+    let mut found = tx::row(conn, &sql, [id.as_bytes()], |row| Ok(rows::exception(row)?.1))?;
+    if let Some(row) = &mut found {
+        row.at(now);
+    }
+    Ok(found)
 }
 
-/// Open exceptions by cause; the columns beside `MAX` are those of the newest.
-pub(super) const GROUPS: &str = "SELECT fingerprint, code, COUNT(*), MIN(opened_at), message, remedy, id, MAX(opened_at) \
-     FROM exceptions INDEXED BY exceptions_open_by_cause WHERE state = 'open' GROUP BY fingerprint";
-
-/// Open exceptions by cause, largest first.
-pub(super) fn groups(conn: &Connection) -> Outcome<Vec<ExceptionGroup>> {
+/// Exceptions that wait, by cause, largest first.
+pub(super) fn groups(conn: &Connection, filter: &ExceptionFilter, now: Timestamp) -> Outcome<Vec<ExceptionGroup>> {
+    let (sql, values) = lists::groups_plan(filter, now);
     // With one MIN and one MAX SQLite does not promise which row the bare columns come from; any of the group will do.
-    let mut groups = tx::rows(conn, GROUPS, [], |row| {
+    let mut groups = tx::rows(conn, &sql, rusqlite::params_from_iter(values), |row| {
         Ok(ExceptionGroup {
             fingerprint: row.get(0)?,
             code: row.get(1)?,
@@ -78,6 +80,12 @@ pub(super) fn groups(conn: &Connection) -> Outcome<Vec<ExceptionGroup>> {
             remedy: row.get(5)?,
             example: ExceptionId::from_bytes(row.get(6)?),
             last_opened_at: from_micros(row.get(7)?),
+            severity: row.get(8)?,
+            owner: row.get(9)?,
+            assigned: count(row.get(10)?),
+            snoozed: count(row.get(11)?),
+            due_at: None,
+            overdue: false,
         })
     })?;
     groups

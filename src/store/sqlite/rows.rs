@@ -159,7 +159,8 @@ pub(super) fn document(row: &Row<'_>) -> rusqlite::Result<DocumentRow> {
 /// Columns of an exception.
 pub(super) const EXCEPTION: &str = "SELECT x.seq, x.id, x.code, x.severity, x.owner, x.state, s.kind, s.system, s.scope, \
      s.id, x.destination, e.id, d.id, x.path, x.value, x.message, x.remedy, x.fingerprint, x.opened_at, x.resolved_at, \
-     x.resolution";
+     x.resolution, x.assignee, x.snoozed_until, x.dismissed, \
+     (SELECT COUNT(*) FROM exception_notes AS n WHERE n.exception = x.seq)";
 
 /// What [`EXCEPTION`] joins.
 pub(super) const EXCEPTION_JOINS: &str = "JOIN subjects AS s ON s.seq = x.subject \
@@ -172,7 +173,12 @@ pub(super) fn exception(row: &Row<'_>) -> rusqlite::Result<(i64, ExceptionRow)> 
         code: row.get(2)?,
         severity: row.get(3)?,
         owner: row.get(4)?,
-        state: row.get(5)?,
+        state: if row.get(23)? { "dismissed".to_owned() } else { row.get(5)? },
+        assignee: row.get(21)?,
+        snoozed_until: row.get::<_, Option<i64>>(22)?.map(from_micros),
+        due_at: None,
+        overdue: false,
+        notes: count(row.get(24)?),
         subject: ExceptionSubject {
             kind: row.get(6)?,
             system: row.get(7)?,

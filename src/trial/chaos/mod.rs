@@ -29,7 +29,7 @@ use crate::config::{Config, Loaded};
 use crate::demo::erp::{Effect, ErpOptions, Fault, Lies, StandInErp};
 use crate::demo::sender::Sender;
 use crate::store::view::{OrderDetail, Paging};
-use crate::store::{EventFilter, SharedStore};
+use crate::store::{EventFilter, ExceptionFilter, SharedStore};
 use crate::trial::history::{Applied, Finding, History, Stored, StoredDelivery, StoredEvent, judge};
 use crate::trial::service::{Log, Service};
 
@@ -325,7 +325,7 @@ impl Run {
             }
         }
         self.report.take_in(&self.load.journal().sent, &self.erp, ledger, judge(&history));
-        let groups = store.exception_groups().await?;
+        let groups = store.exception_groups(ExceptionFilter::default()).await?;
         self.report.parked = Report::by_code(groups.iter().map(|group| (group.code.as_str(), group.open)));
         Ok(())
     }
@@ -397,7 +397,7 @@ fn stored(details: &[OrderDetail]) -> Stored {
     for detail in details {
         let made_from: HashMap<_, _> =
             detail.documents.iter().map(|document| (document.id, document.envelope_id)).collect();
-        let open: Vec<_> = detail.exceptions.iter().filter(|exception| exception.state == "open").collect();
+        let open: Vec<_> = detail.exceptions.iter().filter(|exception| exception.is_waiting()).collect();
         stored.events.extend(detail.events.iter().map(|event| StoredEvent {
             id: event.id.to_string(),
             body: event.body_digest.clone(),

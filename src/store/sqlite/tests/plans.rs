@@ -40,8 +40,9 @@ fn queries() -> Vec<(&'static str, String)> {
             code: code.map(str::to_owned),
             fingerprint: fingerprint.map(str::to_owned),
             subject_id: subject.map(str::to_owned),
+            ..ExceptionFilter::default()
         };
-        lists::exceptions_plan(&filter).sql()
+        lists::exceptions_plan(&filter, crate::clock::from_micros(0)).sql()
     };
     vec![
         ("due heads of a destination", due::due_sql()),
@@ -72,7 +73,7 @@ fn queries() -> Vec<(&'static str, String)> {
         ("an order as booked", money::ONE.clone()),
         ("outdated answers", answers::OUTDATED.to_owned()),
         ("unfinished envelopes", silent::UNFINISHED.to_owned()),
-        ("groups", reads::GROUPS.to_owned()),
+        ("groups", lists::groups_plan(&ExceptionFilter::default(), crate::clock::from_micros(0)).0),
         ("oldest waiting", reads::OLDEST.to_owned()),
         ("oldest due of a destination", running::OLDEST_DUE.to_owned()),
         ("deliveries of a destination in flight", running::IN_FLIGHT.to_owned()),
