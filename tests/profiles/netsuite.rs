@@ -143,7 +143,7 @@ impl System for NetSuite {
     }
 }
 
-fn profile() -> Profile {
+pub fn profile() -> Profile {
     Profile {
         system: Arc::new(NetSuite::default()),
         config: r#"profile = "netsuite"
