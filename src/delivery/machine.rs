@@ -77,8 +77,10 @@ pub enum Ahead {
     Nothing,
     /// Something has to be asked before it can be written in the destination's words.
     Prepare,
-    /// The record is there; what follows is not finished.
+    /// The record is there, or is being made there; what follows is not finished.
     Finish,
+    /// What was sent made nothing, and a person wants it made: where it is not there, by a new key.
+    Renew,
 }
 
 /// How a destination can be asked.

@@ -53,7 +53,8 @@ pub(super) fn ahead(gate: &Gate, due: &DueDelivery) -> Ahead {
     // A person had something put right, so what was found before is not believed any more.
     let prepared = due.progress.stage == Stage::Prepared && due.ladder.rung != Rung::Asked;
     if due.progress.stage == Stage::Made {
-        Ahead::Finish
+        let renews = due.ladder.rung == Rung::Asked && recipe::is_spent(&due.progress.found);
+        if renews { Ahead::Renew } else { Ahead::Finish }
     } else if !prepared && due.sealed.is_none() && gate.destination.prepares(&due.purpose) {
         Ahead::Prepare
     } else {
@@ -153,7 +154,7 @@ fn told(gate: &Gate, errand: &Errand, walked: Walked, version: u64) -> Told {
 pub(super) fn report(engine: &Engine, gate: &Gate, told: Told, elapsed: Duration) -> Report {
     let Told { walked, progress, steps, version } = told;
     let outcome = match &walked.finding {
-        Finding::Failed(outcome) | Finding::Unfinished { outcome, .. } => Some(outcome),
+        Finding::Failed(outcome) | Finding::Unfinished { outcome, .. } | Finding::Unseen { outcome } => Some(outcome),
         _ => None,
     };
     if outcome.is_some_and(AttemptOutcome::retry_after_ignored) {

@@ -127,6 +127,13 @@ macro_rules! told_lies {
 
 told_lies!(brightpearl, business_central, erpnext, mintsoft, netsuite, odoo, sap_business_one, sap_s4hana, shiphero,);
 
+mod netsuite_queued {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn unc_6_no_lie_makes_a_second_order_and_none_loses_one() {
+        super::every_lie_at_every_step(crate::netsuite::queued::profile).await;
+    }
+}
+
 /// What is handed over where nobody can be asked: it is handed over once, or a person decides. A yes is believed
 /// (decision 0013); what is no yes is never taken for one.
 async fn handed_over(profile: fn() -> Profile, honours_keys: bool) {

@@ -521,3 +521,254 @@ fn every_shipped_recipe_can_be_read_and_tells_of_itself() {
         }
     }
 }
+
+/// A system that takes an order into a queue and names a job.
+const QUEUED: &str = r#"
+about = "An ERP with a queue"
+guard = "find"
+
+[[steps]]
+name = "find"
+kind = "find"
+path = "/orders?ref={{ order.increment_id }}"
+list = "/items"
+reference = "/ref"
+take = { id = "/id", number = "/number" }
+
+[[steps]]
+name = "create"
+kind = "create"
+path = "/orders"
+body = '{"ref": "{{ order.increment_id }}"}'
+take = { job = "/job" }
+
+[[steps]]
+name = "job"
+kind = "await"
+when = "found.job is defined"
+path = "/jobs/{{ found.job }}"
+rules = [
+  { at = "/state", is = ["done"], means = "done" },
+  { at = "/state", is = ["queued"], means = "transient", because = "/state" },
+  { at = "/state", is = ["failed"], means = "permanent", because = "/why" },
+]
+
+[[rules]]
+status = 404
+at = "/message"
+means = "permanent"
+"#;
+
+fn queued() -> Recipe {
+    let said: RecipeSaid = toml::from_str(QUEUED).unwrap();
+    Recipe::new(said, &BTreeMap::new(), &base()).unwrap_or_else(|problems| panic!("{}", problems.join("\n")))
+}
+
+fn taken() -> Found {
+    Found::from_iter([("job".to_owned(), 7.into())])
+}
+
+const QUEUED_STILL: (u16, &str) = (200, r#"{"state":"queued"}"#);
+const THERE: (u16, &str) = (200, r#"{"items":[{"ref":"000000042","id":9,"number":"SO9"}]}"#);
+
+#[tokio::test]
+async fn what_a_job_makes_is_asked_for_until_it_is_over_and_then_found() {
+    let recipe = queued();
+    let mut script = Script::new(&[QUEUED_STILL]);
+    let walked = recipe.follow(&work(), taken(), &mut script).await;
+    let Finding::Making { detail, .. } = &walked.finding else { panic!("{:?}", walked.finding) };
+    assert_eq!((detail.as_str(), walked.stage), ("job: answered 200 OK: queued", Stage::Made));
+
+    let stored = serde_json::to_string(&walked.found).unwrap();
+    assert!(!is_spent(&stored));
+    let start = || Start { stage: Stage::Made, found: found(&stored), ..preparing() };
+    let mut script = Script::new(&[EMPTY, QUEUED_STILL]);
+    let walked = recipe.look(&work(), start(), &mut script).await;
+    assert!(matches!(walked.finding, Finding::Making { .. }), "{:?}", walked.finding);
+    assert_eq!(script.asked[1], "GET /jobs/7", "nothing is prepared, and nothing made");
+
+    let mut script = Script::new(&[EMPTY, (200, r#"{"state":"done"}"#), THERE]);
+    let walked = recipe.look(&work(), start(), &mut script).await;
+    assert_eq!((walked.finding, script.asked.len()), (Finding::Ours(Receipt(Some("SO9".into()))), 3));
+    assert!(!walked.found.contains_key(".making"));
+
+    // What the find shows needs no job.
+    let mut script = Script::new(&[THERE]);
+    let walked = recipe.look(&work(), start(), &mut script).await;
+    assert!(matches!(walked.finding, Finding::Ours(_)) && script.asked.len() == 1);
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_job_is_not_guessed() {
+    let recipe = queued();
+    let start = || Start { stage: Stage::Made, found: taken(), ..Start::default() };
+    for (answer, wanted) in [
+        ((200, r#"{"state":"failed","why":"no such item"}"#), "rejected"),
+        // Of what nobody knows there it is not known that nothing was made, whatever the recipe says of a 404 elsewhere.
+        ((404, r#"{"message":"no such job"}"#), "forgotten"),
+        ((200, r#"{"state":"exploded"}"#), "unavailable"),
+        ((200, "<html>"), "unavailable"),
+        ((200, ""), "unavailable"),
+        ((503, ""), "unavailable"),
+        ((401, ""), "credential"),
+        ((429, ""), "throttled"),
+    ] {
+        let walked = recipe.look(&work(), start(), &mut Script::new(&[EMPTY, answer])).await;
+        assert_eq!(walked.steps[1].outcome, wanted, "{answer:?}: {:?}", walked.finding);
+        let stored = serde_json::to_string(&walked.found).unwrap();
+        assert_eq!(is_spent(&stored), matches!(wanted, "rejected" | "forgotten"), "{answer:?}");
+        assert_eq!(walked.stage, Stage::Made, "only a person has it made again");
+        if let Finding::NotMade(rejection) = &walked.finding {
+            assert!(rejection.detail.ends_with("job: answered 200 OK: no such item"), "{}", rejection.detail);
+        }
+    }
+    // It is over, and the order is not there: nobody guesses that it was not made.
+    let over = (200, r#"{"state":"done"}"#);
+    let walked = recipe.look(&work(), start(), &mut Script::new(&[EMPTY, over, EMPTY])).await;
+    assert!(matches!(walked.finding, Finding::Unseen { .. }), "{:?}", walked.finding);
+}
+
+#[tokio::test]
+async fn what_a_job_did_not_make_is_looked_for_when_a_person_wants_it_made() {
+    let recipe = queued();
+    let failed = (200, r#"{"state":"failed","why":"no such item"}"#);
+    let walked = recipe.follow(&work(), taken(), &mut Script::new(&[failed])).await;
+    let start = |afresh| Start { stage: Stage::Made, found: walked.found.clone(), afresh, ..Start::default() };
+    let again = recipe.look(&work(), start(true), &mut Script::new(&[EMPTY])).await;
+    assert_eq!(again.finding, Finding::Absent);
+    let stays = recipe.look(&work(), start(false), &mut Script::new(&[EMPTY, failed])).await;
+    assert!(matches!(stays.finding, Finding::NotMade(_)), "{:?}", stays.finding);
+    // A look that fails says nothing.
+    let unseen = recipe.look(&work(), start(true), &mut Script::new(&[(500, "")])).await;
+    assert!(matches!(unseen.finding, Finding::Unseen { .. }), "{:?}", unseen.finding);
+    assert!(is_spent(&serde_json::to_string(&unseen.found).unwrap()));
+}
+
+#[test]
+fn an_await_that_could_never_end_is_refused() {
+    let start = QUEUED.find("rules = [").unwrap();
+    let end = QUEUED.find("[[rules]]").unwrap();
+    let said: RecipeSaid = toml::from_str(&format!("{}{}", &QUEUED[..start], &QUEUED[end..])).unwrap();
+    let problems = Recipe::new(said, &BTreeMap::new(), &base()).err().unwrap().join("; ");
+    assert!(problems.contains("an await without rules knows no end"), "{problems}");
+    let create = QUEUED.find("[[steps]]\nname = \"create\"").unwrap();
+    let head = "about = \"x\"\nguard = \"none\"\n";
+    let said: RecipeSaid = toml::from_str(&format!("{head}{}", &QUEUED[create..])).unwrap();
+    let problems = Recipe::new(said, &BTreeMap::new(), &base()).err().unwrap().join("; ");
+    assert!(problems.contains("it needs a step of kind find"), "{problems}");
+}
+
+/// Header and lines in one group that is done whole or not at all, as JSON (OData 4.01) and in parts (OData V2).
+const BATCHES: [&str; 2] = [
+    r#"
+type = "json"
+body = '''
+{ "requests": [
+  { "id": "order", "atomicityGroup": "all", "method": "POST", "url": "Orders", "headers": { "content-type": "application/json" },
+    "body": { "Reference": "{{ order.increment_id }}" } },
+  {% for line in lines %}
+  { "id": "line{{ loop.index }}", "atomicityGroup": "all", "dependsOn": ["order"], "method": "POST", "url": "$order/Lines",
+    "headers": { "content-type": "application/json" }, "body": { "Sku": "{{ line.sku }}", "Price": {{ line.unit_price | number }} } },
+  {% endfor %}
+] }'''
+take = { id = "/responses/0/body/ID" }
+rules = [
+  { status = 200, any = "/responses", at = "/status", is = ["400", "404", "409"], means = "permanent", because = "/body/error/message" },
+  { status = 200, any = "/responses", at = "/status", starts = "5", means = "uncertain" },
+  { status = 200, at = "/responses/0/status", is = ["201"], means = "done" },
+  { status = "2xx", means = "uncertain" },
+]
+"#,
+    r#"
+type = "text"
+headers = { Content-Type = "multipart/mixed; boundary=batch" }
+body = '''
+--batch
+Content-Type: multipart/mixed; boundary=all
+
+--all
+Content-Type: application/http
+Content-Transfer-Encoding: binary
+
+POST Orders HTTP/1.1
+Content-Type: application/json
+
+{"Reference": "{{ order.increment_id }}", "Note": "{{ order.note }}"}
+--all--
+--batch--
+'''
+rules = [
+  { status = 202, body = "HTTP/1.1 4", means = "permanent" },
+  { status = 202, body = "HTTP/1.1 201", means = "done" },
+  { status = "2xx", means = "uncertain" },
+]
+"#,
+];
+
+fn batching(step: &str) -> Recipe {
+    let text = format!(
+        "about = \"x\"\nguard = \"none\"\n[[steps]]\nname = \"create\"\nkind = \"create\"\npath = \"/$batch\"\n{step}"
+    );
+    let said: RecipeSaid = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}"));
+    Recipe::new(said, &BTreeMap::new(), &base()).unwrap_or_else(|problems| panic!("{}", problems.join("\n")))
+}
+
+fn answered(status: u16, body: &'static str) -> Wire {
+    let body = Bytes::from_static(body.as_bytes());
+    Wire::Answered(ResponseSeen { status, headers: HeaderMap::new(), body, end: BodyEnd::Complete })
+}
+
+#[test]
+fn a_header_and_its_lines_go_out_as_one_group_and_every_part_is_read() {
+    let recipe = batching(BATCHES[0]);
+    let request = recipe.create(&work(), &Found::new()).unwrap();
+    assert_eq!(request.url, "https://erp.example.com/api/$batch");
+    let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+    let requests = body["requests"].as_array().unwrap();
+    assert_eq!(requests.len(), 4);
+    assert!(requests.iter().all(|part| part["atomicityGroup"] == "all"), "{body}");
+    assert_eq!((&requests[3]["url"], &requests[3]["body"]["Sku"]), (&"$order/Lines".into(), &"C".into()));
+
+    let read = |wire: Wire| recipe.read_create("order.create", &wire, Guard::None, from_micros(0));
+    let (outcome, taken) = read(answered(
+        200,
+        r#"{"responses":[{"id":"order","status":201,"body":{"ID":9}},{"id":"line1","status":201}]}"#,
+    ));
+    assert!(matches!(outcome, AttemptOutcome::Accepted(_)) && taken["id"] == 9, "{outcome:?}");
+    let (outcome, _) = read(answered(
+        200,
+        r#"{"responses":[{"status":424},{"status":400,"body":{"error":{"message":"no item A B"}}}]}"#,
+    ));
+    let AttemptOutcome::Rejected(rejection) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(rejection.detail, "answered 200 OK: no item A B");
+    let (outcome, _) = read(answered(200, r#"{"responses":[{"status":201},{"status":500}]}"#));
+    assert!(matches!(outcome, AttemptOutcome::Uncertain { .. }), "a part in doubt: {outcome:?}");
+    let (outcome, _) = read(answered(200, "{}"));
+    assert!(matches!(outcome, AttemptOutcome::Uncertain { .. }), "{outcome:?}");
+}
+
+#[test]
+fn what_a_buyer_wrote_begins_no_part_of_its_own() {
+    let recipe = batching(BATCHES[1]);
+    let document = r#"{"order":{"increment_id":"42","note":"Hi\r\n--all\r\nPOST Users HTTP/1.1\r\n\r\n{\"x\":1}"}}"#;
+    let work = Work::new("order.create", document.as_bytes(), &IdempotencyKey::from_stored("ek1-abc")).unwrap();
+    let request = recipe.create(&work, &Found::new()).unwrap();
+    let types: Vec<_> = request.headers.iter().filter(|(name, _)| name == "content-type").collect();
+    assert_eq!(types, [&("content-type".to_owned(), "multipart/mixed; boundary=batch".to_owned())]);
+    let text = String::from_utf8(request.body.to_vec()).unwrap();
+    assert_eq!(text.matches("\n--all").count(), 2, "{text}");
+    assert_eq!(text.matches('\n').count(), text.matches("\r\n").count(), "lines end as the internet ends them");
+    let json = text.lines().find(|line| line.starts_with('{')).unwrap();
+    assert!(serde_json::from_str::<serde_json::Value>(json).unwrap()["Note"].as_str().unwrap().contains("\r\n--all"));
+
+    let read = |wire: Wire| recipe.read_create("order.create", &wire, Guard::None, from_micros(0)).0;
+    assert!(matches!(read(answered(202, "--b\r\n\r\nHTTP/1.1 201 Created\r\n")), AttemptOutcome::Accepted(_)));
+    assert!(matches!(read(answered(202, "--b\r\n\r\nHTTP/1.1 400 Bad Request\r\n")), AttemptOutcome::Rejected(_)));
+
+    let untyped = BATCHES[1].replace("headers = { Content-Type = \"multipart/mixed; boundary=batch\" }\n", "");
+    let text = format!(
+        "about = \"x\"\nguard = \"none\"\n[[steps]]\nname = \"create\"\nkind = \"create\"\npath = \"/$batch\"\n{untyped}"
+    );
+    let problems = Recipe::new(toml::from_str(&text).unwrap(), &BTreeMap::new(), &base()).err().unwrap().join("; ");
+    assert!(problems.contains("add the header Content-Type"), "{problems}");
+}
