@@ -77,8 +77,10 @@ pub enum Ahead {
     Nothing,
     /// Something has to be asked before it can be written in the destination's words.
     Prepare,
-    /// The record is there, or is being made there; what follows is not finished.
+    /// The record is there; what follows is not finished.
     Finish,
+    /// It was taken there to be made later, and nobody has seen it yet.
+    Await,
     /// What was sent made nothing, and a person wants it made: where it is not there, by a new key.
     Renew,
 }
@@ -517,7 +519,8 @@ impl Case<'_> {
     }
 
     fn parked(&self, problem: Problem, uncertain: bool) -> Next {
-        Next::Parked { problem, uncertain: uncertain || self.delivery.uncertain }
+        let awaited = self.delivery.ahead == Ahead::Await;
+        Next::Parked { problem, uncertain: uncertain || awaited || self.delivery.uncertain }
     }
 
     fn is_too_old(&self) -> bool {

@@ -159,14 +159,13 @@ impl Finding {
             Finding::Different { .. } => "found_different",
             Finding::Many { .. } => "found_many",
             // A look changes nothing there, so its own failure leaves no doubt.
-            Finding::Failed(AttemptOutcome::Uncertain { .. }) => "unavailable",
-            Finding::Failed(outcome) => outcome.as_str(),
-            Finding::Unmet(_) => "rejected",
+            Finding::Failed(AttemptOutcome::Uncertain { .. })
+            | Finding::Unseen { outcome: AttemptOutcome::Uncertain { .. } }
+            | Finding::Forgotten { .. } => "unavailable",
+            Finding::Failed(outcome) | Finding::Unseen { outcome } => outcome.as_str(),
+            Finding::Unmet(_) | Finding::NotMade(_) => "rejected",
             Finding::Unfinished { .. } | Finding::Stuck { .. } => "unfinished",
             Finding::Making { .. } => "making",
-            Finding::Unseen { outcome: AttemptOutcome::Uncertain { .. } } | Finding::Forgotten { .. } => "unavailable",
-            Finding::Unseen { outcome } => outcome.as_str(),
-            Finding::NotMade(_) => "rejected",
             Finding::TotalsDiffer { .. } => "totals_differ",
         }
     }

@@ -45,7 +45,7 @@ pub enum Form {
     Fields,
     /// One field of a CSV row, printed without quotation marks around it.
     Csv,
-    /// A text of parts with JSON in them, as a batch of OData V2 is: what is printed is escaped as in JSON, so that nothing
+    /// A text of parts with JSON in them, as a batch of `OData` V2 is: what is printed is escaped as in JSON, so that nothing
     /// printed begins a line, and lines end as the internet ends them.
     Parts,
     /// A header, or text for people: nothing is escaped, and line breaks are refused.

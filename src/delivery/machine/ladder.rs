@@ -73,10 +73,12 @@ pub enum Turn {
 pub fn turn(delivery: &InFlight, policy: &Policy, now: Timestamp) -> Turn {
     // Nothing counted although it was sent: a person sent it again, or none of the attempts was its fault.
     let excused = delivery.ladder.rung == Rung::Asked || (delivery.sent && delivery.failures == 0);
+    // What a job makes is looked at once more before its age ends it.
+    let excused = excused || delivery.ahead == Ahead::Await;
     if !excused && now >= later(delivery.created_at, policy.age_limit) {
         return Turn::Withhold(Withheld::TooOld);
     }
-    if matches!(delivery.ahead, Ahead::Finish | Ahead::Renew) {
+    if matches!(delivery.ahead, Ahead::Finish | Ahead::Await | Ahead::Renew) {
         return Turn::Look;
     }
     match rung_turn(delivery, policy, now) {
@@ -238,7 +240,7 @@ impl Case<'_> {
 
     /// It may have been made, so what ends here is in doubt.
     fn unseen(&self, outcome: AttemptOutcome, credential: CredentialUse, effects: &mut Vec<Effect>) -> Next {
-        let doubted = InFlight { uncertain: true, ahead: Ahead::Finish, ..self.delivery.clone() };
+        let doubted = InFlight { uncertain: true, ahead: Ahead::Await, ..self.delivery.clone() };
         Case { delivery: &doubted, policy: self.policy, at: self.at }.look_failed(outcome, credential, effects)
     }
 
@@ -258,7 +260,7 @@ impl Case<'_> {
         let Ladder { rung, absent, look_failures } = self.delivery.ladder;
         let failures = look_failures.saturating_add(1);
         let detail = match self.delivery.ahead {
-            Ahead::Finish => detail.to_owned(),
+            Ahead::Finish | Ahead::Await => detail.to_owned(),
             Ahead::Nothing | Ahead::Prepare | Ahead::Renew => format!("it could not be looked for: {detail}"),
         };
         if self.is_too_old() {

@@ -39,7 +39,7 @@ use rules::Rule;
 use said::{GuardSaid, Kind, RecipeSaid, SettingSaid};
 use step::Step;
 pub use take::Found;
-pub use walk::{Call, Start, StepSeen, Walked, is_spent};
+pub use walk::{Call, Making, Start, StepSeen, Walked, making};
 
 /// Answers of lookups that are kept for other orders.
 const KEPT_MAX: usize = 20_000;

@@ -192,21 +192,16 @@ impl Rule {
 
     /// What it speaks of: the answer, or the first member of a list that it holds of. `None`: it does not hold. Of an answer
     /// that cannot be read nothing is known, not even that something is missing in it.
-    fn holds<'j, 'b>(
-        &self,
-        response: &ResponseSeen,
-        words: &str,
-        body: Option<&'j Json<'b>>,
-    ) -> Option<Option<&'j Json<'b>>> {
+    fn holds<'j, 'b>(&self, response: &ResponseSeen, words: &str, body: Option<&'j Json<'b>>) -> Option<&'j Json<'b>> {
         if !self.holds_of_the_whole(response, words) {
             return None;
         }
-        let Some((pointer, there)) = &self.at else { return Some(body) };
+        let Some((pointer, there)) = &self.at else { return Some(body.unwrap_or(&Json::Null)) };
         match &self.any {
-            None => body.filter(|body| stands(body, pointer, there)).map(Some),
+            None => body.filter(|body| stands(body, pointer, there)),
             Some(list) => {
                 let members = body?.pointer(list)?.elements()?;
-                members.into_iter().find(|member| stands(member, pointer, there)).map(Some)
+                members.into_iter().find(|member| stands(member, pointer, there))
             }
         }
     }
@@ -248,16 +243,13 @@ pub fn verdict(rules: &[Rule], response: &ResponseSeen) -> Option<Verdict> {
     let parsed = whole.then(|| json::parse(&response.body, &Limits::default()).ok()).flatten();
     let start = &response.body[..response.body.len().min(WORDS_BYTES_MAX)];
     let words = String::from_utf8_lossy(start).to_lowercase();
-    let holding = |(place, rule): (usize, _)| {
-        let rule: &Rule = rule;
-        Some((place, rule, rule.holds(response, &words, parsed.as_ref())?))
-    };
+    let holding = |(place, rule)| Some((place, rule, Rule::holds(rule, response, &words, parsed.as_ref())?));
     let (place, rule, spoken_of) = rules.iter().enumerate().find_map(holding)?;
-    let because = rule.because.as_deref().and_then(|pointer| spoken_of?.pointer(pointer)?.as_text());
+    let because = rule.because.as_deref().and_then(|pointer| spoken_of.pointer(pointer)?.as_text());
     Some(Verdict {
         means: rule.means,
         rule: place,
-        wait: rule.wait(&response.headers, spoken_of),
+        wait: rule.wait(&response.headers, Some(spoken_of)),
         because: because.map(read::one_line).filter(|words| !words.is_empty()),
     })
 }

@@ -580,7 +580,7 @@ async fn what_a_job_makes_is_asked_for_until_it_is_over_and_then_found() {
     assert_eq!((detail.as_str(), walked.stage), ("job: answered 200 OK: queued", Stage::Made));
 
     let stored = serde_json::to_string(&walked.found).unwrap();
-    assert!(!is_spent(&stored));
+    assert_eq!(making(&stored), Making::Awaited);
     let start = || Start { stage: Stage::Made, found: found(&stored), ..preparing() };
     let mut script = Script::new(&[EMPTY, QUEUED_STILL]);
     let walked = recipe.look(&work(), start(), &mut script).await;
@@ -616,7 +616,8 @@ async fn what_is_said_of_a_job_is_not_guessed() {
         let walked = recipe.look(&work(), start(), &mut Script::new(&[EMPTY, answer])).await;
         assert_eq!(walked.steps[1].outcome, wanted, "{answer:?}: {:?}", walked.finding);
         let stored = serde_json::to_string(&walked.found).unwrap();
-        assert_eq!(is_spent(&stored), matches!(wanted, "rejected" | "forgotten"), "{answer:?}");
+        let spent = matches!(wanted, "rejected" | "forgotten");
+        assert_eq!(making(&stored), if spent { Making::Spent } else { Making::Awaited }, "{answer:?}");
         assert_eq!(walked.stage, Stage::Made, "only a person has it made again");
         if let Finding::NotMade(rejection) = &walked.finding {
             assert!(rejection.detail.ends_with("job: answered 200 OK: no such item"), "{}", rejection.detail);
@@ -641,7 +642,7 @@ async fn what_a_job_did_not_make_is_looked_for_when_a_person_wants_it_made() {
     // A look that fails says nothing.
     let unseen = recipe.look(&work(), start(true), &mut Script::new(&[(500, "")])).await;
     assert!(matches!(unseen.finding, Finding::Unseen { .. }), "{:?}", unseen.finding);
-    assert!(is_spent(&serde_json::to_string(&unseen.found).unwrap()));
+    assert_eq!(making(&serde_json::to_string(&unseen.found).unwrap()), Making::Spent);
 }
 
 #[test]
@@ -658,7 +659,7 @@ fn an_await_that_could_never_end_is_refused() {
     assert!(problems.contains("it needs a step of kind find"), "{problems}");
 }
 
-/// Header and lines in one group that is done whole or not at all, as JSON (OData 4.01) and in parts (OData V2).
+/// Header and lines in one group that is done whole or not at all, as JSON (`OData` 4.01) and in parts (`OData` V2).
 const BATCHES: [&str; 2] = [
     r#"
 type = "json"

@@ -9,8 +9,8 @@ use minijinja::Value;
 use serde::Serialize;
 use tokio::sync::OwnedMutexGuard;
 
-pub use awaiting::is_spent;
-use awaiting::{Awaited, Making, unseen};
+use awaiting::{Awaited, unseen};
+pub use awaiting::{Making, making};
 
 use super::said::Kind;
 use super::step::Step;

@@ -17,12 +17,12 @@ use crate::destinations::recipe::take::Found;
 
 use super::Call;
 
-/// Where [`Making`] stands among what was found: a name that no variable can have.
+/// Where that stands among what was found: a name that no variable can have.
 const MAKING: &str = ".making";
 
 /// How it goes with a record that was taken there to be made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Making {
+pub enum Making {
     /// It is made, as far as anybody knows.
     #[default]
     Done,
@@ -53,9 +53,9 @@ impl Making {
     }
 }
 
-/// Whether what was sent made nothing and will not: it is made again by another request, or never.
-pub fn is_spent(stored: &str) -> bool {
-    Making::take(&mut crate::destinations::recipe::found(stored)) == Making::Spent
+/// How it goes with it, of what the store keeps.
+pub fn making(stored: &str) -> Making {
+    Making::take(&mut crate::destinations::recipe::found(stored))
 }
 
 /// What a system says of its job.
