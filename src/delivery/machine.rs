@@ -79,6 +79,10 @@ pub enum Ahead {
     Prepare,
     /// The record is there; what follows is not finished.
     Finish,
+    /// It was taken there to be made later, and nobody has seen it yet.
+    Await,
+    /// What was sent made nothing, and a person wants it made: where it is not there, by a new key.
+    Renew,
 }
 
 /// How a destination can be asked.
@@ -515,7 +519,8 @@ impl Case<'_> {
     }
 
     fn parked(&self, problem: Problem, uncertain: bool) -> Next {
-        Next::Parked { problem, uncertain: uncertain || self.delivery.uncertain }
+        let awaited = self.delivery.ahead == Ahead::Await;
+        Next::Parked { problem, uncertain: uncertain || awaited || self.delivery.uncertain }
     }
 
     fn is_too_old(&self) -> bool {

@@ -350,7 +350,7 @@ pub(super) async fn settle_interrupted(engine: Arc<Engine>, interrupted: Interru
         looked_for: engine
             .gate(&delivery.destination)
             .is_some_and(|gate| gate.destination.looks_for(&delivery.purpose)),
-        ahead: if delivery.progress.stage == Stage::Made { Ahead::Finish } else { Ahead::Nothing },
+        ahead: if delivery.progress.stage == Stage::Made { steps::ahead_of_made(&delivery) } else { Ahead::Nothing },
     };
     let moment = Moment { now: engine.clock.now(), jitter: engine.entropy.unit() };
     let mut step = machine::step(&facts, DeliveryEvent::ProcessDied(interrupted.purpose), policy, moment);

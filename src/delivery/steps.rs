@@ -12,7 +12,7 @@ use super::sending::{self, Errand, Report};
 use super::worker::Engine;
 use crate::clock::Timestamp;
 use crate::destinations::profile::RecipeProfile;
-use crate::destinations::recipe::{self, Call, Found, Start, Walked, Work};
+use crate::destinations::recipe::{self, Call, Found, Making, Start, Walked, Work};
 use crate::destinations::{AttemptOutcome, CredentialUse, Finding, Health, Wire};
 use crate::store::view::DueDelivery;
 use crate::store::write::{AttemptSeen, Progress, Rung, SealedRequest, Stage};
@@ -53,11 +53,20 @@ pub(super) fn ahead(gate: &Gate, due: &DueDelivery) -> Ahead {
     // A person had something put right, so what was found before is not believed any more.
     let prepared = due.progress.stage == Stage::Prepared && due.ladder.rung != Rung::Asked;
     if due.progress.stage == Stage::Made {
-        Ahead::Finish
+        ahead_of_made(due)
     } else if !prepared && due.sealed.is_none() && gate.destination.prepares(&due.purpose) {
         Ahead::Prepare
     } else {
         Ahead::Nothing
+    }
+}
+
+/// The same of what was made there, or taken there to be made.
+pub(super) fn ahead_of_made(due: &DueDelivery) -> Ahead {
+    match recipe::making(&due.progress.found) {
+        Making::Done => Ahead::Finish,
+        Making::Spent if due.ladder.rung == Rung::Asked => Ahead::Renew,
+        Making::Awaited | Making::Spent => Ahead::Await,
     }
 }
 
@@ -153,7 +162,7 @@ fn told(gate: &Gate, errand: &Errand, walked: Walked, version: u64) -> Told {
 pub(super) fn report(engine: &Engine, gate: &Gate, told: Told, elapsed: Duration) -> Report {
     let Told { walked, progress, steps, version } = told;
     let outcome = match &walked.finding {
-        Finding::Failed(outcome) | Finding::Unfinished { outcome, .. } => Some(outcome),
+        Finding::Failed(outcome) | Finding::Unfinished { outcome, .. } | Finding::Unseen { outcome } => Some(outcome),
         _ => None,
     };
     if outcome.is_some_and(AttemptOutcome::retry_after_ignored) {

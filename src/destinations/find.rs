@@ -122,6 +122,25 @@ pub enum Finding {
         /// Why, in words.
         detail: String,
     },
+    /// It was taken there to be made later, and that is under way.
+    Making {
+        /// What was said of it.
+        detail: String,
+        /// When it may be asked again.
+        wait: Wait,
+    },
+    /// It was taken there to be made later; whether it was could not be seen.
+    Unseen {
+        /// What came of the asking.
+        outcome: AttemptOutcome,
+    },
+    /// It was taken there to be made later, and nothing was made.
+    NotMade(Rejection),
+    /// It was taken there to be made later, is not there, and nobody there knows of it any more.
+    Forgotten {
+        /// What was said of it.
+        detail: String,
+    },
     /// It is there with other amounts than ours.
     TotalsDiffer {
         /// Its own id.
@@ -140,10 +159,13 @@ impl Finding {
             Finding::Different { .. } => "found_different",
             Finding::Many { .. } => "found_many",
             // A look changes nothing there, so its own failure leaves no doubt.
-            Finding::Failed(AttemptOutcome::Uncertain { .. }) => "unavailable",
-            Finding::Failed(outcome) => outcome.as_str(),
-            Finding::Unmet(_) => "rejected",
+            Finding::Failed(AttemptOutcome::Uncertain { .. })
+            | Finding::Unseen { outcome: AttemptOutcome::Uncertain { .. } }
+            | Finding::Forgotten { .. } => "unavailable",
+            Finding::Failed(outcome) | Finding::Unseen { outcome } => outcome.as_str(),
+            Finding::Unmet(_) | Finding::NotMade(_) => "rejected",
             Finding::Unfinished { .. } | Finding::Stuck { .. } => "unfinished",
+            Finding::Making { .. } => "making",
             Finding::TotalsDiffer { .. } => "totals_differ",
         }
     }
@@ -160,6 +182,10 @@ impl Finding {
                 format!("it is there as {number}, and is not finished: {}", outcome.detail())
             }
             Finding::Unfinished { outcome, .. } => format!("it is there, and is not finished: {}", outcome.detail()),
+            Finding::Making { detail, .. } => format!("it is being made there: {detail}"),
+            Finding::Unseen { outcome } => format!("whether it was made there could not be seen: {}", outcome.detail()),
+            Finding::NotMade(rejection) => rejection.detail.clone(),
+            Finding::Forgotten { detail } => format!("it was taken there to be made, and is not there: {detail}"),
             Finding::Unmet(detail) | Finding::Stuck { detail, .. } | Finding::TotalsDiffer { detail, .. } => {
                 detail.clone()
             }

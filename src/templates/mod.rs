@@ -47,6 +47,9 @@ pub enum Form {
     Fields,
     /// One field of a CSV row, printed without quotation marks around it.
     Csv,
+    /// A text of parts with JSON in them, as a batch of `OData` V2 is: what is printed is escaped as in JSON, so that nothing
+    /// printed begins a line, and lines end as the internet ends them.
+    Parts,
     /// A header, or text for people: nothing is escaped, and line breaks are refused.
     Line,
 }
@@ -60,6 +63,7 @@ impl Form {
             Form::Address => "address",
             Form::Fields => "fields",
             Form::Csv => "csv",
+            Form::Parts => "parts",
             Form::Line => "line",
         }
     }
@@ -132,6 +136,8 @@ impl Template {
                 Err(self.problem("it writes more than one line where one belongs"))
             }
             Form::Line | Form::Address | Form::Fields => Ok(text.trim().to_owned()),
+            Form::Parts if text.contains('\0') => Err(self.problem("it writes a NUL")),
+            Form::Parts => Ok(text.replace("\r\n", "\n").replace('\n', "\r\n")),
             Form::Xml | Form::Csv => Ok(text),
         }
     }
@@ -288,7 +294,7 @@ fn print(form: Form, out: &mut Output<'_>, _state: &State<'_, '_>, value: &Value
 
 fn write(form: Form, out: &mut Output<'_>, text: &str) -> fmt::Result {
     match form {
-        Form::Json => {
+        Form::Json | Form::Parts => {
             // A NUL marks what is omitted, and hardly any database takes one.
             let quoted = serde_json::to_string(&text.replace('\0', "\u{fffd}")).map_err(|_| fmt::Error)?;
             out.write_str(&quoted[1..quoted.len() - 1])

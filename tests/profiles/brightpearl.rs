@@ -180,7 +180,7 @@ impl System for Brightpearl {
     }
 }
 
-fn profile() -> Profile {
+pub fn profile() -> Profile {
     profile_of(Brightpearl::default())
 }
 

@@ -148,7 +148,7 @@ impl System for BusinessCentral {
     }
 }
 
-fn profile() -> Profile {
+pub fn profile() -> Profile {
     Profile {
         system: Arc::new(BusinessCentral::default()),
         config: r#"profile = "business-central"

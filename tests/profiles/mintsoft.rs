@@ -107,7 +107,7 @@ auth = { type = "header", name = "ms-apikey", value = "1f3c-mint" }
     }
 }
 
-fn profile() -> Profile {
+pub fn profile() -> Profile {
     profile_of(Mintsoft::default())
 }
 

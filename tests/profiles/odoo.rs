@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::{Value, json};
 
-use crate::contract::{Profile, one, send, service};
+use crate::contract::{Profile, booked, one, send, service};
 use crate::keeps_the_contract;
-use crate::office::{Asked, Booked, Reply, System};
+use crate::office::{Asked, Booked, Fault, Reply, System};
 use crate::support::until;
 
 #[derive(Default)]
@@ -224,7 +224,7 @@ impl System for Odoo {
     }
 }
 
-fn profile() -> Profile {
+pub fn profile() -> Profile {
     Profile {
         system: Arc::new(Odoo::default()),
         config: "profile = \"odoo\"\nauth = { type = \"bearer\", token = \"0123456789abcdef0123456789abcdef01234567\" }\n",
@@ -265,5 +265,25 @@ async fn an_order_that_somebody_made_with_another_total_is_shown_with_both() {
     let message = exception["message"].as_str().unwrap();
     assert!(message.contains("total there is 1.23, ours is "), "{message}");
     assert_eq!(office.system().orders().len(), 1, "and none is made beside it");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_that_says_nothing_is_no_yes() {
+    let (app, office) = service(&profile()).await;
+    let all = crate::contract::orders();
+    let [(number, order), (other, its)] = &all[..2] else { panic!("two sample orders") };
+    // A proxy answers in Odoo's place: the state is read again, and the order confirmed.
+    office.after_creating([Fault::Say(Reply::json(200, &json!([])))]);
+    send(&app, order).await;
+    app.order_is(number, "delivered").await;
+    assert!(booked(&office, number)[0].finished && app.exceptions_of(number).await.is_empty());
+
+    // It says something else than it did: the order is there as a quotation, and a person is told that.
+    office.after_creating([Fault::Say(Reply::json(200, &json!({ "data": 1 })))]);
+    send(&app, its).await;
+    let exception = until("it waits", async || app.exceptions_of(other).await.pop()).await;
+    assert!(exception["message"].as_str().unwrap().contains("confirmed order, there is 0"), "{exception}");
+    assert!(!booked(&office, other)[0].finished);
     app.stop().await;
 }

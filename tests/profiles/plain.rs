@@ -18,7 +18,7 @@ struct Box {
 
 impl System for Box {
     fn answer(&self, asked: &Asked) -> Reply {
-        if asked.header("authorization").is_empty() {
+        if asked.header("authorization").is_empty() && asked.param("patchworks_signature").is_empty() {
             return Reply::json(401, &json!({ "message": "Unauthenticated." }));
         }
         let key = asked.header("idempotency-key").to_owned();
@@ -37,7 +37,13 @@ impl System for Box {
     }
 
     fn orders(&self) -> Vec<Booked> {
-        Vec::new()
+        let booked = |(key, handed): &(String, Value)| Booked {
+            reference: handed["order"]["increment_id"].as_str().unwrap_or_default().to_owned(),
+            number: key.clone(),
+            total: String::new(),
+            finished: true,
+        };
+        self.got.lock().unwrap().iter().map(booked).collect()
     }
 
     fn has_already(&self, _: &str, _: &str, _: &str) {}
@@ -50,8 +56,12 @@ impl System for Box {
 }
 
 async fn beside(system: Arc<dyn System>, config: &'static str, path: &'static str) -> (TestApp, Office) {
+    service(&handing(system, config, path)).await
+}
+
+fn handing(system: Arc<dyn System>, config: &'static str, path: &'static str) -> Profile {
     let never = Reply::json(500, &Value::Null);
-    let profile = Profile {
+    Profile {
         system,
         config,
         path,
@@ -60,8 +70,29 @@ async fn beside(system: Arc<dyn System>, config: &'static str, path: &'static st
         transient: never.clone(),
         unauthorized: never,
         error_inside: None,
-    };
-    service(&profile).await
+    }
+}
+
+/// Every profile whose other side cannot be asked.
+pub fn patchworks() -> Profile {
+    let config = "profile = \"patchworks\"\nauth = { type = \"header\", name = \"Authorization\", value = \"pw-key-0123456789\" }\nwith = { flow = \"flow-7\" }\n";
+    handing(Arc::<Box>::default(), config, "")
+}
+
+pub fn patchworks_webhook() -> Profile {
+    let config = "profile = \"patchworks-webhook\"\nauth = { type = \"query\", name = \"patchworks_signature\", value = \"s1gn&ture\" }\n";
+    handing(Arc::<Box>::default(), config, "/webhooks/w1")
+}
+
+pub fn patchworks_callback() -> Profile {
+    let config = "profile = \"patchworks-callback\"\nauth = { type = \"query\", name = \"patchworks_signature\", value = \"s1gn&ture\" }\n";
+    handing(Arc::<Box>::default(), config, "/callbacks/c1")
+}
+
+pub fn pick_list() -> Profile {
+    let config =
+        "profile = \"pick-list\"\nkey_window = \"24h\"\nauth = { type = \"bearer\", token = \"0123456789abcdef\" }\n";
+    handing(Arc::new(Box { honours_keys: true, ..Box::default() }), config, "/pick-lists")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -156,7 +156,7 @@ impl System for ServiceLayer {
     }
 }
 
-fn profile() -> Profile {
+pub fn profile() -> Profile {
     Profile {
         system: Arc::new(ServiceLayer::default()),
         config: r#"profile = "sap-business-one"

@@ -203,7 +203,7 @@ with = { sales_organization = "1010", sold_to = "10100001", tax_condition = "ZTA
     }
 }
 
-fn profile() -> Profile {
+pub fn profile() -> Profile {
     profile_with(Arc::default())
 }
 

@@ -138,7 +138,7 @@ with = { shop = "shop.example.com" }
     }
 }
 
-fn profile() -> Profile {
+pub fn profile() -> Profile {
     profile_with(Arc::default())
 }
 

@@ -30,6 +30,10 @@
 //! | unfinished          | gone on with by the schedule; refused or at its end parked; in no doubt any more          |
 //! | stuck               | parked `rejected_by_destination`                                                         |
 //! | totals differ       | parked `totals_differ_at_destination`                                                    |
+//! | making              | asked again, at longer and longer intervals, at no charge (a job makes it there)         |
+//! | unseen              | asked again by the schedule; at its end parked `outcome_uncertain`                       |
+//! | not made            | parked `rejected_by_destination`; a person's retry is the next generation (KEY-3 b)      |
+//! | forgotten           | the second in a row, `settle_after` apart, parked `outcome_uncertain`; then as not made  |
 //!
 //! A delivery of several steps whose record is there always looks: what is left to do is read from what is there. One that
 //! needs something asked before it can be written looks before it is sent.
@@ -49,6 +53,11 @@ const ABSENT_ENOUGH: u32 = 2;
 /// and again is not to be believed.
 const GENERATIONS_MAX: u32 = 5;
 
+/// A job that makes a record is asked again after such a part of the time that it has taken.
+const JOB_PART: u32 = 4;
+/// But at least so often.
+const JOB_PAUSE_MAX: Duration = Duration::from_mins(15);
+
 /// What the next attempt of a delivery does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -64,10 +73,12 @@ pub enum Turn {
 pub fn turn(delivery: &InFlight, policy: &Policy, now: Timestamp) -> Turn {
     // Nothing counted although it was sent: a person sent it again, or none of the attempts was its fault.
     let excused = delivery.ladder.rung == Rung::Asked || (delivery.sent && delivery.failures == 0);
+    // What a job makes is looked at once more before its age ends it.
+    let excused = excused || delivery.ahead == Ahead::Await;
     if !excused && now >= later(delivery.created_at, policy.age_limit) {
         return Turn::Withhold(Withheld::TooOld);
     }
-    if delivery.ahead == Ahead::Finish {
+    if matches!(delivery.ahead, Ahead::Finish | Ahead::Await | Ahead::Renew) {
         return Turn::Look;
     }
     match rung_turn(delivery, policy, now) {
@@ -146,6 +157,19 @@ impl Case<'_> {
             Finding::Unmet(detail) => self.parked(unmet(detail), false),
             Finding::Unfinished { outcome, .. } => self.unfinished(outcome, credential, &mut effects),
             Finding::Stuck { detail, .. } => Next::Parked { problem: unmet(detail), uncertain: false },
+            Finding::Making { detail, wait } => {
+                effects.push(Effect::Answered);
+                self.making(&wait, detail)
+            }
+            Finding::Unseen { outcome } => self.unseen(outcome, credential, &mut effects),
+            Finding::NotMade(rejection) => {
+                effects.push(Effect::Answered);
+                Next::Parked { problem: Problem::Rejected(rejection), uncertain: false }
+            }
+            Finding::Forgotten { detail } => {
+                effects.push(Effect::Answered);
+                self.forgotten(detail)
+            }
             Finding::TotalsDiffer { detail, .. } => {
                 effects.push(Effect::Answered);
                 Next::Parked { problem: Problem::TotalsDiffer { detail }, uncertain: false }
@@ -200,12 +224,44 @@ impl Case<'_> {
         }
     }
 
+    /// A job makes it. That is no failure, however often it is asked; only its age ends it.
+    fn making(&self, wait: &Wait, detail: String) -> Next {
+        if self.is_too_old() {
+            return self.parked(Problem::TooOld { detail }, true);
+        }
+        let since = self.at.now.duration_since(self.delivery.first_attempt_at);
+        let part = Duration::try_from(since).unwrap_or_default() / JOB_PART;
+        let least = self.policy.retry.delay(1, self.at.jitter).unwrap_or(Duration::from_secs(2));
+        let pause = part.min(JOB_PAUSE_MAX).max(least).max(wait.floor.unwrap_or_default());
+        let due_at = later(self.at.now, pause);
+        // Whether the request was taken is known now; what comes of it the job says.
+        Next::Waiting { due_at, uncertain: false, counts: false, ladder: Ladder::at(Rung::Cleared) }
+    }
+
+    /// It may have been made, so what ends here is in doubt.
+    fn unseen(&self, outcome: AttemptOutcome, credential: CredentialUse, effects: &mut Vec<Effect>) -> Next {
+        let doubted = InFlight { uncertain: true, ahead: Ahead::Await, ..self.delivery.clone() };
+        Case { delivery: &doubted, policy: self.policy, at: self.at }.look_failed(outcome, credential, effects)
+    }
+
+    fn forgotten(&self, detail: String) -> Next {
+        if self.is_too_old() {
+            return self.parked(Problem::TooOld { detail }, true);
+        }
+        let absent = self.delivery.ladder.absent.saturating_add(1);
+        if absent >= ABSENT_ENOUGH {
+            return self.parked(Problem::OutcomeUncertain { detail }, true);
+        }
+        let ladder = Ladder { rung: self.delivery.ladder.rung, absent, look_failures: 0 };
+        Next::Waiting { due_at: later(self.at.now, self.settle_after()), uncertain: true, counts: false, ladder }
+    }
+
     fn look_again(&self, wait: &Wait, detail: &str) -> Next {
         let Ladder { rung, absent, look_failures } = self.delivery.ladder;
         let failures = look_failures.saturating_add(1);
         let detail = match self.delivery.ahead {
-            Ahead::Finish => detail.to_owned(),
-            Ahead::Nothing | Ahead::Prepare => format!("it could not be looked for: {detail}"),
+            Ahead::Finish | Ahead::Await => detail.to_owned(),
+            Ahead::Nothing | Ahead::Prepare | Ahead::Renew => format!("it could not be looked for: {detail}"),
         };
         if self.is_too_old() {
             return self.parked(Problem::TooOld { detail }, false);
@@ -221,6 +277,9 @@ impl Case<'_> {
     }
 
     fn absent(&self) -> Next {
+        if self.delivery.ahead == Ahead::Renew {
+            return Next::Renewed;
+        }
         if self.policy.looks(self.delivery).is_none() {
             // Nobody was asked whether it is there, only what it needs: what was in doubt still is. What a person wanted asked
             // anew was.

@@ -1,7 +1,7 @@
 //! How one kind of back office is spoken to, written down instead of programmed.
 //!
 //! A recipe is a list of named [steps](said::Kind): it *finds* our record, *looks up* what the record needs, *ensures*
-//! that it is there, *creates* the record, *advances* it, and *verifies* it. Each step is a request template with a
+//! that it is there, *creates* the record, *awaits* it where a job makes it later, *advances* it, and *verifies* it. Each step is a request template with a
 //! condition, what is taken from its answer, and ordered [`rules`] that say what an answer means, since status codes lie:
 //! a 200 may hold an error, a 400 may mean *done already* or *too busy*. What no rule knows is read as any other answer is.
 //!
@@ -39,7 +39,7 @@ use rules::Rule;
 use said::{GuardSaid, Kind, RecipeSaid, SettingSaid};
 use step::Step;
 pub use take::Found;
-pub use walk::{Call, Start, StepSeen, Walked};
+pub use walk::{Call, Making, Start, StepSeen, Walked, making};
 
 /// Answers of lookups that are kept for other orders.
 const KEPT_MAX: usize = 20_000;
@@ -421,7 +421,8 @@ fn in_order(steps: &[Step], guard: GuardSaid, problems: &mut Vec<String>) {
         Kind::Find => 0,
         Kind::Lookup | Kind::Ensure => 1,
         Kind::Create => 2,
-        Kind::Advance | Kind::Verify => 3,
+        Kind::Await => 3,
+        Kind::Advance | Kind::Verify => 4,
     };
     for purpose in ["order.create", "order.change", "order.cancel"] {
         let own: Vec<&Step> = steps.iter().filter(|step| step.purposes.iter().any(|one| one == purpose)).collect();
@@ -430,7 +431,7 @@ fn in_order(steps: &[Step], guard: GuardSaid, problems: &mut Vec<String>) {
         }
         if !own.is_sorted_by_key(|step| rank(step.kind)) {
             problems.push(format!(
-                "{purpose}: steps stand in the order find, lookup and ensure, create, advance and verify"
+                "{purpose}: steps stand in the order find, lookup and ensure, create, await, advance and verify"
             ));
         }
         for (kind, least) in [(Kind::Create, 1), (Kind::Find, 0)] {
@@ -442,6 +443,9 @@ fn in_order(steps: &[Step], guard: GuardSaid, problems: &mut Vec<String>) {
         let finds = own.iter().any(|step| step.kind == Kind::Find);
         if purpose == "order.create" && !finds && matches!(guard, GuardSaid::Find | GuardSaid::Unique) {
             problems.push(format!("{purpose}: guards find and unique need a step of kind find"));
+        }
+        if !finds && own.iter().any(|step| step.kind == Kind::Await) {
+            problems.push(format!("{purpose}: what is awaited is looked for: it needs a step of kind find"));
         }
     }
     for (place, step) in steps.iter().enumerate() {

@@ -61,6 +61,8 @@ pub struct RuleSaid {
     header_is: Option<String>,
     /// A part of the content type.
     content_type: Option<String>,
+    /// A JSON pointer to a list: it is enough that the rule holds of one member, in which `at`, `because` and `wait_at` are read.
+    any: Option<String>,
     /// A JSON pointer into the answer; what must be there is said by the next ones, or it must only be there.
     at: Option<String>,
     /// One of these texts, exactly.
@@ -113,6 +115,7 @@ pub struct Rule {
     statuses: Vec<(u16, u16)>,
     header: Option<(HeaderName, Option<String>)>,
     content_type: Option<String>,
+    any: Option<String>,
     at: Option<(String, There)>,
     body: Option<String>,
     /// What it means.
@@ -147,12 +150,15 @@ impl Rule {
         if let Some(status) = &said.status {
             collect(status, &mut statuses, &mut problems);
         }
-        for pointer in [&said.at, &said.wait_at, &said.because].into_iter().flatten() {
+        for pointer in [&said.any, &said.at, &said.wait_at, &said.because].into_iter().flatten() {
             if !pointer.is_empty() && !pointer.starts_with('/') {
                 problems.push(format!("\"{pointer}\" is not a JSON pointer: it starts with a slash"));
             }
         }
         let there = there(&said, &mut problems);
+        if said.any.is_some() && said.at.is_none() {
+            problems.push("any says which list, and at does not say what stands in a member".to_owned());
+        }
         let header = said.header.as_deref().and_then(|name| name_of(name, &mut problems));
         if said.header_is.is_some() && said.header.is_none() {
             problems.push("header_is says a value, and header does not say of which header".to_owned());
@@ -173,6 +179,7 @@ impl Rule {
             statuses,
             header: header.map(|name| (name, said.header_is)),
             content_type: said.content_type.map(|text| text.to_lowercase()),
+            any: said.any,
             at: said.at.zip(there),
             body: said.body.map(|text| text.to_lowercase()),
             means: said.means,
@@ -183,7 +190,23 @@ impl Rule {
         })
     }
 
-    fn holds(&self, response: &ResponseSeen, words: &str, body: Option<&Json<'_>>) -> bool {
+    /// What it speaks of: the answer, or the first member of a list that it holds of. `None`: it does not hold. Of an answer
+    /// that cannot be read nothing is known, not even that something is missing in it.
+    fn holds<'j, 'b>(&self, response: &ResponseSeen, words: &str, body: Option<&'j Json<'b>>) -> Option<&'j Json<'b>> {
+        if !self.holds_of_the_whole(response, words) {
+            return None;
+        }
+        let Some((pointer, there)) = &self.at else { return Some(body.unwrap_or(&Json::Null)) };
+        match &self.any {
+            None => body.filter(|body| stands(body, pointer, there)),
+            Some(list) => {
+                let members = body?.pointer(list)?.elements()?;
+                members.into_iter().find(|member| stands(member, pointer, there))
+            }
+        }
+    }
+
+    fn holds_of_the_whole(&self, response: &ResponseSeen, words: &str) -> bool {
         let status =
             self.statuses.is_empty() || self.statuses.iter().any(|(from, to)| (*from..=*to).contains(&response.status));
         let header = self.header.as_ref().is_none_or(|(name, value)| {
@@ -194,10 +217,8 @@ impl Rule {
             let seen = response.headers.get(::http::header::CONTENT_TYPE).and_then(|seen| seen.to_str().ok());
             seen.is_some_and(|seen| seen.to_lowercase().contains(part))
         });
-        // Of an answer that cannot be read nothing is known, not even that something is missing in it.
-        let at = self.at.as_ref().is_none_or(|(pointer, there)| body.is_some_and(|body| stands(body, pointer, there)));
         let said = self.body.as_deref().is_none_or(|text| words.contains(text));
-        status && header && content_type && at && said
+        status && header && content_type && said
     }
 
     fn wait(&self, headers: &HeaderMap, body: Option<&Json<'_>>) -> Option<Duration> {
@@ -222,12 +243,13 @@ pub fn verdict(rules: &[Rule], response: &ResponseSeen) -> Option<Verdict> {
     let parsed = whole.then(|| json::parse(&response.body, &Limits::default()).ok()).flatten();
     let start = &response.body[..response.body.len().min(WORDS_BYTES_MAX)];
     let words = String::from_utf8_lossy(start).to_lowercase();
-    let (place, rule) = rules.iter().enumerate().find(|(_, rule)| rule.holds(response, &words, parsed.as_ref()))?;
-    let because = rule.because.as_deref().and_then(|pointer| parsed.as_ref()?.pointer(pointer)?.as_text());
+    let holding = |(place, rule)| Some((place, rule, Rule::holds(rule, response, &words, parsed.as_ref())?));
+    let (place, rule, spoken_of) = rules.iter().enumerate().find_map(holding)?;
+    let because = rule.because.as_deref().and_then(|pointer| spoken_of.pointer(pointer)?.as_text());
     Some(Verdict {
         means: rule.means,
         rule: place,
-        wait: rule.wait(&response.headers, parsed.as_ref()),
+        wait: rule.wait(&response.headers, Some(spoken_of)),
         because: because.map(read::one_line).filter(|words| !words.is_empty()),
     })
 }
@@ -399,6 +421,48 @@ means = "uncertain"
     }
 
     #[test]
+    fn a_batch_is_read_by_its_parts() {
+        let rules = rules(
+            r#"
+[[rules]] # a part that was refused: the group is undone
+status = 200
+any = "/responses"
+at = "/status"
+is = ["400", "409"]
+means = "permanent"
+because = "/body/error/message"
+[[rules]]
+status = 200
+any = "/responses"
+at = "/status"
+starts = "5"
+means = "uncertain"
+[[rules]]
+status = 200
+at = "/responses/0/status"
+is = ["201"]
+means = "done"
+[[rules]]
+status = 200
+means = "uncertain"
+"#,
+        );
+        let failed = r#"{"responses":[{"id":"1","status":424,"body":{"error":{"message":"a part failed"}}},
+            {"id":"2","status":400,"body":{"error":{"message":"no item X"}}}]}"#;
+        for (body, wanted, because) in [
+            (failed, (0, Meaning::Permanent), Some("no item X")),
+            (r#"{"responses":[{"status":201},{"status":503}]}"#, (1, Meaning::Uncertain), None),
+            (r#"{"responses":[{"status":201},{"status":"201"}]}"#, (2, Meaning::Done), None),
+            (r#"{"responses":[]}"#, (3, Meaning::Uncertain), None),
+            (r#"{"responses":"none"}"#, (3, Meaning::Uncertain), None),
+            ("<html>", (3, Meaning::Uncertain), None),
+        ] {
+            let seen = verdict(&rules, &answer(200, &[], body)).unwrap();
+            assert_eq!(((seen.rule, seen.means), seen.because.as_deref()), (wanted, because), "{body}");
+        }
+    }
+
+    #[test]
     fn of_an_answer_that_broke_off_nothing_is_known_but_its_head_and_its_words() {
         let rules = rules(RULES);
         let cut =
@@ -416,6 +480,7 @@ means = "uncertain"
             ("is = [\"x\"]\nmeans = \"done\"", "at does not say where"),
             ("at = \"/a\"\nis = [\"x\"]\nempty = true\nmeans = \"done\"", "several things of one place"),
             ("header = \"a b\"\nmeans = \"done\"", "not a header name"),
+            ("status = 200\nany = \"/parts\"\nmeans = \"done\"", "at does not say what stands in a member"),
             ("header_is = \"a\"\nstatus = 200\nmeans = \"done\"", "of which header"),
         ] {
             let said: RuleSaid = toml::from_str(text).unwrap();

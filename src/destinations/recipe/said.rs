@@ -90,6 +90,8 @@ pub enum Kind {
     Ensure,
     /// Makes our record: the one write that must not happen twice.
     Create,
+    /// Asks how far the system is with a record that it makes later; only until the find shows the record.
+    Await,
     /// Takes the record that is there one step on; what has been done already it does not do again.
     Advance,
     /// Compares what is there with ours.
@@ -104,6 +106,7 @@ impl Kind {
             Kind::Lookup => "lookup",
             Kind::Ensure => "ensure",
             Kind::Create => "create",
+            Kind::Await => "await",
             Kind::Advance => "advance",
             Kind::Verify => "verify",
         }
@@ -183,6 +186,8 @@ pub enum FormSaid {
     Form,
     /// `text/csv`
     Csv,
+    /// Parts with JSON in them, under a content type of the step's own.
+    Text,
 }
 
 /// A variable taken from an answer: a JSON pointer, or more words for it.
@@ -203,7 +208,7 @@ pub struct FromSaid {
     pub at: Option<String>,
     /// A header instead of the body.
     pub header: Option<String>,
-    /// Only what follows the last of these.
+    /// Only what follows the last of these; nothing where there is none.
     pub after: Option<String>,
     /// And of that only what comes before the first of these.
     pub before: Option<String>,

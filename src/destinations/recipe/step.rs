@@ -227,6 +227,11 @@ impl Step {
         }
     }
 
+    /// What the step's own rules say of an answer.
+    pub(super) fn own_meaning(&self, response: &ResponseSeen) -> Option<Meaning> {
+        rules::verdict(&self.rules, response).map(|verdict| verdict.means)
+    }
+
     /// What an answer gives the steps that follow.
     pub(super) fn taken(&self, response: &ResponseSeen) -> Found {
         let body = json::parse(&response.body, &Limits::default()).ok();
@@ -283,6 +288,7 @@ fn request(said: &StepSaid, host: Option<Url>, problems: &mut Problems<'_>) -> O
         Some(FormSaid::Xml) => (Some("text/xml; charset=utf-8"), Form::Xml),
         Some(FormSaid::Form) => (Some("application/x-www-form-urlencoded"), Form::Fields),
         Some(FormSaid::Csv) => (Some("text/csv; charset=utf-8"), Form::Csv),
+        Some(FormSaid::Text) => (None, Form::Parts),
     };
     let body = problems.template("body", body_form, said.body.as_ref());
     let default = if said.body.is_some() { "POST" } else { "GET" };
@@ -302,6 +308,9 @@ fn request(said: &StepSaid, host: Option<Url>, problems: &mut Problems<'_>) -> O
         headers.extend(problems.template(name, Form::Line, Some(source)).map(|template| (header, template)));
     }
     let own_type = headers.iter().any(|(name, _)| name == ::http::header::CONTENT_TYPE);
+    if form == Some(FormSaid::Text) && !own_type {
+        problems.add("type = \"text\" says nothing of what the text is: add the header Content-Type");
+    }
     let path = said.path.as_ref()?;
     if !path.starts_with('/') && !path.starts_with('?') && !path.is_empty() {
         problems.add("path starts with a slash: it stands behind the destination's URL");
@@ -343,6 +352,7 @@ fn misplaced(said: &StepSaid, problems: &mut Problems<'_>) {
         (!prepares && said.one_at_a_time.is_some(), "one_at_a_time is for lookup and ensure"),
         (said.kind != Kind::Lookup && said.keep.is_some(), "keep is for lookup: what is made must be made each time"),
         (said.kind == Kind::Create && said.when.is_some(), "a create has no when: say it in the route"),
+        (said.kind == Kind::Await && said.rules.is_empty(), "an await without rules knows no end: say what means done"),
         (said.kind != Kind::Verify && said.path.is_none(), "it has no path, so it asks nothing"),
         (said.kind == Kind::Verify && said.expect.is_empty(), "a verify without expect verifies nothing"),
         (said.path.is_none() && said.body.is_some(), "it has a body and no path to send it to"),

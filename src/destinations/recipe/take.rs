@@ -30,15 +30,16 @@ struct Cut {
 }
 
 impl Cut {
-    fn of<'t>(&self, text: &'t str) -> &'t str {
+    /// `None`: what it is cut behind is not there.
+    fn of<'t>(&self, text: &'t str) -> Option<&'t str> {
         let text = match self.after.as_deref() {
-            Some(mark) => text.rsplit_once(mark).map_or(text, |(_, rest)| rest),
+            Some(mark) => text.rsplit_once(mark)?.1,
             None => text,
         };
-        match self.before.as_deref() {
+        Some(match self.before.as_deref() {
             Some(mark) => text.split_once(mark).map_or(text, |(start, _)| start),
             None => text,
-        }
+        })
     }
 }
 
@@ -80,9 +81,9 @@ impl Take {
         let value = match &self.from {
             From::Body { at, cut } => match body?.pointer(at)? {
                 text if cut.after.is_none() && cut.before.is_none() => plain(text),
-                text => Value::from(cut.of(text.as_text()?)),
+                text => Value::from(cut.of(text.as_text()?)?),
             },
-            From::Header { name, cut } => Value::from(cut.of(headers.get(name)?.to_str().ok()?)),
+            From::Header { name, cut } => Value::from(cut.of(headers.get(name)?.to_str().ok()?)?),
             From::Entries { list, key, value } => entries(body?.pointer(list)?, key.as_deref(), value)?,
         };
         (!value.is_null()).then_some(value)
@@ -147,6 +148,7 @@ mod tests {
             ("x = \"/none\"", None),
             ("x = \"/missing\"", None),
             ("x = { header = \"Location\", after = \"/\", before = \"?\" }", Some(Value::from("SO-7"))),
+            ("x = { header = \"Location\", after = \"/job/\" }", None),
             ("x = { list = \"/rows\", key = \"/code\", value = \"/id\" }", Some(serde_json::json!({"A": 1, "B": 2}))),
             ("x = { list = \"/rows\", value = \"/id\" }", Some(serde_json::json!([1, 2, 3]))),
         ] {

@@ -1,3 +1,6 @@
+mod batches;
+mod queued;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -1,11 +1,16 @@
 //! Walking through the steps: one question after the other, until something stands in the way.
 
+mod awaiting;
+
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use minijinja::Value;
 use serde::Serialize;
 use tokio::sync::OwnedMutexGuard;
+
+use awaiting::{Awaited, unseen};
+pub use awaiting::{Making, making};
 
 use super::said::Kind;
 use super::step::Step;
@@ -105,6 +110,7 @@ struct Walk<'r, C> {
     last: Last,
     calls: usize,
     afresh: bool,
+    making: Making,
     /// What this walk does one at a time; let go at its end.
     turns: Vec<OwnedMutexGuard<()>>,
 }
@@ -139,14 +145,22 @@ impl Recipe {
         let Start { found, stage, prepare, afresh } = start;
         let mut walk = Walk::new(self, work, found, call);
         walk.afresh = afresh;
-        let finding = walk.find().await;
+        let mut finding = walk.find().await;
+        if walk.making != Making::Done {
+            finding = unseen(finding);
+        }
         match finding {
             Finding::Ours(_) => walk.follow().await,
-            Finding::Absent if stage == Stage::Made && self.looks_for(&work.purpose) => {
-                let detail = "it was made there, and asking for it finds nothing now".to_owned();
-                let outcome = AttemptOutcome::Unavailable { detail, wait: Wait::default() };
-                walk.end(Finding::Failed(outcome), stage)
-            }
+            // A person had its cause put right, and it is not there: it may be made by another request.
+            Finding::Absent if walk.making == Making::Spent && afresh => walk.end(Finding::Absent, stage),
+            Finding::Absent if stage == Stage::Made && self.looks_for(&work.purpose) => match walk.awaited().await {
+                Awaited::Nothing => {
+                    let detail = "it was made there, and asking for it finds nothing now".to_owned();
+                    let outcome = AttemptOutcome::Unavailable { detail, wait: Wait::default() };
+                    walk.end(Finding::Failed(outcome), stage)
+                }
+                awaited => walk.after_waiting(awaited).await,
+            },
             Finding::Absent if stage == Stage::Made => walk.follow().await,
             Finding::Absent if prepare => match walk.prepare().await {
                 Ok(()) => walk.end(Finding::Absent, Stage::Prepared),
@@ -156,16 +170,21 @@ impl Recipe {
         }
     }
 
-    /// Goes on with a record that was made just now.
+    /// Goes on with a record that was made just now, or that is being made.
     pub async fn follow<C: Call + Send>(&self, work: &Work, found: Found, call: &mut C) -> Walked {
-        Walk::new(self, work, found, call).follow().await
+        let mut walk = Walk::new(self, work, found, call);
+        match walk.awaited().await {
+            Awaited::Nothing => walk.follow().await,
+            awaited => walk.after_waiting(awaited).await,
+        }
     }
 }
 
 impl<'r, C: Call + Send> Walk<'r, C> {
-    fn new(recipe: &'r Recipe, work: &'r Work, found: Found, call: &'r mut C) -> Self {
+    fn new(recipe: &'r Recipe, work: &'r Work, mut found: Found, call: &'r mut C) -> Self {
+        let making = Making::take(&mut found);
         let last = Last { health: Health::Unknown, status: None, excerpt: None };
-        Walk { recipe, work, call, found, steps: Vec::new(), last, calls: 0, afresh: false, turns: Vec::new() }
+        Walk { recipe, work, call, found, steps: Vec::new(), last, calls: 0, afresh: false, making, turns: Vec::new() }
     }
 
     /// *Absent* where nobody can be asked.
@@ -253,6 +272,7 @@ impl<'r, C: Call + Send> Walk<'r, C> {
 
     /// Goes on with a record that is there.
     async fn follow(mut self) -> Walked {
+        self.making = Making::Done;
         let recipe = self.recipe;
         let receipt = recipe.receipt(self.work, &self.found);
         let purpose = &self.work.purpose;
@@ -433,7 +453,8 @@ impl<'r, C: Call + Send> Walk<'r, C> {
         });
     }
 
-    fn end(self, finding: Finding, stage: Stage) -> Walked {
+    fn end(mut self, finding: Finding, stage: Stage) -> Walked {
+        self.making.put(&mut self.found);
         let Last { health, status, excerpt } = self.last;
         Walked { finding, stage, found: self.found, steps: self.steps, health, status, excerpt }
     }

@@ -378,3 +378,71 @@ fn unc_4_a_look_clears_one_send_where_nothing_else_keeps_a_second_record_away() 
         assert_eq!([answers(throttled(), &guarded), answers(busy(), &guarded)], [Rung::Cleared, Rung::Cleared]);
     }
 }
+
+fn making() -> Finding {
+    Finding::Making { detail: "job: answered 200 OK: pending".into(), wait: Wait::default() }
+}
+
+#[test]
+fn ret_2_a_job_is_asked_less_and_less_often_at_no_charge_until_the_order_is_too_old() {
+    let policy = asks(Guard::Unique, true);
+    for rung in EVERY_RUNG {
+        let delivery = InFlight { ahead: Ahead::Await, ..on(rung) };
+        let paused = |seconds: u64, pause: u64| {
+            let next = after(&delivery, &policy, seconds, making()).next;
+            assert_eq!(next, waiting(seconds + pause, false, Ladder::at(Rung::Cleared)), "{rung:?} at {seconds}");
+        };
+        paused(4, 2);
+        paused(400, 100);
+        paused(3 * 86_400, 15 * 60);
+        let (problem, uncertain) = problem(after(&delivery, &policy, 7 * 86_400, making()).next);
+        assert!(matches!(problem, Problem::TooOld { .. }) && uncertain, "it may be made yet");
+    }
+    // Its age alone never ends it unseen, and what ends it leaves it in doubt.
+    let old = InFlight { ahead: Ahead::Await, uncertain: false, ..on(Rung::Cleared) };
+    assert_eq!(turn(&old, &policy, at(8 * 86_400)), Turn::Look);
+    let swept = DeliveryEvent::Withheld(Withheld::TooOld);
+    let next = step(&old, swept, &policy, Moment { now: at(8 * 86_400), jitter: 0.5 }).next;
+    assert!(problem(next).1, "it may be made yet");
+    let asked = Finding::Making { detail: String::new(), wait: Wait { floor: Some(HOUR), ..Wait::default() } };
+    let next = after(&on(Rung::Cleared), &policy, 4, asked).next;
+    assert_eq!(next, waiting(4 + 3_600, false, Ladder::at(Rung::Cleared)), "as long as it asked for");
+}
+
+#[test]
+fn unc_6_a_job_that_cannot_be_seen_is_asked_by_the_schedule_and_stays_in_doubt() {
+    let policy = asks(Guard::Unique, true);
+    // Right after the create, and later.
+    for delivery in [on(Rung::Cleared), InFlight { ahead: Ahead::Await, ..on(Rung::Cleared) }] {
+        let unseen = || {
+            let detail = "answered 500".to_owned();
+            Finding::Unseen { outcome: AttemptOutcome::Unavailable { detail, wait: Wait::default() } }
+        };
+        let next = after(&delivery, &policy, 30, unseen()).next;
+        let ladder = Ladder { rung: Rung::Cleared, absent: 0, look_failures: 1 };
+        assert_eq!(next, waiting(32, true, ladder));
+        let worn = InFlight { ladder: Ladder { look_failures: 99, ..ladder }, ..delivery };
+        let (problem, uncertain) = problem(after(&worn, &policy, 30, unseen()).next);
+        assert!(matches!(problem, Problem::OutcomeUncertain { .. }) && uncertain, "{problem:?}");
+    }
+}
+
+#[test]
+fn key_3_b_what_a_job_did_not_make_is_a_persons_and_then_the_next_generations() {
+    let policy = asks(Guard::Unique, true);
+    let refused = || Rejection { mark: Mark::Record, status: Some(400), detail: "closed period".into() };
+    let delivery = InFlight { ahead: Ahead::Await, ..on(Rung::Doubt) };
+    let (told, uncertain) = problem(after(&delivery, &policy, 30, Finding::NotMade(refused())).next);
+    assert_eq!((told, uncertain), (Problem::Rejected(refused()), false), "it is known that nothing was made");
+
+    let forgotten = || Finding::Forgotten { detail: "answered 404".into() };
+    let next = after(&on(Rung::Cleared), &policy, 30, forgotten()).next;
+    assert_eq!(next, waiting(90, true, absent(Rung::Cleared, 1)));
+    let again = InFlight { ladder: absent(Rung::Cleared, 1), ahead: Ahead::Await, ..on(Rung::Cleared) };
+    let (told, uncertain) = problem(after(&again, &policy, 90, forgotten()).next);
+    assert!(matches!(told, Problem::OutcomeUncertain { .. }) && uncertain, "{told:?}");
+
+    let asked = InFlight { ahead: Ahead::Renew, generation: 9, ..on(Rung::Asked) };
+    assert_eq!(turn(&asked, &policy, at(30)), Turn::Look, "never sent without a look");
+    assert_eq!(after(&asked, &policy, 30, Finding::Absent).next, Next::Renewed, "however often a person says so");
+}
