@@ -12,6 +12,7 @@ pub mod view;
 pub mod write;
 pub mod running;
 pub mod accounts;
+pub mod trail;
 pub mod known;
 pub mod pack;
 pub mod seal;
