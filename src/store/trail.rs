@@ -166,7 +166,9 @@ mod tests {
 
     fn check(rows: &[AuditRow]) -> Checked {
         let mut check = Check::default();
-        rows.iter().for_each(|row| check.row(row));
+        for row in rows {
+            check.row(row);
+        }
         check.end().0
     }
 
