@@ -417,6 +417,23 @@ fn api_5_the_audit_is_exported_and_a_changed_or_cut_one_is_told() {
     assert!(audit["detail"].as_str().unwrap().contains(&head), "{audit}");
     assert_eq!(site.run(&["audit-log", "export", "--after", "2"]).done().out.lines().count(), 1);
     assert_eq!(site.run(&["audit-log", "verify", "--head", "abc"]).code, 1);
+    // A file is proved without the store, whole or in part, and a bent one is told.
+    let empty = tempfile::tempdir().unwrap();
+    let alone = |text: &str, more: &[&str]| {
+        run_in(empty.path(), &[&["audit-log", "verify", "--file", "-"], more].concat(), text)
+    };
+    assert!(alone(&exported, &["--head", &head]).done().out.starts_with("3 rows, each follows"));
+    alone(&exported, &["--head", &"0".repeat(64)]).fails("is not among them");
+    alone(&exported.replace("wall screen", "wall"), &[]).fails("broken at row 2: its digest does not fit");
+    alone("{}\n", &[]).fails("line 1");
+    alone("", &[]).fails("nothing is proved");
+    let part = site.run(&["audit-log", "export", "--action", "token"]).done().out;
+    assert_eq!(part.lines().count(), 2);
+    assert!(alone(&part, &[]).done().out.contains("left out in 1 places"));
+    assert_eq!(site.run(&["audit-log", "export", "--actor", "user:anna"]).done().out, "");
+    assert_eq!(site.run(&["audit-log", "export", "--until", "2020-01-01T00:00:00Z"]).done().out, "");
+    let csv = site.run(&["audit-log", "export", "--format", "csv", "--action", "mappings.import"]).done().out;
+    assert!(csv.starts_with("number,at,actor,") && csv.lines().count() == 2 && csv.contains("new items"), "{csv}");
 
     let store = rusqlite::Connection::open(site.dir.path().join("crossdock.db")).unwrap();
     store.execute_batch("DROP TRIGGER audit_is_never_shortened; DELETE FROM audit WHERE seq = 3").unwrap();

@@ -228,7 +228,7 @@ impl Access {
         let key = users::name_key(attempt.name.trim());
         let tried = Try::new(&key, attempt.from);
         self.begin_try(&tried)?;
-        let known = if key.chars().count() > NAME_KEY_CHARS_MAX { None } else { self.store.credentials(key).await? };
+        let known = if key.chars().count() > NAME_KEY_CHARS_MAX { None } else { self.credentials(key).await? };
         let right = self.proves(attempt.password, known.as_ref()).await?;
         let Some((known, factor)) = known.as_ref().filter(|_| right).and_then(|known| self.factor(known, attempt.code))
         else {
@@ -248,6 +248,17 @@ impl Access {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What proves that it is this person. That a second factor does not open is for our log, not for whoever tries.
+    async fn credentials(&self, key: String) -> Result<Option<Credentials>, StoreError> {
+        self.store.credentials(key).await.map_err(|error| match error {
+            StoreError::NotAllowed(_) | StoreError::Corrupt(_) => {
+                tracing::error!(reason = %error, "somebody cannot sign in: their second factor does not open");
+                StoreError::Unusable("a second factor does not open".to_owned())
+            }
+            other => other,
+        })
     }
 
     /// Begins a session for somebody whom an identity provider vouches for.

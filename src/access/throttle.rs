@@ -60,8 +60,7 @@ impl Throttle {
     /// # Errors
     /// How long to wait; the try is then not counted.
     pub fn begin(&mut self, attempt: &Try, now: Timestamp) -> Result<(), Duration> {
-        let own = self.own.get(&attempt.pair).is_some_and(|since| now < later(*since, OWN_FOR));
-        let counted = if own { &attempt.keys[..1] } else { &attempt.keys[..] };
+        let counted = if self.is_own(attempt, now) { &attempt.keys[..1] } else { &attempt.keys[..] };
         let wait = counted.iter().zip(FREE).map(|(key, free)| self.wait(key, free, now)).max().unwrap_or_default();
         if !wait.is_zero() {
             return Err(wait);
@@ -80,13 +79,20 @@ impl Throttle {
     pub fn succeeded(&mut self, attempt: &Try, now: Timestamp) {
         self.counts.remove(&attempt.keys[0]);
         self.counts.remove(&attempt.keys[2]);
-        if let Some(count) = self.counts.get_mut(&attempt.keys[1]) {
+        // Only what was counted is taken back: signing in again and again must not buy tries with other names.
+        if !self.is_own(attempt, now)
+            && let Some(count) = self.counts.get_mut(&attempt.keys[1])
+        {
             count.tries = count.tries.saturating_sub(1);
         }
         if self.own.len() >= COUNTS_MAX {
             self.own.clear();
         }
         self.own.insert(attempt.pair, now);
+    }
+
+    fn is_own(&self, attempt: &Try, now: Timestamp) -> bool {
+        self.own.get(&attempt.pair).is_some_and(|since| now < later(*since, OWN_FOR))
     }
 
     fn wait(&self, key: &Digest, free: u32, now: Timestamp) -> Duration {
@@ -161,6 +167,13 @@ mod tests {
             others += u32::from(throttle.begin(&Try::new(&format!("name{name}"), "203.0.113.9"), at(2)).is_err());
         }
         assert_eq!(others, 70, "one address tries thirty names and waits");
+        let eve = Try::new("eve", "203.0.113.7");
+        let mut tried = 0;
+        for name in 0..100 {
+            let _ = throttle.begin(&eve, at(3)).map(|()| throttle.succeeded(&eve, at(3)));
+            tried += u32::from(throttle.begin(&Try::new(&format!("name{name}"), "203.0.113.7"), at(3)).is_ok());
+        }
+        assert_eq!(tried, 30, "an account of one's own buys no tries with other names");
     }
 
     #[test]

@@ -60,7 +60,8 @@ fn runs(cell: &str) -> bool {
     first.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\0', '＝', '＋', '－', '＠'])
 }
 
-fn escaped(cell: &str) -> String {
+/// A cell as it leaves: with an apostrophe in front where a spreadsheet would run it.
+pub fn escaped(cell: &str) -> String {
     if runs(cell) { format!("'{cell}") } else { cell.to_owned() }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: rules and SQL. What arrives from origins is `intake`'s.
 
+pub mod audit_export;
 pub mod diff;
 pub mod error;
 pub mod expander;
@@ -67,6 +68,9 @@ pub const PREFIX: &str = "/api/v1";
 
 /// Largest body: an order is a few kilobytes, a table of SKUs a few megabytes (POI-3's hard limit).
 const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// Largest body of whoever has not said who they are.
+const STRANGERS_BYTES: usize = 16 * 1024;
 
 /// One row of the contents page.
 pub struct Route {
@@ -172,6 +176,7 @@ pub fn routes() -> Vec<Route> {
 
         get("/audit", CanReadAudit, audit::list),
         get("/audit/head", CanReadAudit, audit::head),
+        get("/audit/export", CanReadAudit, audit::export),
 
         get("/ledger", CanRead, about::ledger),
         get("/whoami", CanRead, about::whoami),
@@ -298,7 +303,8 @@ fn anyone<H: Handler<T, Api>, T: 'static>(
     path: &'static str,
     handler: H,
 ) -> Route {
-    Route { method, path, needs: ANYONE, key: KeyRule::None, handler: on(filter, handler) }
+    let bounded = on(filter, handler).layer(DefaultBodyLimit::max(STRANGERS_BYTES));
+    Route { method, path, needs: ANYONE, key: KeyRule::None, handler: bounded }
 }
 
 fn delete<P: Permission, H: Handler<T, Api>, T: Asks<P> + 'static>(

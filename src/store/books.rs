@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::view::{DeliveryDetail, ExceptionRow};
 use crate::clock::Timestamp;
@@ -100,13 +100,13 @@ impl fmt::Debug for Keep {
 }
 
 /// One row of the chain of what people did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditRow {
     /// From 1, without holes.
     pub number: u64,
     /// When.
     pub at: Timestamp,
-    /// `token:NAME`, `cli:USER`, `system`.
+    /// `user:NAME`, `token:NAME`, `cli:USER`, `anonymous`, `system`.
     pub actor: String,
     /// From where: the caller's address, or how the command line was reached; empty where it was not recorded.
     pub from: String,
@@ -120,6 +120,8 @@ pub struct AuditRow {
     pub after: String,
     /// Given by the person, or empty.
     pub reason: String,
+    /// Digest of the row before, in hex; 64 zeros for the first.
+    pub previous: String,
     /// Over this row and the one before it, in hex.
     pub digest: String,
 }

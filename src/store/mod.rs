@@ -15,6 +15,7 @@ pub mod accounts;
 pub mod alerts;
 pub mod finding;
 pub mod traffic;
+pub mod trail;
 pub mod known;
 pub mod cases;
 pub mod pack;

@@ -1,7 +1,6 @@
 //! The chain of what people did (API-5).
 
 use rusqlite::{Connection, Row};
-use sha2::{Digest as _, Sha256};
 
 use super::cursor;
 use super::fault::Outcome;
@@ -9,11 +8,9 @@ use super::lists::cut;
 use super::tx::{self, Tx, count, int};
 use crate::clock::from_micros;
 use crate::store::books::{AuditBreak, AuditHead, AuditRow};
+use crate::store::trail::{GENESIS, digest};
 use crate::store::view::{Page, Paging};
 use crate::store::write::Act;
-
-/// What the first row chains to.
-const GENESIS: [u8; 32] = [0; 32];
 
 /// Rows looked at in one question while walking the chain.
 const SLICE: i64 = 1_000;
@@ -46,18 +43,6 @@ pub(super) fn record(tx: &Tx<'_>, act: &Act) -> Outcome<()> {
 
 fn last(conn: &Connection) -> Outcome<Option<(i64, [u8; 32])>> {
     tx::row(conn, "SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
-}
-
-/// Over the row before, the time and the fields, each with its length. `source` is `None` in rows older than that column.
-fn digest(previous: &[u8; 32], at: i64, fields: &[&str; 6], source: Option<&str>) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    hasher.update(previous);
-    hasher.update(at.to_be_bytes());
-    for field in fields.iter().copied().chain(source) {
-        hasher.update(u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hasher.update(field.as_bytes());
-    }
-    hasher.finalize().into()
 }
 
 /// A row as it stands in the file.
@@ -96,6 +81,7 @@ fn shown(row: Stored) -> (i64, AuditRow) {
         before,
         after,
         reason,
+        previous: data_encoding::HEXLOWER.encode(&row.previous),
         digest: data_encoding::HEXLOWER.encode(&row.digest),
     };
     (row.seq, audit)
