@@ -237,6 +237,7 @@ async fn open_all(
     let bell = Arc::new(Notify::new());
     let wake = waker(&delivery, &bell);
     let journals = build::journals_of(&config, &doors, &store, &intake, &machine.missed)?;
+    let poller = build::poller_of(&config, &store, &doors, &intake);
     let catchup = CatchUp {
         store: store.clone(),
         clock: doors.clock.clone(),
@@ -318,6 +319,10 @@ async fn open_all(
     tasks.extend(journals.map(|journals| {
         let journals = tokio::spawn(journals.run(supervisor.stopped.clone()));
         watch::supervised("journals", journals, &supervisor, health)
+    }));
+    tasks.extend(poller.map(|poller| {
+        let poller = tokio::spawn(poller.run(supervisor.stopped.clone()));
+        watch::supervised("poller", poller, &supervisor, health)
     }));
     serve(servers, &intake, &api, &doors);
     health.clear("recovering");

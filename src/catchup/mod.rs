@@ -278,7 +278,8 @@ impl CatchUp {
 
     async fn keep(&self, system: &str, position: Timestamp, at: Timestamp) -> Result<(), StoreError> {
         let position = rules::written(position);
-        self.store.keep_position(Position { system: system.to_owned(), kind: KIND.to_owned(), position, at }).await
+        let (system, kind) = (system.to_owned(), KIND.to_owned());
+        self.store.keep_position(Position { system, kind, position, at, trouble: None }).await
     }
 
     async fn list(&self, rest: &SharedRest, call: Call) -> Result<Listing, Trouble> {

@@ -123,6 +123,35 @@ impl Tryton {
         }
     }
 
+    /// An inventory that finds so many of a product in the storage of the warehouse.
+    pub async fn counts(&self, sku: &str, quantity: u32) {
+        let (_, products) = self.get("product.product", &json!([["code", "=", sku]]), &["code"]).await;
+        let (_, storage) = self.get("stock.location", &json!([["code", "=", "STO"]]), &["code"]).await;
+        // What it expects it finds out by itself.
+        let line = json!({ "product": products[0]["id"], "quantity": quantity, "expected_quantity": 0 });
+        let company = self.keys.company;
+        let inventory =
+            json!({ "company": company, "location": storage[0]["id"], "lines": [["create", [line]]] });
+        let (status, made) = self.post("stock.inventory?f=id", &inventory).await;
+        assert_eq!(status, 200, "{made}");
+        let id = &made["id"];
+        let (status, answer) = self.post(&format!("stock.inventory/{id}/confirm"), &json!({})).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// Ships all of an order; the shipment's number.
+    pub async fn ships(&self, order: &str) -> String {
+        let domain = json!([["moves.sale.web_id", "=", order], ["state", "=", "waiting"]]);
+        let (status, found) = self.get("stock.shipment.out", &domain, &["number"]).await;
+        assert_eq!(status, 200, "{found}");
+        let id = &found[0]["id"];
+        for button in ["assign_try", "pick", "pack", "do"] {
+            let (status, answer) = self.post(&format!("stock.shipment.out/{id}/{button}"), &json!({})).await;
+            assert_eq!(status, 200, "{button}: {answer}");
+        }
+        found[0]["number"].as_str().unwrap().to_owned()
+    }
+
     /// Every sale under our numbers: web id, state and total.
     pub async fn sales(&self) -> Vec<(String, String, String)> {
         let fields = ["web_id", "state", "total_amount", "number"];

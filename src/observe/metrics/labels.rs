@@ -99,3 +99,19 @@ pub(in crate::observe) struct OfHead {
 pub(in crate::observe) struct OfColumn {
     pub column: &'static str,
 }
+
+/// `{origin=…, poll=…, outcome=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(in crate::observe) struct OfPoll {
+    pub origin: String,
+    pub poll: String,
+    pub outcome: &'static str,
+}
+
+/// `{origin=…, poll=…, became=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(in crate::observe) struct OfPollRecord {
+    pub origin: String,
+    pub poll: String,
+    pub became: &'static str,
+}
