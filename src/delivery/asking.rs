@@ -207,6 +207,3 @@ fn of_itself(wire: &Wire, probe: bool) -> Health {
         health => health,
     }
 }
-
-#[cfg(test)]
-mod tests;

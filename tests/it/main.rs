@@ -20,6 +20,7 @@ mod keeping;
 mod keys;
 mod mutations;
 mod outage;
+mod polling;
 mod promise;
 mod reading;
 mod registration;

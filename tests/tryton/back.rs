@@ -18,7 +18,7 @@ fn reading(edit: impl FnOnce(String) -> String) -> impl FnOnce(String) -> String
     move |text| {
         let origin = "[origins.erp-out]\ntype = \"backoffice\"\ncommerce = \"acme\"\n\
                       poll = { destination = \"erp\", every = \"1s\" }\n\n[destinations.erp]";
-        edit(text).replacen("[destinations.erp]", origin, 1)
+        edit(text).replacen("[destinations.erp]", origin, 1).replace("with = { company", "with = { packages = true, company")
     }
 }
 
@@ -90,7 +90,7 @@ async fn stock_and_shipments_come_back(rpc: bool) {
         assert_eq!(answer.status, 202);
         app.order_is(number, "delivered").await;
     }
-    let shipment = tryton.ships("000000042").await;
+    let shipment = tryton.ships("000000042", "1Z1").await;
     let fulfilments = until("it is here", async || Some(read(&app, "fulfilment").await).filter(|all| !all.is_empty())).await;
     assert_eq!(fulfilments.len(), 1);
     let fulfilment = &fulfilments[0];
@@ -98,6 +98,8 @@ async fn stock_and_shipments_come_back(rpc: bool) {
     assert_eq!(fulfilment["order"]["increment_id"], "000000042");
     assert_eq!(fulfilment["location"], "WH");
     assert_eq!(fulfilment["items"], json!([{ "sku": "24-WG085", "quantity": "2" }]));
+    let tracks = json!([{ "carrier_code": "custom", "title": "Parcel Service", "number": "1Z1" }]);
+    assert_eq!(fulfilment["tracks"], tracks);
     assert!(fulfilment["shipped_at"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{fulfilment}");
     until("so is the level", async || (read(&app, "stock").await.len() == 5).then_some(())).await;
     assert_eq!(levels(&read(&app, "stock").await)[4], level("24-WG085", "10"));
