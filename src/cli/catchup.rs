@@ -152,7 +152,8 @@ fn told(instance: &Instance) -> String {
         [] => "  not searched yet: the service has not run with this store, or sweep is \"off\"\n".to_owned(),
         all => {
             let line = |one: &Got| {
-                let trouble = one.trouble.as_deref().map(|why| format!(", and gets no further: {}", print::visible(why)));
+                let trouble =
+                    one.trouble.as_deref().map(|why| format!(", and gets no further: {}", print::visible(why)));
                 format!("  {} moved last {}{}\n", print::visible(&one.kind), one.at, trouble.unwrap_or_default())
             };
             all.iter().map(line).collect()

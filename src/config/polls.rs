@@ -94,3 +94,82 @@ pub(super) fn check(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Config, OriginSettings};
+
+    fn read(poll: &str, auth: &str) -> Result<OriginSettings, String> {
+        let text = format!(
+            r#"
+[commerce.acme]
+[origins.erp-out]
+type = "backoffice"
+commerce = "acme"
+{auth}
+poll = {poll}
+[destinations.erp]
+profile = "tryton"
+url = "https://erp.example.com/erp"
+with = {{ company = 1, shop = 1 }}
+[destinations.plain]
+profile = "http"
+url = "https://plain.example.com/orders"
+"#
+        );
+        let loaded = Config::read(&text, Path::new("/nowhere"), &|_| None);
+        let told = |problems: Vec<crate::config::Problem>| {
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        loaded.map_err(told).map(|mut loaded| loaded.config.origins.remove("erp-out").expect("it stands there"))
+    }
+
+    #[test]
+    fn a_poll_names_its_destination_and_gets_the_usual_rest() {
+        let origin = read(r#"{ destination = "erp" }"#, "").unwrap();
+        assert!(origin.auth.is_empty(), "what is only read needs no credential for posting");
+        let both = vec![Entity::Stock, Entity::Fulfilments];
+        let usual = PollSettings {
+            destination: "erp".into(),
+            every: SECOND * 60,
+            overlap: SECOND * 600,
+            from: None,
+            read: both,
+        };
+        assert_eq!(origin.poll, Some(usual));
+        let said =
+            r#"{ destination = "erp", every = "5s", overlap = "1h", from = "2026-01-01T00:00:00Z", read = "stock" }"#;
+        let poll = read(said, "auth = { type = \"bearer\", token = \"0123456789abcdef0123\" }").unwrap().poll.unwrap();
+        assert_eq!((poll.every, poll.overlap, poll.read), (SECOND * 5, SECOND * 3_600, vec![Entity::Stock]));
+        assert_eq!(poll.from, "2026-01-01T00:00:00Z".parse().ok());
+    }
+
+    #[test]
+    fn a_poll_that_cannot_be_meant_is_told_with_what_to_do() {
+        for (poll, told) in [
+            (r#"{ every = "1m" }"#, "destination is missing"),
+            (r#"{ destination = "erq" }"#, "\"erq\" is no destination of this file: did you mean \"erp\"?"),
+            (r#"{ destination = "plain" }"#, "the profile http has no poll for stock"),
+            (r#"{ destination = "erp", every = "0s" }"#, "out of bounds"),
+            (r#"{ destination = "erp", overlap = "0s" }"#, "out of bounds"),
+            (r#"{ destination = "erp", from = "yesterday" }"#, "is not an instant"),
+            (r#"{ destination = "erp", read = [] }"#, "is an empty list"),
+            (r#"{ destination = "erp", read = ["orders"] }"#, "\"orders\" is not known here"),
+            (r#"{ destination = "erp", evry = "1m" }"#, "did you mean \"every\"?"),
+            (r#""erp""#, "write a table"),
+        ] {
+            let problems = read(poll, "").map(|_| ()).unwrap_err();
+            assert!(problems.contains(told), "{poll}: {problems}");
+        }
+        let hook = Config::read(
+            "[commerce.a]\n[origins.h]\ntype = \"patchworks\"\ncommerce = \"a\"\nauth = { type = \"bearer\", token = \"0123456789abcdef0123\" }\npoll = { destination = \"erp\" }",
+            Path::new("/nowhere"),
+            &|_| None,
+        );
+        let problems = hook.unwrap_err();
+        assert!(problems.iter().any(|one| one.to_string().contains("poll: is not a key")), "{problems:?}");
+    }
+}

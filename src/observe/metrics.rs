@@ -23,7 +23,7 @@ use crate::store::books::{AuditHead, MoneyRow};
 use crate::store::view::{Ledger, StoreFigures};
 pub(super) use labels::{
     OfAction, OfAlarm, OfAttempt, OfCode, OfColumn, OfDestination, OfDestinationState, OfHead, OfIncident, OfMoney,
-    OfOrigin, OfRead, OfPoll, OfPollRecord, OfReading, OfRefusal, OfSystem,
+    OfOrigin, OfPoll, OfPollRecord, OfRead, OfReading, OfRefusal, OfSystem,
 };
 
 /// What `/metrics` answers with.

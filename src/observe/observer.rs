@@ -150,7 +150,12 @@ impl Observer {
                 counters.journal_events.get_or_create(&of(origin)).inc_by(*taken);
             }
             Event::PollEnded { origin, poll, outcome, new, known, unreadable, .. } => {
-                counters.polled(origin, poll, outcome, [("new", new - unreadable), ("known", *known), ("unreadable", *unreadable)]);
+                counters.polled(
+                    origin,
+                    poll,
+                    outcome,
+                    [("new", new - unreadable), ("known", *known), ("unreadable", *unreadable)],
+                );
             }
             Event::BackupMade { made_at, .. } => {
                 counters.backups.inc();

@@ -125,8 +125,9 @@ impl Poller {
         let Some(recipe) = asking.recipe() else { return };
         let polls = recipe.polls().iter().filter(|poll| reading.entities.contains(&poll.entity()));
         let now = Instant::now();
-        let mut turns: Vec<Turn<'_>> =
-            polls.map(|poll| Turn { reading: &reading, poll, failures: 0, due: now, over: false, seen: HashSet::new() }).collect();
+        let mut turns: Vec<Turn<'_>> = polls
+            .map(|poll| Turn { reading: &reading, poll, failures: 0, due: now, over: false, seen: HashSet::new() })
+            .collect();
         while !*stopping.borrow() {
             let waiting = turns.iter_mut().filter(|turn| !turn.over).min_by_key(|turn| turn.due);
             let Some(turn) = waiting else {
@@ -312,9 +313,7 @@ impl Poller {
         };
         let known = self.store.position(reading.system.clone(), kind(reading, poll)).await?;
         match known {
-            Some(known) if known.trouble != trouble => {
-                self.store.keep_position(Position { trouble, ..known }).await
-            }
+            Some(known) if known.trouble != trouble => self.store.keep_position(Position { trouble, ..known }).await,
             _ => Ok(()),
         }
     }

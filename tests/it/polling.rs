@@ -367,7 +367,8 @@ async fn a_record_that_cannot_be_read_is_put_before_a_person_once_and_holds_up_n
     ran(&app, "done").await;
     assert_eq!(read(&app).await.len(), 4);
     let told = app.sees("/api/v1/exceptions?limit=10").await;
-    let messages: Vec<&str> = told["items"].as_array().unwrap().iter().map(|one| one["message"].as_str().unwrap()).collect();
+    let messages: Vec<&str> =
+        told["items"].as_array().unwrap().iter().map(|one| one["message"].as_str().unwrap()).collect();
     assert_eq!(messages.len(), 2, "{told}");
     assert!(messages.iter().any(|one| one.contains("the product has no code")), "{messages:?}");
     assert!(messages.iter().any(|one| one.contains("plenty")), "{messages:?}");

@@ -18,7 +18,9 @@ fn reading(edit: impl FnOnce(String) -> String) -> impl FnOnce(String) -> String
     move |text| {
         let origin = "[origins.erp-out]\ntype = \"backoffice\"\ncommerce = \"acme\"\n\
                       poll = { destination = \"erp\", every = \"1s\" }\n\n[destinations.erp]";
-        edit(text).replacen("[destinations.erp]", origin, 1).replace("with = { company", "with = { packages = true, company")
+        edit(text)
+            .replacen("[destinations.erp]", origin, 1)
+            .replace("with = { company", "with = { packages = true, company")
     }
 }
 
@@ -91,7 +93,8 @@ async fn stock_and_shipments_come_back(rpc: bool) {
         app.order_is(number, "delivered").await;
     }
     let shipment = tryton.ships("000000042", "1Z1").await;
-    let fulfilments = until("it is here", async || Some(read(&app, "fulfilment").await).filter(|all| !all.is_empty())).await;
+    let fulfilments =
+        until("it is here", async || Some(read(&app, "fulfilment").await).filter(|all| !all.is_empty())).await;
     assert_eq!(fulfilments.len(), 1);
     let fulfilment = &fulfilments[0];
     assert_eq!(fulfilment["reference"], format!("{shipment}/000000042"));
@@ -119,7 +122,8 @@ async fn stock_and_shipments_come_back(rpc: bool) {
     until("it is here", async || (read(&app, "stock").await.len() == 6).then_some(())).await;
     assert_eq!(levels(&read(&app, "stock").await)[5], level("24-WG086", "3"));
     let positions = app.sees("/api/v1/catchup").await;
-    let of_polls = positions["items"].as_array().unwrap().iter().filter(|row| row["kind"].as_str().unwrap().starts_with("poll "));
+    let of_polls =
+        positions["items"].as_array().unwrap().iter().filter(|row| row["kind"].as_str().unwrap().starts_with("poll "));
     assert_eq!(of_polls.count(), 3, "{positions}");
     app.stop().await;
 }

@@ -133,8 +133,7 @@ impl Tryton {
         // What it expects it finds out by itself.
         let line = json!({ "product": products[0]["id"], "quantity": quantity, "expected_quantity": 0 });
         let company = self.keys.company;
-        let inventory =
-            json!({ "company": company, "location": storage[0]["id"], "lines": [["create", [line]]] });
+        let inventory = json!({ "company": company, "location": storage[0]["id"], "lines": [["create", [line]]] });
         let (status, made) = self.post("stock.inventory?f=id", &inventory).await;
         assert_eq!(status, 200, "{made}");
         let id = &made["id"];

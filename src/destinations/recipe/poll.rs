@@ -144,8 +144,12 @@ impl Poll {
             add(format!("list \"{}\" is not a JSON pointer: it starts with a slash", said.list));
         }
         match (said.once, &said.position.at, &said.position.id) {
-            (false, None, _) => add("position.at is missing: when a record changed tells where reading goes on".to_owned()),
-            (true, Some(_), _) => add("position.at is for what changes: with once reading goes on by position.id".to_owned()),
+            (false, None, _) => {
+                add("position.at is missing: when a record changed tells where reading goes on".to_owned())
+            }
+            (true, Some(_), _) => {
+                add("position.at is for what changes: with once reading goes on by position.id".to_owned())
+            }
             (true, None, None) => add("position.id is missing: with once reading goes on by it".to_owned()),
             _ => {}
         }
@@ -166,7 +170,11 @@ impl Poll {
         let mut lookups = Vec::new();
         for step in said.lookups {
             if step.kind != Kind::Lookup {
-                problems.push(format!("poll {name}: {} is of kind {}; a poll only looks up", step.name, step.kind.as_str()));
+                problems.push(format!(
+                    "poll {name}: {} is of kind {}; a poll only looks up",
+                    step.name,
+                    step.kind.as_str()
+                ));
                 continue;
             }
             let own = match host(&step, settings) {
@@ -199,7 +207,8 @@ impl Poll {
 
     fn spot(&self, context: &Value) -> Result<Spot, String> {
         let text = |template: &Option<Template>| {
-            let text = template.as_ref().map(|template| template.render(context).map_err(|problem| problem.to_string()));
+            let text =
+                template.as_ref().map(|template| template.render(context).map_err(|problem| problem.to_string()));
             text.transpose()
         };
         let at = match text(&self.at)? {
@@ -306,7 +315,8 @@ impl Recipe {
             outcome => return Err(Unread::Outcome(outcome)),
         }
         let Wire::Answered(response) = &wire else { return Err(Unread::Unreadable("there was no answer".to_owned())) };
-        let said = |problem: String| Unread::Unreadable(format!("answered {}, but {problem}", read::named(response.status)));
+        let said =
+            |problem: String| Unread::Unreadable(format!("answered {}, but {problem}", read::named(response.status)));
         let body = find::body(response).map_err(&said)?;
         let rows = body.pointer(&poll.list).ok_or_else(|| said(format!("there is nothing at \"{}\"", poll.list)))?;
         let Json::Array(rows) = rows else {
@@ -363,7 +373,9 @@ impl Unread {
     /// What the system asks us to wait.
     pub fn wait(&self) -> Option<Duration> {
         match self {
-            Unread::Outcome(AttemptOutcome::Throttled { wait, .. } | AttemptOutcome::Unavailable { wait, .. }) => wait.floor,
+            Unread::Outcome(AttemptOutcome::Throttled { wait, .. } | AttemptOutcome::Unavailable { wait, .. }) => {
+                wait.floor
+            }
             Unread::Outcome(AttemptOutcome::Deferred { free_in }) => Some(*free_in),
             _ => None,
         }

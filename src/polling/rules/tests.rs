@@ -123,7 +123,8 @@ fn ded_3_the_same_state_of_a_record_has_one_name_and_another_state_another() {
 fn stk_1_a_stock_value_is_absolute_and_whole_or_it_is_told_what_it_lacks() {
     let stock = |record: &str| message(Entity::Stock, record, time(0));
     let written = stock(r#"{"sku":"A","location":"WH","quantity":"12"}"#).unwrap();
-    let wanted = format!(r#"{{"mode":"delta","as_of":"{}","items":[{{"sku":"A","location":"WH","quantity":"12"}}]}}"#, time(0));
+    let wanted =
+        format!(r#"{{"mode":"delta","as_of":"{}","items":[{{"sku":"A","location":"WH","quantity":"12"}}]}}"#, time(0));
     assert_eq!(written, wanted);
     for (record, lacks) in [
         (r#"{"quantity":"1"}"#, "no sku"),

@@ -167,8 +167,16 @@ async fn what_is_no_page_is_told_for_what_it_is() {
 #[test]
 fn a_poll_that_cannot_be_meant_is_refused_with_the_reason() {
     for (from, to, told) in [
-        ("position = { at = \"{{ record.at }}\", id = \"{{ record.id }}\" }", "position = { id = \"{{ record.id }}\" }", "position.at is missing"),
-        ("position = { id = \"{{ record.id }}\" }\nrecord = '{ \"sku\"", "position = { at = \"x\" }\nrecord = '{ \"sku\"", "position.at is for what changes"),
+        (
+            "position = { at = \"{{ record.at }}\", id = \"{{ record.id }}\" }",
+            "position = { id = \"{{ record.id }}\" }",
+            "position.at is missing",
+        ),
+        (
+            "position = { id = \"{{ record.id }}\" }\nrecord = '{ \"sku\"",
+            "position = { at = \"x\" }\nrecord = '{ \"sku\"",
+            "position.at is for what changes",
+        ),
         ("page = 2", "page = 0", "page is 0"),
         ("name = \"stock\"", "name = \"My stock\"", "a name is 1 to 40"),
         ("list = \"/items\"", "list = \"items\"", "not a JSON pointer"),
@@ -213,7 +221,9 @@ fn every_poll_that_is_shipped_writes_its_first_request() {
         }
         let recipe = Recipe::new(said, &with, &Url::parse("https://erp.example.com/x").unwrap()).unwrap();
         for poll in recipe.polls() {
-            recipe.rehearse_poll(poll, at).unwrap_or_else(|problem| panic!("{} {}: {problem}", shipped.word, poll.name()));
+            recipe
+                .rehearse_poll(poll, at)
+                .unwrap_or_else(|problem| panic!("{} {}: {problem}", shipped.word, poll.name()));
             polls += 1;
         }
     }
