@@ -48,8 +48,8 @@ pub async fn run(verb: Render, shared: &Shared) -> anyhow::Result<Outcome> {
         bail!("no destination is called {}; there are: {}", verb.destination, known.join(", "));
     };
     let destination = app::destination_of(settings)?;
-    let Some(file) = &verb.file else { return polls(&destination, shared) };
-    let Documents { documents, problems } = expand::documents(&verb.destination, file, shared).await?;
+    let Some(orders) = &verb.file else { return polls(&destination, shared) };
+    let Documents { documents, problems } = expand::documents(&verb.destination, orders, shared).await?;
     let mut fine = problems == 0;
     let mut all = Vec::new();
     for document in &documents {

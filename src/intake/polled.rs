@@ -86,7 +86,9 @@ impl Intake {
             }
             taken.new += 1;
             taken.unreadable += u64::from(!opened.is_empty());
-            opened.iter().for_each(|exception| self.observer.note(&Event::opened(exception)));
+            for exception in opened {
+                self.observer.note(&Event::opened(exception));
+            }
         }
         if taken.new > 0 {
             self.processor.wake();
@@ -186,12 +188,15 @@ impl Intake {
             value: None,
             message: format!("a record that was read from {destination} cannot be made a {kind}: {problem}"),
             remedy: format!(
-                "Correct the record in that system (it is read again when it changes), or the poll \"{poll}\" of its recipe."
+                "Correct the record in that system: it is read again when it changes. Or correct the poll \"{poll}\" of its \
+                 recipe, and set poll.from of origin {} to a time before the record: what is here is known.",
+                origin.name
             ),
             cause: format!("poll {destination}/{poll}: {problem}"),
         };
         let parked = take::parked(self, origin, at, path, &identity, defect).record;
-        let id = format!("poll {destination}/{poll} {}", identity.hex());
+        // Another name than that of the record: it comes in by itself once it can be written.
+        let id = format!("unread {destination}/{poll} {}", identity.hex());
         ArrivedRecord { event_key: EventKey::explicit(&origin.name, &id), ..parked }
     }
 }

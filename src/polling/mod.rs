@@ -35,6 +35,8 @@ use rules::{Kept, Next};
 
 /// Records that are written down in one transaction.
 const TOGETHER: usize = 500;
+/// Records of a run that are remembered for the next one.
+const SEEN_MAX: usize = 50_000;
 /// Pages of one run; a page that leads nowhere is noticed long before.
 const PAGES_MAX: usize = 100_000;
 /// The same trouble is written beside the position once; its text is kept short.
@@ -190,6 +192,9 @@ impl Poller {
             }
             match next {
                 Next::End => {
+                    if seen.len() > SEEN_MAX {
+                        seen.clear();
+                    }
                     (turn.over, turn.seen) = (poll.once(), seen);
                     return Ok(());
                 }
@@ -220,6 +225,10 @@ impl Poller {
             }
             let renewed = matches!(&unread, Unread::Outcome(outcome) if way.heard(outcome));
             if !(renewed && std::mem::take(&mut again)) {
+                if renewed {
+                    // Nobody asks with it now: an order that is refused later is to be judged by itself.
+                    way.let_in();
+                }
                 return Err(Trouble::Unread(unread));
             }
         }
@@ -262,28 +271,33 @@ impl Poller {
         Ok(new)
     }
 
-    /// How far a poll got. The very first run of one that reads changes begins now, or where the configuration says.
+    /// How far a poll got. The very first run of one that reads changes begins now, or where the configuration says; another
+    /// word of the configuration later begins there once more.
     async fn position(&self, reading: &Reading, poll: &Poll) -> Result<Kept, StoreError> {
+        let from = reading.from.filter(|_| !poll.once());
         let kept = self.store.position(reading.system.clone(), kind(reading, poll)).await?;
         if let Some(kept) = kept {
             let damaged = || StoreError::Corrupt(format!("the position {} is none of a poll", kept.position));
-            return rules::read(&kept.position).ok_or_else(damaged);
+            let known = rules::read(&kept.position).ok_or_else(damaged)?;
+            if from.is_none() || from == known.from {
+                return Ok(known);
+            }
+            let again = Kept { at: from, id: None, from, ..known };
+            self.keep(reading, poll, &again, None).await?;
+            return Ok(again);
         }
-        let at = (!poll.once()).then(|| reading.from.unwrap_or_else(|| self.clock.now()));
-        let first = Kept { at, ..Kept::default() };
+        let at = (!poll.once()).then(|| from.unwrap_or_else(|| self.clock.now()));
+        let first = Kept { at, from, ..Kept::default() };
         // Written down before anything is asked, so that a system that is away now loses nothing.
         self.keep(reading, poll, &first, None).await?;
-        match at {
-            Some(from) => tracing::info!(
-                origin.name = reading.origin, poll = poll.name(), %from,
-                "a destination is read for the first time: what changed there earlier is left alone"
-            ),
-            None => tracing::info!(
-                origin.name = reading.origin,
-                poll = poll.name(),
-                "a destination is read for the first time: everything there is"
-            ),
-        }
+        let what =
+            if poll.once() { "everything there is" } else { "what changes from now, or from where it is told, on" };
+        tracing::info!(
+            origin.name = reading.origin,
+            poll = poll.name(),
+            what,
+            "a back office is read for the first time"
+        );
         Ok(first)
     }
 
@@ -312,10 +326,8 @@ impl Poller {
             Err(trouble) => Some(trouble.to_string().chars().take(TROUBLE_CHARS).collect::<String>()),
         };
         let known = self.store.position(reading.system.clone(), kind(reading, poll)).await?;
-        match known {
-            Some(known) if known.trouble != trouble => self.store.keep_position(Position { trouble, ..known }).await,
-            _ => Ok(()),
-        }
+        let Some(known) = known.filter(|known| known.trouble != trouble) else { return Ok(()) };
+        self.store.keep_position(Position { trouble, ..known }).await
     }
 
     fn pause(&self, turn: &mut Turn<'_>, ran: &Result<(), Trouble>) -> Duration {

@@ -23,6 +23,9 @@ pub struct Kept {
     /// The record that was read last.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub id: Option<String>,
+    /// Where the configuration said that it begins.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<Timestamp>,
     /// When stock was read last, by our clock.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub as_of: Option<Timestamp>,
@@ -90,12 +93,11 @@ pub fn after(since: &Since, page: &Page, size: usize, same_again: bool) -> Resul
     // Records of one time, told apart by nothing but how many of them were read.
     let counted = last.id.is_none() && last.at.is_some() && last.at == since.spot.at;
     match (counted, same_again, full) {
-        (_, true, true) => stuck(),
         (true, false, _) => {
             let skip = since.skip.saturating_add(u64::try_from(spots.len()).unwrap_or(u64::MAX));
             Ok(Next::Behind(Since { spot: since.spot.clone(), skip }))
         }
-        (false, false, true) => stuck(),
+        (_, _, true) => stuck(),
         (_, _, false) => Ok(Next::End),
     }
 }

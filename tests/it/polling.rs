@@ -88,6 +88,10 @@ impl Warehouse {
 
     /// The service, reading it every second by this recipe.
     async fn read_by(&self, recipe: &str) -> TestApp {
+        TestApp::with(self.reading(recipe)).await
+    }
+
+    fn reading(&self, recipe: &str) -> impl FnOnce(String) -> String {
         let path = self.recipes.path().join("wms.recipe.toml");
         std::fs::write(&path, recipe).unwrap();
         let read = if recipe.contains("fulfilments") { "fulfilments" } else { "stock" };
@@ -109,7 +113,7 @@ allow_private = ["127.0.0.0/8"]
             path.display(),
             self.server.address(),
         );
-        TestApp::with(|text| text.replacen("[[routes]]", &sections, 1)).await
+        move |text| text.replacen("[[routes]]", &sections, 1)
     }
 
     fn changes(&self, at: Timestamp, id: u64, said: &Value) {
@@ -373,6 +377,52 @@ async fn a_record_that_cannot_be_read_is_put_before_a_person_once_and_holds_up_n
     assert!(messages.iter().any(|one| one.contains("the product has no code")), "{messages:?}");
     assert!(messages.iter().any(|one| one.contains("plenty")), "{messages:?}");
     assert_eq!(told["items"][0]["code"], "unreadable_payload");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_recipe_and_another_from_bring_what_could_not_be_read() {
+    let warehouse = Warehouse::start().await;
+    let wrong = format!("{STEPS}{BY_IDS}").replace("record.sku | needed", "record.code | default(\"\") | needed");
+    warehouse.level(ago(30), 1, "A", 4);
+    let app = warehouse.read_by(&wrong).await;
+    have(&app, 1).await;
+    let told = app.sees("/api/v1/exceptions?limit=10").await;
+    assert!(told["items"][0]["remedy"].as_str().unwrap().contains("poll.from"), "{told}");
+    // Older than what a run looks back at.
+    warehouse.level(ago(7_200), 2, "B", 3);
+    let recipe = warehouse.recipes.path().join("wms.recipe.toml");
+    std::fs::write(recipe, format!("{STEPS}{BY_IDS}")).unwrap();
+    let config = app.site.config_path();
+    let text = std::fs::read_to_string(&config).unwrap();
+    let from = format!("every = \"1s\", from = \"{}\"", ago(10_000));
+    std::fs::write(&config, text.replace("every = \"1s\"", &from)).unwrap();
+    let app = app.restart().await;
+    have(&app, 3).await;
+    ran(&app, "done").await;
+    ran(&app, "done").await;
+    let all = read(&app).await;
+    let skus: Vec<&Value> = all.iter().map(|one| &one["items"][0]["sku"]).collect();
+    assert_eq!(skus, [&Value::Null, &json!("B"), &json!("A")], "the first is the record as it could not be read");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_is_only_read_takes_nothing_from_strangers() {
+    let warehouse = Warehouse::start().await;
+    let without = warehouse.reading(&format!("{STEPS}{BY_IDS}"));
+    let auth = "auth = [{ type = \"bearer\", token = \"wms-token-for-tests-0123456789\" }]\n";
+    let app = TestApp::with(|text| without(text).replace(auth, "")).await;
+    let stock = json!({ "mode": "delta", "items": [{ "sku": "A", "location": "LON1", "quantity": "1" }] });
+    for headers in [
+        &[][..],
+        &[("authorization", "Bearer ")][..],
+        &[("authorization", "Bearer wms-token-for-tests-0123456789")][..],
+    ] {
+        let answer = app.posts("/in/wms/stock", stock.to_string(), headers).await;
+        assert_eq!(answer.status, 401, "{}", answer.text);
+    }
+    assert!(read(&app).await.is_empty());
     app.stop().await;
 }
 

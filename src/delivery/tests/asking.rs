@@ -85,7 +85,7 @@ async fn a_destination_that_is_asked_too_fast_pauses_for_deliveries_too() {
     let rig = Rig::new(|_| {}).await;
     let mut way = rig.delivery.asking("erp").unwrap();
     way.call(&question(&rig)).await.unwrap();
-    let wait = crate::destinations::Wait { floor: Some(Duration::from_secs(60)), ..Default::default() };
+    let wait = crate::destinations::Wait { floor: Some(Duration::from_mins(1)), ..Default::default() };
     way.heard(&AttemptOutcome::Throttled { detail: String::new(), wait });
     assert_eq!(rig.state(), "paused");
     assert!(way.call(&question(&rig)).await.is_err());

@@ -145,10 +145,10 @@ impl Poll {
         }
         match (said.once, &said.position.at, &said.position.id) {
             (false, None, _) => {
-                add("position.at is missing: when a record changed tells where reading goes on".to_owned())
+                add("position.at is missing: when a record changed tells where reading goes on".to_owned());
             }
             (true, Some(_), _) => {
-                add("position.at is for what changes: with once reading goes on by position.id".to_owned())
+                add("position.at is for what changes: with once reading goes on by position.id".to_owned());
             }
             (true, None, None) => add("position.id is missing: with once reading goes on by it".to_owned()),
             _ => {}
