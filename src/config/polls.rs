@@ -151,7 +151,7 @@ url = "https://plain.example.com/orders"
     fn a_poll_that_cannot_be_meant_is_told_with_what_to_do() {
         for (poll, told) in [
             (r#"{ every = "1m" }"#, "destination: is missing"),
-            (r#"{ destination = "erq" }"#, "\"erq\" is no destination of this file: did you mean \"erp\"?"),
+            (r#"{ destination = "erq" }"#, "\"erq\" is no destination of this file; did you mean \"erp\"?"),
             (r#"{ destination = "plain" }"#, "the profile http has no poll for stock"),
             (r#"{ destination = "erp", every = "0s" }"#, "out of bounds"),
             (r#"{ destination = "erp", overlap = "0s" }"#, "out of bounds"),
