@@ -26,6 +26,7 @@ use crate::destinations::recipe::said::Entity;
 use crate::envelope::keys::Digest;
 use crate::envelope::kind::RecordKind;
 use crate::intake::Intake;
+use crate::intake::load::Cargo;
 use crate::intake::polled::{Polled, PolledRecord, TakenIn};
 use crate::observe::{Event, Observer};
 use crate::store::running::Position;
@@ -35,6 +36,8 @@ use rules::{Kept, Next};
 
 /// Records that are written down in one transaction.
 const TOGETHER: usize = 500;
+/// When it is looked again whether anything is taken in.
+const NOTHING_TAKEN_IN_FOR: Duration = Duration::from_secs(30);
 /// Records of a run that are remembered for the next one.
 const SEEN_MAX: usize = 50_000;
 /// Pages of one run; a page that leads nowhere is noticed long before.
@@ -170,6 +173,8 @@ impl Poller {
         let mut before: Vec<String> = Vec::new();
         let mut seen = HashSet::new();
         for _ in 0..PAGES_MAX {
+            // RUN-4, PRS-3: what is read later is not lost, so nothing is read while nothing is taken in.
+            self.intake.load.admits(Cargo::Order).map_err(|why| Trouble::Shut(why.to_owned(), NOTHING_TAKEN_IN_FOR))?;
             let read_at = rules::read_at(&kept, self.clock.now());
             let page = self.page(recipe, poll, &since, asking).await?;
             asking.let_in();
