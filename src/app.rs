@@ -240,6 +240,7 @@ async fn open_all(
     let bell = Arc::new(Notify::new());
     let wake = waker(&delivery, &bell);
     let journals = build::journals_of(&config, &doors, &store, &intake, &machine.missed)?;
+    let poller = build::poller_of(&config, &store, &doors, &intake);
     let catchup = CatchUp {
         store: store.clone(),
         clock: doors.clock.clone(),
@@ -344,6 +345,10 @@ async fn open_all(
     tasks.extend(journals.map(|journals| {
         let journals = tokio::spawn(journals.run(supervisor.stopped.clone()));
         watch::supervised("journals", journals, &supervisor, health)
+    }));
+    tasks.extend(poller.map(|poller| {
+        let poller = tokio::spawn(poller.run(supervisor.stopped.clone()));
+        watch::supervised("poller", poller, &supervisor, health)
     }));
     let console = build::console_of(&config, &api);
     let live = console.live.clone().watch(api.clone(), supervisor.stopped.clone());

@@ -54,6 +54,7 @@ pub mod intake;
 pub mod reading;
 pub mod catchup;
 pub mod journal;
+pub mod polling;
 pub mod api;
 pub mod console;
 

@@ -1,4 +1,4 @@
-//! How far Commerce was searched for orders that push lost.
+//! How far Commerce was searched for orders that push lost, and back offices for stock and shipments.
 
 use axum::Json;
 use axum::extract::State;

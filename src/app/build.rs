@@ -36,6 +36,7 @@ use crate::journal::Reader;
 use crate::journal::serve::{At, Journal, Journals, Kept};
 use crate::journal::wire::Wire;
 use crate::observe::Observer;
+use crate::polling::{Poller, Reading};
 use crate::processor::Processor;
 use crate::processor::rules::{OriginRules, ReadBack, Rules};
 use crate::store::SharedStore;
@@ -154,6 +155,32 @@ pub(super) fn journals_of(
         observer: intake.observer.clone(),
     };
     Ok(events.next().is_some().then_some(journals))
+}
+
+/// What reads stock and shipments out of back offices; nothing where no origin says so.
+pub(super) fn poller_of(config: &Config, store: &SharedStore, doors: &Doors, intake: &Arc<Intake>) -> Option<Poller> {
+    let readings = config.origins.values().filter_map(|origin| {
+        let poll = origin.poll.as_ref()?;
+        Some(Reading {
+            origin: origin.name.clone(),
+            system: origin.commerce.clone(),
+            destination: poll.destination.clone(),
+            every: poll.every,
+            overlap: poll.overlap,
+            from: poll.from,
+            entities: poll.read.clone(),
+        })
+    });
+    let poller = Poller {
+        store: store.clone(),
+        clock: doors.clock.clone(),
+        entropy: doors.entropy.clone(),
+        intake: intake.clone(),
+        delivery: intake.delivery.clone(),
+        observer: intake.observer.clone(),
+        readings: readings.collect(),
+    };
+    (!poller.readings.is_empty()).then_some(poller)
 }
 
 fn token_url() -> reqwest::Url {

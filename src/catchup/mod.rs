@@ -273,7 +273,9 @@ impl CatchUp {
         let number = row.number.clone().unwrap_or_else(|| row.entity_id.to_string());
         let position = format!("{} {number}", row.entity_id);
         let at = self.clock.now();
-        self.store.keep_position(Position { system: system.to_owned(), kind: NEWEST.to_owned(), position, at }).await
+        self.store
+            .keep_position(Position { system: system.to_owned(), kind: NEWEST.to_owned(), position, at, trouble: None })
+            .await
     }
 
     /// How far the instance was searched. The very first search begins now: a shop's history is not swallowed unasked.
@@ -295,7 +297,8 @@ impl CatchUp {
 
     async fn keep(&self, system: &str, position: Timestamp, at: Timestamp) -> Result<(), StoreError> {
         let position = rules::written(position);
-        self.store.keep_position(Position { system: system.to_owned(), kind: KIND.to_owned(), position, at }).await
+        let (system, kind) = (system.to_owned(), KIND.to_owned());
+        self.store.keep_position(Position { system, kind, position, at, trouble: None }).await
     }
 
     async fn list(&self, rest: &SharedRest, call: Call) -> Result<Listing, Trouble> {

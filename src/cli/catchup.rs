@@ -1,4 +1,4 @@
-//! `crossdock catchup`: is the newest order of Commerce here, and how far did the searches get?
+//! `crossdock catchup`: is the newest order of Commerce here, and how far did the searches get, back offices' included?
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::clock::{SharedEntropy, SystemEntropy};
 use crate::commerce::rest::SharedRest;
 use crate::commerce::rest::search::Search;
 use crate::store::SharedStore;
-use crate::store::running::Gap;
+use crate::store::running::{Gap, Position};
 
 /// Longest wait for one instance.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -24,13 +24,17 @@ const GAPS_SHOWN: u32 = 500;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  crossdock catchup\n  crossdock catchup --json\n\n\
                         Each Commerce instance is asked for its newest order; nothing is changed. A restart of the service\n\
-                        searches at once. Exit code 1 when the newest order is not here, or Commerce could not be asked.")]
+                        searches at once. Beside it stands how far each search got: of Commerce, of Adobe's journal, and of back offices that\n\
+                        are read (poll). Exit code 1 when the newest order is not here, Commerce could not be asked, or a search\n\
+                        gets no further.")]
 pub struct Catchup {}
 
 /// One instance.
 #[derive(Debug, Serialize)]
 struct Instance {
     system: String,
+    /// It has a `base_url` and was asked.
+    asked: bool,
     /// The newest order there: its number, and when it was placed by Commerce's clock (UTC).
     newest_there: Option<Newest>,
     /// What became of it here; `null`: it is not here.
@@ -53,6 +57,8 @@ struct Newest {
 struct Got {
     kind: String,
     at: String,
+    /// Why it gets no further.
+    trouble: Option<String>,
 }
 
 /// Asks and prints.
@@ -64,8 +70,18 @@ pub async fn run(_: Catchup, shared: &Shared) -> anyhow::Result<Outcome> {
     for (system, rest) in crate::app::commerce_of(&config, &open::clock(), &entropy)? {
         instances.push(look(system, &rest, &store).await?);
     }
+    for system in config.commerce.keys() {
+        // What a back office told of it is read without asking Commerce.
+        if instances.iter().all(|known| known.system != *system) {
+            instances.extend(Some(told_by_others(system, &store).await?).filter(|one| !one.searches.is_empty()));
+        }
+    }
     store.close().await?;
-    let fine = instances.iter().all(|one| one.trouble.is_none() && (one.newest_there.is_none() || one.here.is_some()));
+    let well = |one: &Instance| {
+        let searched = one.searches.iter().all(|search| search.trouble.is_none());
+        searched && one.trouble.is_none() && (one.newest_there.is_none() || one.here.is_some())
+    };
+    let fine = instances.iter().all(well);
     if shared.json {
         print::json(&instances)?;
     } else if instances.is_empty() {
@@ -76,11 +92,21 @@ pub async fn run(_: Catchup, shared: &Shared) -> anyhow::Result<Outcome> {
     Ok(if fine { Outcome::Done } else { Outcome::Findings })
 }
 
-async fn look(system: String, rest: &SharedRest, store: &SharedStore) -> anyhow::Result<Instance> {
+async fn searches(system: &str, store: &SharedStore) -> anyhow::Result<Vec<Got>> {
     let positions = store.positions().await?.into_iter().filter(|position| position.system == system);
-    let searches = positions.map(|position| Got { kind: position.kind, at: position.at.to_string() }).collect();
+    let got = |position: Position| Got { kind: position.kind, at: position.at.to_string(), trouble: position.trouble };
+    Ok(positions.map(got).collect())
+}
+
+async fn told_by_others(system: &str, store: &SharedStore) -> anyhow::Result<Instance> {
+    let (system, searches) = (system.to_owned(), searches(system, store).await?);
+    Ok(Instance { system, asked: false, newest_there: None, here: None, trouble: None, searches, gaps: Vec::new() })
+}
+
+async fn look(system: String, rest: &SharedRest, store: &SharedStore) -> anyhow::Result<Instance> {
+    let searches = searches(&system, store).await?;
     let gaps = store.gaps(GAPS_SHOWN).await?.into_iter().filter(|gap| gap.system == system).collect();
-    let mut instance = Instance { system, newest_there: None, here: None, trouble: None, searches, gaps };
+    let mut instance = Instance { system, asked: true, newest_there: None, here: None, trouble: None, searches, gaps };
     let search = Search::new().sort("entity_id", false).page(1).size(1);
     let search = search.fields("items[entity_id,increment_id,created_at],total_count");
     let listed = match tokio::time::timeout(PATIENCE, rest.call(search.call("/V1/orders"))).await {
@@ -109,8 +135,9 @@ async fn look(system: String, rest: &SharedRest, store: &SharedStore) -> anyhow:
 }
 
 fn told(instance: &Instance) -> String {
-    let Instance { system, newest_there, here, trouble, searches, gaps } = instance;
+    let Instance { system, asked, newest_there, here, trouble, searches, gaps } = instance;
     let newest = match (trouble, newest_there, here) {
+        _ if !asked => "is not asked for orders: it has no base_url".to_owned(),
         (Some(trouble), ..) => format!("could not be asked: {}", print::visible(trouble)),
         (None, None, _) => "has no orders yet".to_owned(),
         (None, Some(newest), Some(state)) => {
@@ -124,9 +151,12 @@ fn told(instance: &Instance) -> String {
     let searched = match &searches[..] {
         [] => "  not searched yet: the service has not run with this store, or sweep is \"off\"\n".to_owned(),
         all => {
-            let lines: Vec<String> =
-                all.iter().map(|one| format!("  {} moved last {}", print::visible(&one.kind), one.at)).collect();
-            lines.join("\n") + "\n"
+            let line = |one: &Got| {
+                let trouble =
+                    one.trouble.as_deref().map(|why| format!(", and gets no further: {}", print::visible(why)));
+                format!("  {} moved last {}{}\n", print::visible(&one.kind), one.at, trouble.unwrap_or_default())
+            };
+            all.iter().map(line).collect()
         }
     };
     format!("{system}: {newest}\n{searched}{}", told_of(gaps))

@@ -17,7 +17,8 @@ use crate::envelope::keys::{IdempotencyKey, KeyParts};
 /// Which order, for whom.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  crossdock render --config crossdock.toml --destination erp order.json\n  \
-                        curl -s https://shop.example.com/rest/V1/orders/42 | crossdock render --destination erp --json -\n\n\
+                        curl -s https://shop.example.com/rest/V1/orders/42 | crossdock render --destination erp --json -\n  \
+                        crossdock render --destination erp --polls\n\n\
                         Nothing is sent and nothing is asked. What a step would learn from the destination (ids of products,\n\
                         of customers) is pretended by numbers. Exit code 1 when an order cannot be expanded or written.")]
 pub struct Render {
@@ -25,8 +26,11 @@ pub struct Render {
     #[arg(long, value_name = "NAME")]
     destination: String,
     /// A file with orders; "-" is standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "polls")]
+    file: Option<PathBuf>,
+    /// Instead of an order's requests: how stock and shipments are read there, from now on
+    #[arg(long, conflicts_with = "file")]
+    polls: bool,
 }
 
 /// The requests of one order.
@@ -44,7 +48,8 @@ pub async fn run(verb: Render, shared: &Shared) -> anyhow::Result<Outcome> {
         bail!("no destination is called {}; there are: {}", verb.destination, known.join(", "));
     };
     let destination = app::destination_of(settings)?;
-    let Documents { documents, problems } = expand::documents(&verb.destination, &verb.file, shared).await?;
+    let Some(orders) = &verb.file else { return polls(&destination, shared) };
+    let Documents { documents, problems } = expand::documents(&verb.destination, orders, shared).await?;
     let mut fine = problems == 0;
     let mut all = Vec::new();
     for document in &documents {
@@ -56,6 +61,27 @@ pub async fn run(verb: Render, shared: &Shared) -> anyhow::Result<Outcome> {
         print::json(&all)?;
     } else {
         print::out(&all.iter().map(told).collect::<String>())?;
+    }
+    Ok(if fine { Outcome::Done } else { Outcome::Findings })
+}
+
+/// The first request of each poll.
+fn polls(destination: &Destination, shared: &Shared) -> anyhow::Result<Outcome> {
+    let recipe = destination.recipe().map(|profile| &profile.recipe);
+    let Some(recipe) = recipe.filter(|recipe| !recipe.polls().is_empty()) else {
+        bail!("{} cannot be read: its profile has no polls", destination.name());
+    };
+    let now = open::clock().now();
+    let asked = recipe.polls().iter().map(|poll| match recipe.rehearse_poll(poll, now) {
+        Ok(request) => Rehearsed { kind: "poll", ..Rehearsed::of(poll.name(), request) },
+        Err(problem) => Rehearsed::unasked(poll.name(), problem),
+    });
+    let asked: Vec<Rehearsed> = asked.collect();
+    let fine = asked.iter().all(|one| one.problem.is_none());
+    if shared.json {
+        print::json(&asked)?;
+    } else {
+        print::out(&asked.iter().map(ToString::to_string).collect::<String>())?;
     }
     Ok(if fine { Outcome::Done } else { Outcome::Findings })
 }

@@ -15,6 +15,7 @@ use super::exceptions::exceptions;
 use super::limits;
 use super::origins::origin;
 use super::policies::policies;
+use super::polls;
 use super::problem::{Complaint, Problem, nearest};
 use super::read::{Field, NAME_REMEDY, Place, Report, Section, is_name};
 use super::server::{retention, server, store};
@@ -128,6 +129,7 @@ fn whole<'t>(table: &'t DeTable<'t>, report: &mut Report<'_>) -> Config {
         accounts: root.named("accounts", &mut report.fresh()).into_iter().map(|(name, _)| name).collect(),
     };
     references(&mut root, &names, report);
+    polls::check(&mut root, &config.origins, &config.destinations, &names.destinations, report);
     circles(&mut root, &config, report);
     advice(&root, &config, report);
     root.finish(report);
@@ -253,7 +255,9 @@ pub(super) fn refers(field: &Field<'_>, what: &str, known: &[String], report: &m
 
 /// Sections that stand there without effect.
 fn advice(root: &Section<'_>, config: &Config, report: &mut Report<'_>) {
-    let used: BTreeSet<&str> = config.routes.iter().flat_map(|route| &route.to).map(String::as_str).collect();
+    let mut used: BTreeSet<&str> = config.routes.iter().flat_map(|route| &route.to).map(String::as_str).collect();
+    let read = config.origins.values().filter_map(|origin| origin.poll.as_ref());
+    used.extend(read.map(|poll| poll.destination.as_str()));
     for name in config.destinations.keys().filter(|name| !used.contains(name.as_str())) {
         let place = root.place.below("destinations").below(name);
         report.warn(&place, "is named by no route: nothing is sent to it", "add a route, or remove it");

@@ -9,6 +9,7 @@ use reqwest::Url;
 use super::auth::{AUTH_REMEDY, AuthSetting, header_name, inbound};
 use super::commerce::one_secret;
 use super::net::{PlainHttp, outbound_url};
+use super::polls::{self, PollSettings};
 use super::problem::Complaint;
 use super::read::{Field, Report, Section};
 use super::secret::Secret;
@@ -67,7 +68,8 @@ pub struct OriginSettings {
     pub kind: OriginType,
     /// The Commerce instance its payloads are about; a key of `Config::commerce`.
     pub commerce: String,
-    /// Accepted credentials, any one suffices. Empty only for `commerce-events`, which Adobe signs.
+    /// Accepted credentials, any one suffices. Empty only for `commerce-events`, which Adobe signs, and for a back office
+    /// that is only read: whatever is posted there is refused.
     pub auth: Vec<AuthSetting>,
     /// Store of payloads that name none.
     pub default_store_id: Option<u32>,
@@ -83,6 +85,8 @@ pub struct OriginSettings {
     pub client_id: Option<String>,
     /// Adobe's journal of the same registration, for what push lost (commerce-events).
     pub journal: Option<JournalSettings>,
+    /// What is read out of it, where it does not send by itself (backoffice).
+    pub poll: Option<PollSettings>,
     /// Where signing keys are read instead of Adobe's host (commerce-events, loopback only, for tests).
     pub key_base_url: Option<Url>,
     /// Largest body, instead of the server's.
@@ -119,6 +123,7 @@ pub(super) fn origin(name: String, mut section: Section<'_>, report: &mut Report
         grace: false,
         client_id: None,
         journal: None,
+        poll: None,
         key_base_url: None,
         body_bytes_max: section
             .field("body_bytes_max")
@@ -130,6 +135,9 @@ pub(super) fn origin(name: String, mut section: Section<'_>, report: &mut Report
         OriginType::CommerceWebhook => hook(&mut origin, &mut section, report),
         OriginType::CommerceEvents => events(&mut origin, &mut section, report),
         OriginType::Patchworks | OriginType::Backoffice => {
+            if kind == OriginType::Backoffice {
+                origin.poll = section.field("poll").and_then(|field| polls::poll(&field, report));
+            }
             origin.event_id_header = section
                 .field("event_id_header")
                 .is_some()
@@ -150,7 +158,8 @@ fn auth(section: &mut Section<'_>, kind: OriginType, report: &mut Report<'_>) ->
         }
         Some(field) => inbound(&field, report),
         None => {
-            if kind != OriginType::CommerceEvents {
+            let only_read = kind == OriginType::Backoffice && !section.is_without("poll");
+            if kind != OriginType::CommerceEvents && !only_read {
                 report.error(&section.place.below("auth"), "is missing", AUTH_REMEDY);
             }
             Vec::new()

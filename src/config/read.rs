@@ -289,7 +289,8 @@ impl<'t> Field<'t> {
         self.dated(report, |field, report| field.source(report).map(|(text, _)| (text, field.place.clone())))
     }
 
-    fn instant(&self, report: &mut Report<'_>) -> Option<Timestamp> {
+    /// A time with its zone.
+    pub(super) fn instant(&self, report: &mut Report<'_>) -> Option<Timestamp> {
         let text = match self.value {
             DeValue::Datetime(datetime) => datetime.to_string(),
             _ => self.text(report)?.to_owned(),

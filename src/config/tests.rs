@@ -497,6 +497,8 @@ fn the_manual_names_every_key() {
         "[origins.a]\ntype = \"commerce-webhook\"\nzzzzzzzzzz = 1",
         "[origins.a]\ntype = \"commerce-events\"\nzzzzzzzzzz = 1",
         "[origins.a]\ntype = \"patchworks\"\nzzzzzzzzzz = 1",
+        "[origins.a]\ntype = \"backoffice\"\nzzzzzzzzzz = 1",
+        "[origins.a]\ntype = \"backoffice\"\npoll = { zzzzzzzzzz = 1 }",
         "[accounts.a]\nzzzzzzzzzz = 1",
         "[destinations.a]\nprofile = \"http\"\nzzzzzzzzzz = 1",
         "[destinations.a]\nprofile = \"http\"\nfind = { zzzzzzzzzz = 1 }",

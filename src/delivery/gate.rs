@@ -214,6 +214,16 @@ impl Gate {
         standing.look(now, closed, paused)
     }
 
+    /// As the destination stands for what is read there; unlike [`Gate::opening`] it changes nothing for the dispatcher.
+    pub(super) fn looked_at(&self, now: Uptime) -> Look {
+        self.look(&mut self.lock(), now)
+    }
+
+    /// Whether one more request is allowed now; else in what time, where that is known.
+    pub(super) fn free(&self) -> Result<(), Option<Duration>> {
+        self.allowances.free().map(|_| ())
+    }
+
     /// Whether ordinary deliveries pass: closed breaker, no pause, no hold.
     pub(super) fn is_open(&self) -> bool {
         let now = self.uptime();

@@ -11,6 +11,8 @@
 //! breaker and throttle under one short lock. [`dispatcher`] asks the store whose turn it is, starts attempts and
 //! hands them to [`sending`], which sends and reads; [`settling`] makes the end durable. [`parking`] puts a parked delivery into words.
 //!
+//! What is read from a destination beside its deliveries ([`Asking`]) goes through the same door and behind them.
+//!
 //! Two ways lead to the wire. The *express lane* ([`Delivery::express`], [`Delivery::hand_off`]) carries deliveries
 //! whose first attempt became durable together with their event, from memory. The *dispatcher* picks up everything
 //! else from the store: retries, what found no place, what another process wrote. The express lane is an optimisation:
@@ -22,6 +24,7 @@
 
 pub mod adaptive;
 mod allowance;
+mod asking;
 pub mod backoff;
 pub mod breaker;
 mod dispatcher;
@@ -42,6 +45,7 @@ mod worker;
 
 use std::time::Duration;
 
+pub use asking::Asking;
 pub use events::{DeliveryEvents, Finished, Silent};
 pub use gate::{DestinationState, DestinationStatus};
 pub use worker::{Delivery, ExpressDelivery, Place, Settings};

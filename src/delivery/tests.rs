@@ -1,6 +1,7 @@
 //! The engine against a real store file and real sockets. Wall time is moved by hand, never waited for.
 
 mod after;
+mod asking;
 mod doubt;
 mod express;
 mod holds;

@@ -165,6 +165,10 @@ impl Delivery {
         Arc::new(Delivery { engine, dispatcher: Mutex::new(Some(dispatcher)) })
     }
 
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
     /// Returns once everything the last process left under way is settled (RUN-1); readiness waits for it.
     pub async fn recovered(&self) {
         let mut recovered = self.engine.recovered.subscribe();

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::samples::{self, Sample};
+use crate::clock::Timestamp;
 use crate::commerce::parse::{self, Reading};
 use crate::config::{Loaded, OriginType, Problem};
 use crate::destinations::Find;
@@ -80,7 +81,30 @@ pub fn rehearse(rules: &Rules, loaded: &Loaded) -> Rehearsal {
     }
     let mut problems = conditions(&rules, &documents);
     problems.extend(looks(loaded, &documents));
+    problems.extend(polls(loaded));
     Rehearsal { orders, problems, warnings: recipes(loaded, &documents) }
+}
+
+/// Polls that are used and cannot write their first request.
+fn polls(loaded: &Loaded) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for origin in loaded.config.origins.values() {
+        let Some(poll) = &origin.poll else { continue };
+        let Some(destination) = loaded.config.destinations.get(&poll.destination) else { continue };
+        let (Some(said), Some(url)) = (&destination.recipe, &destination.url) else { continue };
+        let Ok(recipe) = Recipe::new(said.said.clone(), &said.with, url) else { continue };
+        for one in recipe.polls().iter().filter(|one| poll.read.contains(&one.entity())) {
+            if let Err(problem) = recipe.rehearse_poll(one, Timestamp::UNIX_EPOCH) {
+                problems.push(Problem {
+                    path: format!("destinations.{}.recipe", destination.name),
+                    line: None,
+                    message: format!("poll {} cannot write its first request: {problem}", one.name()),
+                    remedy: "correct the poll; docs/destinations/write-a-profile.md explains its words".to_owned(),
+                });
+            }
+        }
+    }
+    problems
 }
 
 fn rehearsed(sample: &Sample, system: &str, rules: &Rules) -> Rehearsed {

@@ -14,6 +14,7 @@ mod carry;
 pub mod decode;
 mod evidence;
 pub mod load;
+pub mod polled;
 pub mod pressure;
 pub mod read;
 pub mod receive;

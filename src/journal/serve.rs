@@ -165,7 +165,7 @@ impl Positions for Kept {
 
     fn keep<'a>(&'a self, position: &'a str) -> Soon<'a, (), StoreError> {
         let (system, kind) = (self.system.clone(), self.kind());
-        let position = Position { system, kind, position: position.to_owned(), at: self.clock.now() };
+        let position = Position { system, kind, position: position.to_owned(), at: self.clock.now(), trouble: None };
         self.store.keep_position(position)
     }
 }

@@ -361,6 +361,25 @@ pub enum Event<'a> {
         /// For the log only.
         detail: String,
     },
+    /// Stock or shipments were read out of a back office to the end of what is there, or not.
+    PollEnded {
+        /// The origin that they enter by.
+        origin: &'a str,
+        /// Whom we asked.
+        destination: &'a str,
+        /// The recipe's poll.
+        poll: &'a str,
+        /// `done`, `shut` (the destination takes nothing now), or why not.
+        outcome: &'static str,
+        /// Records that were not here.
+        new: u64,
+        /// Records that were.
+        known: u64,
+        /// New ones that nothing can be made of.
+        unreadable: u64,
+        /// For the log only.
+        detail: &'a str,
+    },
     /// The store was copied, and the copy proved (BAK-1).
     BackupMade {
         /// Where it is.

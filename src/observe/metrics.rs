@@ -23,7 +23,7 @@ use crate::store::books::{AuditHead, MoneyRow};
 use crate::store::view::{Ledger, StoreFigures};
 pub(super) use labels::{
     OfAction, OfAlarm, OfAttempt, OfCode, OfColumn, OfDestination, OfDestinationState, OfHead, OfIncident, OfMessage,
-    OfMoney, OfOrigin, OfOutcome, OfRead, OfReading, OfRefusal, OfRule, OfSystem,
+    OfMoney, OfOrigin, OfOutcome, OfPoll, OfPollRecord, OfRead, OfReading, OfRefusal, OfRule, OfSystem,
 };
 
 /// What `/metrics` answers with.
@@ -64,6 +64,8 @@ pub(super) struct Counters {
     pub signing_keys_unread: Counts<OfOrigin>,
     pub journal_events: Counts<OfOrigin>,
     pub journal_readings: Counts<OfReading>,
+    pub poll_readings: Counts<OfPoll>,
+    pub poll_records: Counts<OfPollRecord>,
     pub accept_seconds: Times<OfOrigin>,
     pub commit_seconds: Histogram,
     pub reads_wanted: Counts<OfSystem>,
@@ -258,6 +260,16 @@ impl Counters {
         self.catchup_lag.get_or_create(&label).set(whole(lag.as_secs()));
     }
 
+    /// What a run of a poll came to.
+    pub(super) fn polled(&self, origin: &str, poll: &str, outcome: &'static str, records: [(&'static str, u64); 3]) {
+        let (origin, poll) = (origin.to_owned(), poll.to_owned());
+        for (became, count) in records {
+            let label = OfPollRecord { origin: origin.clone(), poll: poll.clone(), became };
+            self.poll_records.get_or_create(&label).inc_by(count);
+        }
+        self.poll_readings.get_or_create(&OfPoll { origin, poll, outcome }).inc();
+    }
+
     fn registered(registry: &mut Registry) -> Self {
         let counters = Counters {
             requests_received: Family::default(),
@@ -272,6 +284,8 @@ impl Counters {
             signing_keys_unread: Family::default(),
             journal_events: Family::default(),
             journal_readings: Family::default(),
+            poll_readings: Family::default(),
+            poll_records: Family::default(),
             accept_seconds: times(short_times),
             commit_seconds: short_times(),
             reads_wanted: Family::default(),
@@ -386,6 +400,10 @@ impl Counters {
             "Readings of Adobe's journal, with their outcome",
             self.journal_readings.clone(),
         );
+        let help = "Runs of polls that read stock and shipments out of a back office, with their outcome";
+        registry.register("poll_readings", help, self.poll_readings.clone());
+        let help = "Records that such runs found, with what became of them";
+        registry.register("poll_records", help, self.poll_records.clone());
         registry.register("sweeps", "Searches of Commerce for orders that push lost", self.sweeps.clone());
         let help = "Orders that such a search found missing or older here";
         registry.register("sweep_found", help, self.sweep_found.clone());

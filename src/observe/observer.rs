@@ -184,6 +184,14 @@ impl Observer {
                 count(&counters.journal_readings, &OfReading { origin: (*origin).to_owned(), outcome });
                 counters.journal_events.get_or_create(&of(origin)).inc_by(*taken);
             }
+            Event::PollEnded { origin, poll, outcome, new, known, unreadable, .. } => {
+                counters.polled(
+                    origin,
+                    poll,
+                    outcome,
+                    [("new", new - unreadable), ("known", *known), ("unreadable", *unreadable)],
+                );
+            }
             Event::BackupMade { made_at, .. } => {
                 counters.backups.inc();
                 self.backup_is_from(*made_at);

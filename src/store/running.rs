@@ -111,10 +111,12 @@ pub struct Gap {
 pub struct Position {
     /// The system searched, by its configured name.
     pub system: String,
-    /// Which search of it: `sweep`.
+    /// Which search of it: `sweep`, `journal ORIGIN`, `poll ORIGIN DESTINATION/POLL`.
     pub kind: String,
     /// How far it got, in that system's own terms and by its own clock.
     pub position: String,
     /// When it got there, by ours.
     pub at: Timestamp,
+    /// Why it gets no further, since the search before it; nothing while it does.
+    pub trouble: Option<String>,
 }

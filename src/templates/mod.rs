@@ -251,12 +251,14 @@ fn builtins(environment: &mut Environment<'static>) {
     environment.add_filter("last", filters::last);
     environment.add_filter("length", filters::length);
     environment.add_filter("lower", filters::lower);
+    environment.add_filter("members", members);
     environment.add_filter("replace", filters::replace);
     environment.add_filter("reject", filters::reject);
     environment.add_filter("rejectattr", filters::rejectattr);
     environment.add_filter("select", filters::select);
     environment.add_filter("selectattr", filters::selectattr);
     environment.add_filter("trim", filters::trim);
+    environment.add_filter("unique", unique);
     environment.add_filter("upper", filters::upper);
     environment.add_test("defined", tests::is_defined);
     environment.add_test("undefined", tests::is_undefined);
@@ -268,6 +270,20 @@ fn builtins(environment: &mut Environment<'static>) {
     environment.add_test("in", tests::is_in);
     environment.add_test("startingwith", tests::is_startingwith);
     environment.add_test("endingwith", tests::is_endingwith);
+}
+
+/// Each element once, in their order; unlike the language's own, a letter in another case is another letter.
+#[expect(clippy::needless_pass_by_value, reason = "filters take what a template hands them, by value")]
+fn unique(list: Value) -> Result<Vec<Value>, Error> {
+    let mut seen = std::collections::BTreeSet::new();
+    Ok(list.try_iter()?.filter(|element| seen.insert(element.clone())).collect())
+}
+
+/// The member of that very name of each element that has one; a dot in it is part of the name.
+#[expect(clippy::needless_pass_by_value, reason = "filters take what a template hands them, by value")]
+fn members(list: Value, name: &str) -> Result<Vec<Value>, Error> {
+    let there = |value: &Value| !value.is_undefined() && !value.is_none();
+    Ok(list.try_iter()?.filter_map(|element| element.get_attr(name).ok().filter(there)).collect())
 }
 
 /// Prints one value, escaped for where it goes.

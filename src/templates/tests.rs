@@ -208,3 +208,16 @@ proptest! {
         prop_assert!(lines.iter().all(|line| line.chars().count() <= width && !line.is_empty()));
     }
 }
+
+#[test]
+fn lists_are_picked_apart_by_exact_names_and_digits_are_padded() {
+    let source = r#"{{ lines | members("sku") | join("+") }} {{ (lines | members("no.such")) | length }} {{ ["a", "A", "a"] | unique | join("") }}"#;
+    assert_eq!(render(Form::Line, source).unwrap(), "SKU-A+SKU-B 0 aA");
+    assert_eq!(
+        render(Form::Line, "{{ 7 | padded(2) }}{{ pieces | padded(3) }}{{ 1234 | padded(2) }}").unwrap(),
+        "070071234"
+    );
+    for refused in ["{{ -7 | padded(2) }}", "{{ \"\" | padded(2) }}", "{{ 7 | padded(0) }}"] {
+        assert!(render(Form::Line, refused).is_err(), "{refused}");
+    }
+}

@@ -27,6 +27,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("quoted", |text: &str| format!("'{}'", text.replace('\'', "''")));
     environment.add_filter("needed", needed);
     environment.add_filter("words", words);
+    environment.add_filter("padded", padded);
 }
 
 /// Takes the member out when there is nothing in it: absent, null, or an empty text or list.
@@ -60,6 +61,16 @@ fn words(value: &Value) -> Result<String, Error> {
 fn needed(value: &Value, otherwise: String) -> Result<Value, Error> {
     let nothing = value.is_undefined() || value.is_none() || value.as_str().is_some_and(str::is_empty);
     if nothing { Err(refused(otherwise)) } else { Ok(value.clone()) }
+}
+
+/// Digits with noughts before them, so many in all: `11 | padded(2)`, `7 | padded(2)` is `07`.
+fn padded(value: &Value, digits: usize) -> Result<String, Error> {
+    let text = value.to_string();
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) || text.is_empty() {
+        return Err(refused(format!("\"{text}\" is not digits only, so no noughts go before it")));
+    }
+    let digits = width(digits)?;
+    Ok(format!("{text:0>digits$}"))
 }
 
 fn width(value: usize) -> Result<usize, Error> {

@@ -74,6 +74,15 @@ shop = Model.get("web.shop")(name="adobe-commerce", company=company, currency=co
 shop.warehouses.append(warehouse)
 shop.save()
 
+# Shipments are packed, and packages have tracking numbers.
+haulier = Model.get("party.party")(name="Parcel Service")
+haulier.save()
+(shipping,) = Model.get("product.product").find([("code", "=", "SHIP")])
+carrier = Model.get("carrier")(party=haulier, carrier_product=shipping)
+carrier.save()
+box = Model.get("stock.package.type")(name="Box")
+box.save()
+
 user = Model.get("res.user")(name="router", login="router", password="router-secret")
 wanted = [
     "Sales",
@@ -106,6 +115,8 @@ print(
             "untaxed": untaxed.id,
             "tax": tax.id,
             "warehouse": warehouse.id,
+            "carrier": carrier.id,
+            "box": box.id,
         }
     )
 )

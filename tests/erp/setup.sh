@@ -37,7 +37,7 @@ export TRYTONPASSFILE="$folder/passfile"
 cd "$folder"
 venv/bin/trytond-admin -c erp.conf -d erp --all --email admin@example.com -l en
 venv/bin/trytond-admin -c erp.conf -d erp -l en --activate-dependencies \
-  -u sale stock product_kit sale_shipment_cost sale_supply account_invoice_stock web_shop
+  -u sale stock product_kit sale_shipment_cost sale_supply account_invoice_stock web_shop stock_package_shipping
 venv/bin/python "$here/setup.py" erp.conf erp > keys.json
 echo "$made_from" > made_from
 echo "   Tryton is ready: $folder"

@@ -24,6 +24,7 @@ mod keeping;
 mod keys;
 mod mutations;
 mod outage;
+mod polling;
 mod promise;
 mod reading;
 mod registration;

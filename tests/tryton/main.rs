@@ -8,6 +8,7 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod back;
 mod facts;
 mod orders;
 mod server;

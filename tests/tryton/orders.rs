@@ -10,7 +10,7 @@ use crate::server::{Tryton, home};
 use crate::support::process::{self, Serve};
 use crate::support::{Site, TestApp, orders, until};
 
-fn beside(tryton: &Tryton) -> impl FnOnce(String) -> String {
+pub fn beside(tryton: &Tryton) -> impl FnOnce(String) -> String {
     let Tryton { keys, .. } = tryton;
     let destination = format!(
         r#"[destinations.erp]
@@ -37,7 +37,7 @@ retry_schedule = ["200ms", "500ms", "1s", "2s", "2s", "2s", "2s", "2s", "2s", "2
 }
 
 /// The same over JSON-RPC.
-fn beside_rpc(tryton: &Tryton) -> impl FnOnce(String) -> String {
+pub fn beside_rpc(tryton: &Tryton) -> impl FnOnce(String) -> String {
     let rest = beside(tryton);
     let key = format!("auth = {{ type = \"bearer\", token = \"{}\" }}", tryton.keys.key);
     let url = tryton.url();

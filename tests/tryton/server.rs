@@ -14,6 +14,9 @@ pub struct Keys {
     pub company: u64,
     pub shop: u64,
     pub unit: u64,
+    pub carrier: u64,
+    #[serde(rename = "box")]
+    pub package_type: u64,
 }
 
 /// A running Tryton; ends with its test.
@@ -121,6 +124,59 @@ impl Tryton {
             let (status, answer) = self.post("product.template", &product).await;
             assert_eq!(status, 200, "{sku}: {answer}");
         }
+    }
+
+    /// An inventory that finds so many of a product in the storage of the warehouse.
+    pub async fn counts(&self, sku: &str, quantity: u32) {
+        let (_, products) = self.get("product.product", &json!([["code", "=", sku]]), &["code"]).await;
+        let (_, storage) = self.get("stock.location", &json!([["code", "=", "STO"]]), &["code"]).await;
+        // What it expects it finds out by itself.
+        let line = json!({ "product": products[0]["id"], "quantity": quantity, "expected_quantity": 0 });
+        let company = self.keys.company;
+        let inventory = json!({ "company": company, "location": storage[0]["id"], "lines": [["create", [line]]] });
+        let (status, made) = self.post("stock.inventory?f=id", &inventory).await;
+        assert_eq!(status, 200, "{made}");
+        let id = &made["id"];
+        let (status, answer) = self.post(&format!("stock.inventory/{id}/confirm"), &json!({})).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// Ships all of an order in one package with a tracking number; the shipment's number.
+    pub async fn ships(&self, order: &str, tracking: &str) -> String {
+        let fields = ["number", "outgoing_moves.id"];
+        let domain = json!([["moves.sale.web_id", "=", order], ["state", "=", "waiting"]]);
+        let (status, found) = self.get("stock.shipment.out", &domain, &fields).await;
+        assert_eq!(status, 200, "{found}");
+        let id = found[0]["id"].as_u64().expect("a shipment waits");
+        let number = found[0]["number"].as_str().unwrap().to_owned();
+        self.put(&format!("stock.shipment.out/{id}"), &json!({ "carrier": self.keys.carrier })).await;
+        for button in ["assign_try", "pick"] {
+            self.press(id, button).await;
+        }
+        let (_, found) = self.get("stock.shipment.out", &json!([["id", "=", id]]), &fields).await;
+        let moves: Vec<&Value> =
+            found[0]["outgoing_moves"].as_array().unwrap().iter().map(|goods| &goods["id"]).collect();
+        let package = json!({
+            "company": self.keys.company, "shipment": format!("stock.shipment.out,{id}"), "type": self.keys.package_type,
+            "moves": [["add", moves]], "shipping_reference": tracking,
+        });
+        let (status, answer) = self.post("stock.package", &package).await;
+        assert_eq!(status, 200, "{answer}");
+        for button in ["pack", "do"] {
+            self.press(id, button).await;
+        }
+        number
+    }
+
+    async fn press(&self, shipment: u64, button: &str) {
+        let (status, answer) = self.post(&format!("stock.shipment.out/{shipment}/{button}"), &json!({})).await;
+        assert_eq!(status, 200, "{button}: {answer}");
+    }
+
+    async fn put(&self, path: &str, body: &Value) {
+        let url = format!("{}/rest/model/{path}", self.url());
+        let (status, answer) = self.answer(self.http.put(url).body(body.to_string())).await;
+        assert_eq!(status, 200, "{answer}");
     }
 
     /// Every sale under our numbers: web id, state and total.

@@ -12,6 +12,7 @@
 //!
 //! Deliberately absent: retries, state, credentials. What has been found is handed in and out; the store keeps it.
 
+pub mod poll;
 pub mod rehearse;
 pub mod rules;
 pub mod said;
@@ -35,6 +36,7 @@ use crate::clock::Timestamp;
 use crate::envelope::keys::{Digest, IdempotencyKey};
 use crate::store::write::SealedRequest;
 use crate::templates::{Form, Template};
+use poll::Poll;
 use rules::Rule;
 use said::{GuardSaid, Kind, RecipeSaid, SettingSaid};
 use step::Step;
@@ -109,6 +111,7 @@ pub struct Recipe {
     fixed: Value,
     receipt: Option<Template>,
     steps: Vec<Step>,
+    polls: Vec<Poll>,
     rules: Vec<Rule>,
     accepts_differences: bool,
     kept: Mutex<Answers>,
@@ -147,6 +150,15 @@ impl Recipe {
             }
         }
         in_order(&steps, said.guard, &mut problems);
+        let mut polls: Vec<Poll> = Vec::new();
+        for poll in said.polls {
+            match Poll::new(poll, &settings) {
+                Ok(poll) => polls.push(poll),
+                Err(found) => problems.extend(found),
+            }
+        }
+        polls.sort_by_key(|poll| !poll.once());
+        named_apart(&steps, &polls, &mut problems);
         let mut rules = Vec::new();
         for rule in said.rules {
             match Rule::new(rule) {
@@ -173,6 +185,7 @@ impl Recipe {
             fixed: Value::from(Serde(fixed)),
             receipt,
             steps,
+            polls,
             rules,
             accepts_differences: false,
             kept: Mutex::default(),
@@ -188,7 +201,8 @@ impl Recipe {
 
     /// Further hosts that are asked.
     pub fn hosts(&self) -> impl Iterator<Item = &Url> {
-        self.steps.iter().filter_map(|step| step.request.as_ref()?.host.as_ref())
+        let of_steps = self.steps.iter().filter_map(|step| step.request.as_ref()?.host.as_ref());
+        of_steps.chain(self.polls.iter().flat_map(Poll::hosts))
     }
 
     /// Which system, which interface.
@@ -448,8 +462,13 @@ fn in_order(steps: &[Step], guard: GuardSaid, problems: &mut Vec<String>) {
             problems.push(format!("{purpose}: what is awaited is looked for: it needs a step of kind find"));
         }
     }
-    for (place, step) in steps.iter().enumerate() {
-        if steps[..place].iter().any(|other| other.name == step.name) {
+}
+
+/// Answers are kept under the name of what was asked.
+fn named_apart(steps: &[Step], polls: &[Poll], problems: &mut Vec<String>) {
+    let all: Vec<&Step> = steps.iter().chain(polls.iter().flat_map(Poll::steps)).collect();
+    for (place, step) in all.iter().enumerate() {
+        if all[..place].iter().any(|other| other.name == step.name) {
             problems.push(format!("two steps are named {}", step.name));
         }
     }

@@ -64,6 +64,21 @@ impl Rehearsed {
             problem: None,
         }
     }
+
+    /// A poll whose request cannot be written.
+    pub fn unasked(poll: &str, problem: String) -> Rehearsed {
+        Rehearsed {
+            step: poll.to_owned(),
+            kind: "poll",
+            when: None,
+            times: 1,
+            method: None,
+            url: None,
+            headers: Vec::new(),
+            body: None,
+            problem: Some(problem),
+        }
+    }
 }
 
 /// As people read requests; JSON is indented.

@@ -30,6 +30,9 @@ pub struct RecipeSaid {
     pub receipt: Option<String>,
     /// Steps, in order.
     pub steps: Vec<StepSaid>,
+    /// What is read back from a system that does not tell of it by itself.
+    #[serde(default)]
+    pub polls: Vec<PollSaid>,
     /// Rules for every step, tried behind its own.
     #[serde(default)]
     pub rules: Vec<RuleSaid>,
@@ -172,6 +175,87 @@ pub struct StepSaid {
 
 fn orders() -> Vec<String> {
     vec!["order.create".to_owned()]
+}
+
+/// What is read again and again.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PollSaid {
+    /// Its name, in messages, metrics and the position that is kept.
+    pub name: String,
+    /// What a record becomes.
+    pub entity: Entity,
+    /// It reads everything there is, once, before anything that changes is read.
+    #[serde(default)]
+    pub once: bool,
+    /// Most records of one answer.
+    #[serde(default = "page")]
+    pub page: u32,
+    /// `GET` unless there is a body, then `POST`.
+    pub method: Option<String>,
+    /// A template of what stands behind the destination's URL; it sees `since` and `page`.
+    pub path: String,
+    /// Templates of headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// What the body is.
+    #[serde(rename = "type")]
+    pub form: Option<FormSaid>,
+    /// A template of the body.
+    pub body: Option<String>,
+    /// Where the records stand in the answer.
+    pub list: String,
+    /// Where a record stands among the others; the list is in that order.
+    pub position: SpotSaid,
+    /// Variables taken from the answer.
+    #[serde(default)]
+    pub take: BTreeMap<String, TakeSaid>,
+    /// What else is to be known of the records of an answer, asked behind it.
+    #[serde(default)]
+    pub lookups: Vec<StepSaid>,
+    /// An expression with a list: a record becomes one of ours for each, as `item`.
+    pub each: Option<String>,
+    /// An expression; a record (and item) for which it does not hold is not ours.
+    pub when: Option<String>,
+    /// A template of one record in our words.
+    pub record: String,
+    /// What answers mean, tried in order.
+    #[serde(default)]
+    pub rules: Vec<RuleSaid>,
+}
+
+fn page() -> u32 {
+    100
+}
+
+/// What a record that was read becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Entity {
+    /// One item of stock.
+    Stock,
+    /// A fulfilment.
+    Fulfilments,
+}
+
+impl Entity {
+    /// The word in the file, and in the path by which others send it to us.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Entity::Stock => "stock",
+            Entity::Fulfilments => "fulfilments",
+        }
+    }
+}
+
+/// Templates of where a record stands among the others.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpotSaid {
+    /// When it changed, by the other system's clock: RFC 3339. Of a poll that reads everything there is none.
+    pub at: Option<String>,
+    /// What tells records of one time apart.
+    pub id: Option<String>,
 }
 
 /// What a body is.

@@ -108,7 +108,7 @@ fn entries(list: &Json<'_>, key: Option<&str>, value: &str) -> Option<Value> {
 }
 
 /// As a value for templates. Digits that are not a whole number stay text.
-fn plain(json: &Json<'_>) -> Value {
+pub(super) fn plain(json: &Json<'_>) -> Value {
     match json {
         Json::Null => Value::Null,
         Json::Bool(is) => Value::from(*is),

@@ -101,11 +101,11 @@ pub struct Start {
     pub afresh: bool,
 }
 
-struct Walk<'r, C> {
+pub(super) struct Walk<'r, C> {
     recipe: &'r Recipe,
     work: &'r Work,
     call: &'r mut C,
-    found: Found,
+    pub(super) found: Found,
     steps: Vec<StepSeen>,
     last: Last,
     calls: usize,
@@ -122,7 +122,7 @@ struct Last {
 }
 
 /// Why a step led no further.
-enum Stop {
+pub(super) enum Stop {
     Outcome(AttemptOutcome),
     /// The document, the recipe and the destination do not fit together; no answer will change that.
     Unmet(String),
@@ -181,7 +181,7 @@ impl Recipe {
 }
 
 impl<'r, C: Call + Send> Walk<'r, C> {
-    fn new(recipe: &'r Recipe, work: &'r Work, mut found: Found, call: &'r mut C) -> Self {
+    pub(super) fn new(recipe: &'r Recipe, work: &'r Work, mut found: Found, call: &'r mut C) -> Self {
         let making = Making::take(&mut found);
         let last = Last { health: Health::Unknown, status: None, excerpt: None };
         Walk { recipe, work, call, found, steps: Vec::new(), last, calls: 0, afresh: false, making, turns: Vec::new() }
@@ -306,7 +306,7 @@ impl<'r, C: Call + Send> Walk<'r, C> {
     }
 
     /// One step, once or for each of a list.
-    async fn step(&mut self, step: &Step) -> Result<(), Stop> {
+    pub(super) async fn step(&mut self, step: &Step) -> Result<(), Stop> {
         let begun = Instant::now();
         let before = self.calls;
         let done = self.do_step(step).await;
@@ -391,7 +391,7 @@ impl<'r, C: Call + Send> Walk<'r, C> {
         Ok(taken)
     }
 
-    async fn ask(&mut self, step: &Step, context: &Value) -> Result<Wire, Stop> {
+    pub(super) async fn ask(&mut self, step: &Step, context: &Value) -> Result<Wire, Stop> {
         let request = step.request.as_ref().expect("only a verify asks nothing");
         let request = request.render(&self.recipe.base, context).map_err(Stop::Unmet)?;
         self.send(&request).await

@@ -10,7 +10,8 @@ pub(in crate::observe) fn log(event: &Event<'_>) {
         | Event::Committed { .. }
         | Event::CatalogueRead { .. }
         | Event::DeadManPinged { outcome: "sent", .. }
-        | Event::JournalRead { outcome: "done", taken: 0, .. } => {}
+        | Event::JournalRead { outcome: "done", taken: 0, .. }
+        | Event::PollEnded { outcome: "done", new: 0, .. } => {}
         Event::RequestStored { origin, .. } => tracing::debug!(origin.name = origin, "a request was stored"),
         Event::RequestRefused { origin, reason, detail } => {
             tracing::warn!(origin.name = origin, reason = reason.as_str(), detail, "a request was refused");
@@ -179,6 +180,36 @@ pub(in crate::observe) fn log(event: &Event<'_>) {
         Event::JournalRead { origin, outcome, detail, .. } => {
             tracing::warn!(origin.name = origin, outcome, detail, "Adobe's journal could not be read to its end");
         }
+        Event::PollEnded { origin, poll, outcome: "done", new, unreadable, .. } => {
+            tracing::info!(origin.name = origin, poll, new, unreadable, "a back office was read");
+        }
+        Event::PollEnded { origin, destination, poll, outcome: "shut", detail, .. } => tracing::info!(
+            origin.name = origin,
+            destination.name = destination,
+            poll,
+            detail,
+            "a back office is not read now: it goes on where it was"
+        ),
+        Event::PollEnded { origin, destination, poll, outcome, detail, .. }
+            if matches!(*outcome, "unauthorized" | "refused" | "unmet" | "stuck") =>
+        {
+            tracing::error!(
+                origin.name = origin,
+                destination.name = destination,
+                poll,
+                outcome,
+                detail,
+                "a back office cannot be read: it goes on where it was; correct its credentials or the polls of its recipe"
+            );
+        }
+        Event::PollEnded { origin, destination, poll, outcome, detail, .. } => tracing::warn!(
+            origin.name = origin,
+            destination.name = destination,
+            poll,
+            outcome,
+            detail,
+            "a back office could not be read to the end"
+        ),
         Event::BackupMade { path, bytes, took, .. } => {
             let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             tracing::info!(path, bytes, took_ms, "the store was copied and the copy proved");

@@ -119,3 +119,19 @@ pub(in crate::observe) struct OfMessage {
 pub(in crate::observe) struct OfOutcome {
     pub outcome: &'static str,
 }
+
+/// `{origin=…, poll=…, outcome=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(in crate::observe) struct OfPoll {
+    pub origin: String,
+    pub poll: String,
+    pub outcome: &'static str,
+}
+
+/// `{origin=…, poll=…, became=…}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(in crate::observe) struct OfPollRecord {
+    pub origin: String,
+    pub poll: String,
+    pub became: &'static str,
+}

@@ -195,8 +195,13 @@ pub async fn traffic_counts_what_was_committed_by_hour_and_destination(store: &S
     settle(store, started, delivered()).await;
     maker.parked(store, "2").await;
     maker.waiting_for(store, "3", "wms").await;
-    let position =
-        Position { system: "acme".into(), kind: "newest".into(), position: "17 000000017".into(), at: at(4) };
+    let position = Position {
+        system: "acme".into(),
+        kind: "newest".into(),
+        position: "17 000000017".into(),
+        at: at(4),
+        trouble: None,
+    };
     store.keep_position(position).await.unwrap();
 
     let traffic = store.traffic(at(60)).await.unwrap();

@@ -11,6 +11,7 @@ pub async fn a_search_goes_on_where_it_was_and_each_has_its_own_place(store: &Sh
         kind: kind.into(),
         position: position.into(),
         at: at(seconds),
+        trouble: None,
     };
     let kept = async |kind: &str| store.position("acme".into(), kind.into()).await.unwrap();
     assert_eq!(kept("sweep").await, None);
@@ -21,6 +22,11 @@ pub async fn a_search_goes_on_where_it_was_and_each_has_its_own_place(store: &Sh
     assert_eq!(kept("journal").await, Some(place("journal", "abc", 2)));
     assert_eq!(store.positions().await.unwrap(), [place("journal", "abc", 2), place("sweep", "two", 3)]);
     assert_eq!(store.position("other".into(), "sweep".into()).await.unwrap(), None);
+    let stuck = Position { trouble: Some("it refuses us".into()), ..place("sweep", "two", 3) };
+    store.keep_position(stuck.clone()).await.unwrap();
+    assert_eq!(kept("sweep").await, Some(stuck), "what stands in the way is told and moves nothing");
+    store.keep_position(place("sweep", "two", 3)).await.unwrap();
+    assert_eq!(kept("sweep").await, Some(place("sweep", "two", 3)));
 }
 
 pub async fn what_is_known_of_orders_is_told_in_the_order_they_are_asked_for(store: &SharedStore) {

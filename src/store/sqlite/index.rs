@@ -217,7 +217,13 @@ pub(super) fn write(tx: &Tx<'_>, slice: &Written) -> Outcome<bool> {
     for (subject, reversed) in &slice.endings {
         tx.run("INSERT OR IGNORE INTO endings (reversed, subject) VALUES (?1, ?2)", (reversed, subject))?;
     }
-    let position = Position { system: String::new(), kind: "index".into(), position: written(&slice.to), at: slice.at };
+    let position = Position {
+        system: String::new(),
+        kind: "index".into(),
+        position: written(&slice.to),
+        at: slice.at,
+        trouble: None,
+    };
     positions::keep(tx, &position)?;
     Ok(true)
 }

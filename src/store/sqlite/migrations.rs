@@ -21,6 +21,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0009_known.sql"),
     include_str!("migrations/0010_steps.sql"),
     include_str!("migrations/0011_gaps.sql"),
+    include_str!("migrations/0012_polls.sql"),
     include_str!("migrations/0013_access.sql"),
     include_str!("migrations/0014_cases.sql"),
     include_str!("migrations/0015_alerts.sql"),

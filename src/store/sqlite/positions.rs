@@ -10,7 +10,7 @@ use crate::store::write::Subject;
 
 /// How far a search got.
 pub(super) fn find(conn: &Connection, system: &str, kind: &str) -> Outcome<Option<Position>> {
-    let sql = "SELECT system, kind, position, at FROM positions WHERE system = ?1 AND kind = ?2";
+    let sql = "SELECT system, kind, position, at, trouble FROM positions WHERE system = ?1 AND kind = ?2";
     tx::row(conn, sql, (system, kind), position)
 }
 
@@ -18,22 +18,29 @@ pub(super) fn find(conn: &Connection, system: &str, kind: &str) -> Outcome<Optio
 pub(super) fn all(conn: &Connection) -> Outcome<Vec<Position>> {
     tx::rows(
         conn,
-        "SELECT system, kind, position, at FROM positions WHERE system <> '' AND kind <> 'newest' ORDER BY system, kind",
+        "SELECT system, kind, position, at, trouble FROM positions WHERE system <> '' AND kind <> 'newest' ORDER BY system, kind",
         [],
         position,
     )
 }
 
 fn position(row: &Row<'_>) -> rusqlite::Result<Position> {
-    Ok(Position { system: row.get(0)?, kind: row.get(1)?, position: row.get(2)?, at: from_micros(row.get(3)?) })
+    Ok(Position {
+        system: row.get(0)?,
+        kind: row.get(1)?,
+        position: row.get(2)?,
+        at: from_micros(row.get(3)?),
+        trouble: row.get(4)?,
+    })
 }
 
 /// It got this far.
 pub(super) fn keep(tx: &Tx<'_>, position: &Position) -> Outcome<()> {
     tx.run(
-        "INSERT INTO positions (system, kind, position, at) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT (system, kind) DO UPDATE SET position = excluded.position, at = excluded.at",
-        (&position.system, &position.kind, &position.position, position.at.as_microsecond()),
+        "INSERT INTO positions (system, kind, position, at, trouble) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (system, kind) DO UPDATE SET position = excluded.position, at = excluded.at, \
+         trouble = excluded.trouble",
+        (&position.system, &position.kind, &position.position, position.at.as_microsecond(), &position.trouble),
     )?;
     Ok(())
 }
