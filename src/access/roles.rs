@@ -131,6 +131,8 @@ permissions! {
     CanOwnAccount, "account:own": EVERYBODY;
     /// Process a record again.
     CanReplay, "exceptions:replay": REPAIR;
+    /// Add the mapping row that a group lacks, and release its records in one act.
+    CanFixGroups, "exceptions:fix": REPAIR;
     /// Decide about a parked delivery, or order a second effect.
     CanDecide, "deliveries:decide": REPAIR;
     /// Edit a document that waits for a person.

@@ -13,7 +13,7 @@ use super::extract::{self, FromPath, FromQuery};
 use super::page::{LIMIT_MAX, one_of, paging};
 use super::state::{Api, Replayed};
 use crate::access::Operator;
-use crate::access::roles::{CanRead, CanReplay};
+use crate::access::roles::{CanRead, CanReplay, Permission};
 use crate::envelope::ids::{EnvelopeId, ExceptionId};
 use crate::exceptions::{due, handling};
 use crate::observe::Event;
@@ -263,9 +263,9 @@ pub async fn release(
 }
 
 /// Replays members of a group, one after the other.
-pub(super) async fn release_members(
+pub(super) async fn release_members<P: Permission>(
     api: &Api,
-    operator: &Operator<CanReplay>,
+    operator: &Operator<P>,
     group: &ExceptionGroup,
     members: Vec<Member>,
     dry_run: bool,

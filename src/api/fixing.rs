@@ -16,7 +16,7 @@ use super::mapping_csv::{self, RowIn};
 use super::mappings;
 use super::state::Api;
 use crate::access::Operator;
-use crate::access::roles::{CanEditMappings, CanRead, CanReplay};
+use crate::access::roles::{CanFixGroups, CanRead};
 use crate::domain::mapping::MappingRow;
 use crate::exceptions::proposals::{self, Missing, Proposal};
 use crate::store::ExceptionFilter;
@@ -90,11 +90,8 @@ pub async fn proposals(
 }
 
 /// `POST /exceptions/groups/{fingerprint}/fix`
-///
-/// Who fixes both changes a table and replays: both permissions are asked for.
 pub async fn fix(
-    operator: Operator<CanEditMappings>,
-    replays: Operator<CanReplay>,
+    operator: Operator<CanFixGroups>,
     State(api): State<Api>,
     FromPath(fingerprint): FromPath<String>,
     FromQuery(query): FromQuery<ReplayQuery>,
@@ -129,7 +126,7 @@ pub async fn fix(
     let edit = MappingEdit { set: vec![row], gone: Vec::new() };
     fixed.mappings_version = mappings::edit_rows(&api, missing.table.as_str(), edit, act).await?;
     let members = exceptions::members(&api, &fingerprint).await?;
-    let released = exceptions::release_members(&api, &replays, &group, members, false, &body.reason).await?;
+    let released = exceptions::release_members(&api, &operator, &group, members, false, &body.reason).await?;
     fixed.release = Some(released);
     // The last transaction, after that of the row and one for each record: a repeat of a call that died before it finds
     // the row there and those records closed, and goes on with the others.

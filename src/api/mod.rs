@@ -55,9 +55,9 @@ use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
-    CanDecide, CanEditMappings, CanExpand, CanHoldDestinations, CanManageAlerts, CanManageTokens, CanManageUsers,
-    CanOwnAccount, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay, CanRevealPersonalData, Needs, Operator,
-    Permission, Role,
+    CanDecide, CanEditMappings, CanExpand, CanFixGroups, CanHoldDestinations, CanManageAlerts, CanManageTokens,
+    CanManageUsers, CanOwnAccount, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay, CanRevealPersonalData,
+    Needs, Operator, Permission, Role,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
@@ -126,7 +126,7 @@ pub fn routes() -> Vec<Route> {
         post("/exceptions/{id}/replay", CanReplay, KeyRule::Required, exceptions::replay),
         get("/exceptions/groups/{fingerprint}/preview", CanReplay, looking::group),
         get("/exceptions/groups/{fingerprint}/proposals", CanRead, fixing::proposals),
-        post("/exceptions/groups/{fingerprint}/fix", CanEditMappings, KeyRule::Required, fixing::fix),
+        post("/exceptions/groups/{fingerprint}/fix", CanFixGroups, KeyRule::Required, fixing::fix),
         post("/exceptions/groups/{fingerprint}/release", CanReplay, KeyRule::Required, exceptions::release),
 
         get("/mappings", CanRead, mappings::tables),
@@ -255,7 +255,6 @@ impl<M, P, A> Asks<P> for (M, Operator<P>, A) {}
 impl<M, P, A, B> Asks<P> for (M, Operator<P>, A, B) {}
 impl<M, P, A, B, C> Asks<P> for (M, Operator<P>, A, B, C) {}
 impl<M, P, A, B, C, D> Asks<P> for (M, Operator<P>, A, B, C, D) {}
-impl<M, P, A, B, C, D, E> Asks<P> for (M, Operator<P>, A, B, C, D, E) {}
 
 fn row<P, H, T>(method: &'static str, filter: MethodFilter, path: &'static str, key: KeyRule, handler: H) -> Route
 where

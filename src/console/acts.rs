@@ -17,8 +17,16 @@ enum As {
     Text,
     /// As text; left out when empty.
     Some,
-    /// As a list of its lines; left out when empty.
-    Lines,
+    /// As a list of its words; left out when empty.
+    Words,
+    /// As a whole number; left out when it is none.
+    Number,
+    /// A moment of a form, in UTC.
+    Moment,
+    /// As it is meant: `true` or `false`.
+    Flag,
+    /// `mapping_key`, `value` and `destination` as the one row of a list.
+    Row,
 }
 
 /// A call that a form makes.
@@ -61,13 +69,23 @@ const REASON: &[(&str, As)] = &[("reason", As::Text)];
 #[rustfmt::skip]
 const ACTS: &[Act] = &[
     asking(with(call("replay", "POST", "/exceptions/{id}/replay", "Processed again"), REASON), &["dry_run"]),
-    asking(with(call("release-group", "POST", "/exceptions/groups/{fingerprint}/release", "Released"), &[("reason", As::Text), ("ids", As::Lines)]), &["dry_run"]),
+    asking(with(call("release-group", "POST", "/exceptions/groups/{fingerprint}/release", "Released"), &[("reason", As::Text), ("ids", As::Words), ("mappings_version", As::Number)]), &["dry_run"]),
+    asking(with(call("fix-group", "POST", "/exceptions/groups/{fingerprint}/fix", "Added and released"), &[("value", As::Text), ("destination", As::Text), ("reason", As::Text)]), &["dry_run"]),
+    with(call("assign", "POST", "/exceptions/{id}/assign", "Assigned"), &[("to", As::Some)]),
+    with(call("snooze", "POST", "/exceptions/{id}/snooze", "Put off"), &[("until", As::Moment), ("reason", As::Text)]),
+    with(call("dismiss", "POST", "/exceptions/{id}/dismiss", "Dismissed"), REASON),
+    with(call("note", "POST", "/exceptions/{id}/notes", "Noted"), &[("text", As::Text)]),
     with(call("decide", "POST", "/deliveries/{id}/decide", "Decided"), &[("verdict", As::Text), ("reason", As::Text), ("receipt", As::Some)]),
     with(call("resend", "POST", "/deliveries/{id}/resend", "Ordered a second effect"), &[("reason", As::Text), ("confirm", As::Text)]),
     with(call("reveal", "POST", "/documents/{id}/reveal", "Shown; the audit log says that you asked"), REASON),
     asking(call("release-destination", "POST", "/destinations/{name}/release", "Sending again"), &["reason"]),
     asking(call("hold-destination", "POST", "/destinations/{name}/hold", "Held"), &["reason"]),
     with(call("create-token", "POST", "/tokens", "Made; the secret is shown this once"), &[("name", As::Text), ("role", As::Text), ("expires_at", As::Some), ("reason", As::Text)]),
+    asking(with(call("set-mapping", "PATCH", "/mappings/{table}", "Saved"), &[("set", As::Row)]), &["reason"]),
+    with(call("create-user", "POST", "/users", "Let in"), &[("name", As::Text), ("role", As::Text), ("password", As::Text)]),
+    with(call("change-user", "PATCH", "/users/{id}", "Changed"), &[("disabled", As::Flag)]),
+    asking(call("acknowledge-alert", "POST", "/alerts/{id}/acknowledge", "Taken"), &["reason"]),
+    with(call("test-contact", "POST", "/alerts/test", "Tried"), &[("contact", As::Text)]),
     asking(sending_csv(call("import-mappings", "PUT", "/mappings/{table}", "Replaced"), "csv"), &["reason"]),
     asking(call("revoke-token", "DELETE", "/tokens/{id}", "Revoked"), &["reason"]),
 ];
@@ -134,6 +152,11 @@ fn filled(path: &str, fields: &Fields) -> String {
     out + rest
 }
 
+/// `2026-12-01T10:00` of a form, as a time in UTC.
+fn moment(text: &str) -> String {
+    if text.len() == 16 { format!("{text}:00Z") } else { text.to_owned() }
+}
+
 fn body(members: &[(&str, As)], fields: &Fields) -> Value {
     let mut body = Map::new();
     for (name, how) in members {
@@ -142,10 +165,16 @@ fn body(members: &[(&str, As)], fields: &Fields) -> Value {
         let value = match how {
             As::Text => Some(Value::from(text.unwrap_or_default())),
             As::Some => text.filter(|text| !text.is_empty()).map(Value::from),
-            As::Lines => {
-                let lines = text.unwrap_or_default();
-                let lines: Vec<Value> = lines.split_whitespace().map(Value::from).collect();
-                if lines.is_empty() { None } else { Some(Value::from(lines)) }
+            As::Words => {
+                let words: Vec<Value> = text.unwrap_or_default().split_whitespace().map(Value::from).collect();
+                if words.is_empty() { None } else { Some(Value::from(words)) }
+            }
+            As::Number => text.and_then(|text| text.parse::<u64>().ok()).map(Value::from),
+            As::Moment => text.filter(|text| !text.is_empty()).map(|text| Value::from(moment(&text))),
+            As::Flag => Some(Value::from(text.as_deref() == Some("true"))),
+            As::Row => {
+                let of = |name: &str| fields.get(name).map(|value| value.trim()).unwrap_or_default();
+                Some(json!([{ "key": of("mapping_key"), "value": of("value"), "destination": of("destination") }]))
             }
         };
         if let Some(value) = value {
@@ -183,9 +212,13 @@ mod tests {
             ("id".into(), "../../tokens?x=1".into()),
             ("reason".into(), " why ".into()),
             ("ids".into(), "a\nb".into()),
+            ("until".into(), "2026-12-01T10:00".into()),
         ]);
         assert_eq!(filled("/exceptions/{id}/replay", &fields), "/exceptions/..%2F..%2Ftokens%3Fx%3D1/replay");
-        let members = [("reason", As::Text), ("receipt", As::Some), ("ids", As::Lines)];
-        assert_eq!(body(&members, &fields), json!({ "reason": "why", "ids": ["a", "b"]}));
+        let members = [("reason", As::Text), ("receipt", As::Some), ("ids", As::Words), ("until", As::Moment)];
+        assert_eq!(
+            body(&members, &fields),
+            json!({ "reason": "why", "ids": ["a", "b"], "until": "2026-12-01T10:00:00Z" })
+        );
     }
 }

@@ -104,6 +104,7 @@ pub fn router(console: Console) -> Router {
         .route("/exceptions", get(pages::exceptions::groups))
         .route("/exceptions/list", get(pages::exceptions::list))
         .route("/exceptions/groups/{fingerprint}", get(pages::exceptions::group))
+        .route("/exceptions/groups/{fingerprint}/preview", get(pages::exceptions::group_preview))
         .route("/exceptions/codes/{code}", get(pages::exceptions::code))
         .route("/exceptions/{id}", get(pages::exceptions::show))
 
@@ -114,6 +115,7 @@ pub fn router(console: Console) -> Router {
 
         .route("/destinations", get(pages::destinations::list))
         .route("/origins", get(pages::origins::list))
+        .route("/alerts", get(pages::alerts::list))
         .route("/incidents", get(pages::destinations::incidents))
 
         .route("/mappings", get(pages::mappings::tables))

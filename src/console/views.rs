@@ -42,6 +42,8 @@ templates![
     "event.html",
     "destinations.html",
     "incidents.html",
+    "alerts.html",
+    "group-preview.html",
     "origins.html",
     "mappings.html",
     "mapping.html",
@@ -128,8 +130,12 @@ fn environment() -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_formatter(|out, state, value| {
-        // What is not there is nothing on a page.
-        if value.is_none() { Ok(()) } else { minijinja::escape_formatter(out, state, value) }
+        // What is not there is nothing on a page, and nothing hides in what is.
+        match value.as_str() {
+            _ if value.is_none() => Ok(()),
+            Some(text) if !value.is_safe() => Ok(out.write_str(&escaped(&visible(text)))?),
+            _ => minijinja::escape_formatter(out, state, value),
+        }
     });
     environment.add_filter("ago", ago);
     environment.add_filter("said", |text: Value| times_read(&mask::text(&plain(&text))));
@@ -140,6 +146,7 @@ fn environment() -> Environment<'static> {
     environment.add_filter("count", count);
     environment.add_filter("cell", cell);
     environment.add_filter("unmailed", |text: Value| mask::text(&plain(&text)));
+    environment.add_filter("prose", prose);
     environment.add_filter("pretty", pretty);
     environment.add_filter("millis", millis);
     environment.add_filter("spoken", |text: Value| plain(&text).replace('_', " "));
@@ -313,6 +320,66 @@ fn times_read(text: &str) -> String {
     };
     let words = text.split(' ').map(|word| read(word).unwrap_or_else(|| word.to_owned()));
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// Our own pages' Markdown: paragraphs, lists and code; nothing else is in them.
+fn prose(value: Value) -> Value {
+    let text = plain(&value);
+    let mut out = String::new();
+    let mut list = None;
+    let mut block = String::new();
+    for line in text.lines().chain([""]) {
+        let item = line.strip_prefix("- ").map(|rest| ("ul", rest)).or_else(|| {
+            let (number, rest) = line.split_once(". ")?;
+            (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(("ol", rest))
+        });
+        if item.is_some() || line.trim().is_empty() {
+            close(&mut out, &mut block, list.is_some());
+        }
+        match item {
+            Some((kind, rest)) => {
+                if list != Some(kind) {
+                    end(&mut out, &mut list);
+                    out.push_str(&format!("<{kind}>"));
+                    list = Some(kind);
+                }
+                block.push_str(rest);
+            }
+            None if line.trim().is_empty() => {}
+            None => {
+                if list.is_some() && block.is_empty() {
+                    end(&mut out, &mut list);
+                }
+                block.push(' ');
+                block.push_str(line.trim());
+            }
+        }
+    }
+    end(&mut out, &mut list);
+    Value::from_safe_string(out)
+}
+
+fn close(out: &mut String, block: &mut String, listed: bool) {
+    let text = std::mem::take(block);
+    let text = text.trim();
+    if text.is_empty() {
+        return;
+    }
+    let parts: Vec<String> = text.split('`').map(escaped).collect();
+    let coded = parts
+        .iter()
+        .enumerate()
+        .map(|(index, part)| if index % 2 == 1 { format!("<code>{part}</code>") } else { part.clone() });
+    let html: String = coded.collect();
+    let tag = if listed { "li" } else { "p class=\"prose\"" };
+    let name = tag.split(' ').next().unwrap_or(tag);
+    out.push_str(&format!("<{tag}>{html}</{name}>"));
+}
+
+fn end(out: &mut String, list: &mut Option<&'static str>) {
+    if let Some(kind) = list.take() {
+        out.push_str(&format!("</{kind}>"));
+    }
 }
 
 /// JSON as people read it.

@@ -12,7 +12,7 @@ const PASSWORD: &str = "otter mills fourteen";
 const TABLE: &str = "key,value,destination\n24-WG085,ITEM-1,\n";
 
 /// Every page that needs no id.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "/console",
     "/console/search?q=000000001",
     "/console/orders",
@@ -21,6 +21,7 @@ const PAGES: [&str; 13] = [
     "/console/deliveries",
     "/console/destinations",
     "/console/incidents",
+    "/console/alerts",
     "/console/origins",
     "/console/mappings",
     "/console/mappings/skus",
@@ -240,7 +241,7 @@ async fn in_a_browser_a_person_signs_in_is_told_what_is_wrong_and_comes_back_whe
     browser.goes("/console/orders/000000001");
     browser.sees("Sign in to see that page.");
     browser.signs_in("anna", "otter mills fifteen");
-    browser.sees("name or the password");
+    browser.sees("the name, the password or the code is not right");
     assert_eq!(browser.is_at(), "/console/sign-in");
     browser.signs_in("anna", PASSWORD);
     assert_eq!(browser.is_at(), "/console/orders/000000001");

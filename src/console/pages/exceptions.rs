@@ -68,6 +68,15 @@ pub async fn group(desk: Desk, Path(fingerprint): Path<String>) -> Shown {
     Ok(desk.page("group.html", context))
 }
 
+/// `GET /console/exceptions/groups/{fingerprint}/preview`
+pub async fn group_preview(desk: Desk, Path(fingerprint): Path<String>, asked_for: Asked) -> Shown {
+    let fields = asked(asked_for);
+    let cursor = query(&[("cursor", member(&fields, "cursor"))]);
+    let looked = desk.get(&format!("/exceptions/groups/{}/preview{cursor}", segment(&fingerprint))).await?;
+    let context = json!({ "title": "What releasing would come to", "nav": "exceptions", "fingerprint": fingerprint, "looked": looked });
+    Ok(desk.page("group-preview.html", context))
+}
+
 /// `GET /console/exceptions/{id}`
 pub async fn show(desk: Desk, Path(id): Path<String>) -> Shown {
     let exception = desk.get(&format!("/exceptions/{}", segment(&id))).await?;

@@ -35,27 +35,26 @@ pub async fn show(desk: Desk, State(_console): State<Console>) -> Shown {
 
 /// Bars of accepted records an hour, beside those of the same hour a week ago.
 fn chart(traffic: &Value) -> Value {
-    let hours: Vec<&Value> = traffic["hours"].as_array().into_iter().flatten().collect();
-    let hours = &hours[hours.len().saturating_sub(HOURS)..];
-    let of = |hour: &Value, name: &str| hour[name].as_u64().unwrap_or_default();
-    let most = hours
-        .iter()
-        .flat_map(|hour| [of(hour, "accepted"), of(hour, "accepted_week_ago")])
-        .max()
-        .unwrap_or_default()
-        .max(1);
-    let height = |value: u64| value * 100 / most;
-    let bars: Vec<Value> = hours
-        .iter()
-        .enumerate()
-        .map(|(index, hour)| {
-            let (now, before) = (of(hour, "accepted"), of(hour, "accepted_week_ago"));
-            json!({
-                "x": index * 20, "now": now, "before": before, "from": hour["from"],
-                "height": height(now), "y": 100 - height(now), "height_before": height(before), "y_before": 100 - height(before),
-            })
+    let counts = |name: &str| -> Vec<u64> {
+        let hours = traffic[name].as_array().into_iter().flatten();
+        hours.map(|hour| hour["accepted"].as_u64().unwrap_or_default()).collect()
+    };
+    let (now, before) = (counts("hours"), counts("week_before"));
+    let first = now.len().saturating_sub(HOURS);
+    let hours: Vec<(u64, u64, &Value)> = (first..now.len())
+        .map(|index| {
+            (now[index], before.get(index).copied().unwrap_or_default(), &traffic["hours"][index]["starts_at"])
         })
         .collect();
+    let most = hours.iter().map(|(now, before, _)| *now.max(before)).max().unwrap_or_default().max(1);
+    let height = |value: u64| value * 100 / most;
+    let bar = |(index, (now, before, from)): (usize, &(u64, u64, &Value))| {
+        json!({
+            "x": index * 20, "now": now, "before": before, "from": from,
+            "height": height(*now), "y": 100 - height(*now), "height_before": height(*before), "y_before": 100 - height(*before),
+        })
+    };
+    let bars: Vec<Value> = hours.iter().enumerate().map(bar).collect();
     json!({ "bars": bars, "most": most, "width": hours.len() * 20 })
 }
 
@@ -65,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_tallest_hour_fills_the_chart_and_an_empty_one_divides_by_nothing() {
-        let traffic = json!({ "hours": [{ "accepted": 5, "accepted_week_ago": 10 }, { "accepted": 0 }] });
+        let traffic = json!({ "hours": [{ "accepted": 5 }, { "accepted": 0 }], "week_before": [{ "accepted": 10 }] });
         let drawn = chart(&traffic);
         assert_eq!((&drawn["bars"][0]["height"], &drawn["bars"][0]["height_before"]), (&json!(50), &json!(100)));
         assert_eq!(drawn["width"], 40);

@@ -25,8 +25,8 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0013_access.sql"),
     include_str!("migrations/0014_cases.sql"),
     include_str!("migrations/0015_alerts.sql"),
-    include_str!("migrations/0016_search.sql"),
-    include_str!("migrations/0017_holds.sql"),
+    include_str!("migrations/0016_holds.sql"),
+    include_str!("migrations/0017_search.sql"),
 ];
 
 /// The step that opens the books: what is there already is booked with it.
