@@ -30,6 +30,7 @@ enum As {
 }
 
 /// A call that a form makes.
+#[derive(Clone, Copy)]
 struct Act {
     name: &'static str,
     method: &'static str,
@@ -100,7 +101,7 @@ pub async fn act(desk: Desk, Path(name): Path<String>, Form(fields): Form<Fields
     let csv = act.csv.map(|name| ("text/csv", fields.get(name).cloned().unwrap_or_default().into_bytes()));
     let method = Method::from_bytes(act.method.as_bytes()).unwrap_or_default();
     let answered = desk.call(method, Call { path, body: body.or(csv), headers: told(&fields) }).await;
-    let result = desk.json(answered)?;
+    let result = desk.json(&answered)?;
     let back = back(&fields);
     let context = json!({ "title": act.done, "act": act.name, "result": result, "back": back, "fields": fields });
     let page = if field(&fields, "dry_run") == Some("true") { "preview.html" } else { act.page };

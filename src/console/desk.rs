@@ -90,7 +90,7 @@ impl Desk {
     /// [`Refused`] with the problem that it answered.
     pub async fn get(&self, path: &str) -> Result<Value, Refused> {
         let answered = self.call(Method::GET, Call { path: path.to_owned(), ..Call::default() }).await;
-        self.json(answered)
+        self.json(&answered)
     }
 
     /// The same; nothing where that is not to be had: no such path, or not for this role.
@@ -108,7 +108,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`Refused`] where it is a problem.
-    pub fn json(&self, answered: Answered) -> Result<Value, Refused> {
+    pub fn json(&self, answered: &Answered) -> Result<Value, Refused> {
         let body = serde_json::from_slice(&answered.body).unwrap_or(Value::Null);
         if answered.status.is_success() {
             return Ok(body);

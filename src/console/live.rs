@@ -66,7 +66,8 @@ impl Live {
             // A store that cannot answer now is told of elsewhere.
             let Ok(ledger) = api.store.ledger().await else { continue };
             let now = (ledger, api.engines.destinations());
-            if before.as_ref().is_some_and(|before| *before != now) {
+            // Before the first look anything may have happened since the pages were made.
+            if before.as_ref() != Some(&now) {
                 self.changes.send_modify(|changes| *changes += 1);
             }
             before = Some(now);
@@ -75,7 +76,9 @@ impl Live {
 }
 
 /// `GET /console/live`
-pub async fn stream(desk: Desk) -> Response {
+pub async fn stream(desk: Result<Desk, Response>) -> Response {
+    // Whose session has ended is asked to sign in by the next page, not by a stream: 204 tells the browser to come no more.
+    let Ok(desk) = desk else { return StatusCode::NO_CONTENT.into_response() };
     let live = desk.console().live.clone();
     let Ok(place) = live.places.clone().try_acquire_owned() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
@@ -84,13 +87,17 @@ pub async fn stream(desk: Desk) -> Response {
         changes: live.changes.subscribe(),
         ended: live.ended.subscribe(),
         until: Box::pin(tokio::time::sleep(STREAM_MAX)),
+        greeted: false,
         _place: place,
     };
     let stream = futures_util::stream::unfold(listener, |mut listener| async move {
-        tokio::select! {
-            changed = listener.changes.changed() => changed.ok()?,
-            () = &mut listener.until => return None,
-            _ = listener.ended.wait_for(|ended| *ended) => return None,
+        // What happened between the making of the page and now is told at once.
+        if std::mem::replace(&mut listener.greeted, true) {
+            tokio::select! {
+                changed = listener.changes.changed() => changed.ok()?,
+                () = &mut listener.until => return None,
+                _ = listener.ended.wait_for(|ended| *ended) => return None,
+            }
         }
         let change = *listener.changes.borrow_and_update();
         Some((Ok::<_, Infallible>(Event::default().event("changed").data(change.to_string())), listener))
@@ -103,5 +110,6 @@ struct Listener {
     changes: watch::Receiver<u64>,
     ended: watch::Receiver<bool>,
     until: Pin<Box<Sleep>>,
+    greeted: bool,
     _place: OwnedSemaphorePermit,
 }

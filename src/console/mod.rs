@@ -17,6 +17,7 @@ pub mod desk;
 pub mod live;
 pub mod pages;
 pub mod proof;
+mod prose;
 pub mod views;
 #[cfg(test)]
 mod tests;

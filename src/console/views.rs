@@ -12,6 +12,7 @@ use serde_json::Map;
 
 use super::assets;
 use super::desk::segment;
+use super::prose;
 use crate::access::mask;
 
 /// As much of one text as a cell shows.
@@ -138,18 +139,18 @@ fn environment() -> Environment<'static> {
         }
     });
     environment.add_filter("ago", ago);
-    environment.add_filter("said", |text: Value| times_read(&mask::text(&plain(&text))));
+    environment.add_filter("said", |text: &Value| times_read(&mask::text(&plain(text))));
     environment.add_filter("at", at);
     environment.add_filter("badge", badge);
     environment.add_filter("short", short);
-    environment.add_filter("seg", |text: Value| segment(&plain(&text)));
+    environment.add_filter("seg", |text: &Value| segment(&plain(text)));
     environment.add_filter("count", count);
     environment.add_filter("cell", cell);
-    environment.add_filter("unmailed", |text: Value| mask::text(&plain(&text)));
-    environment.add_filter("prose", prose);
+    environment.add_filter("unmailed", |text: &Value| mask::text(&plain(text)));
+    environment.add_filter("prose", |text: &Value| Value::from_safe_string(prose::html(&plain(text))));
     environment.add_filter("pretty", pretty);
     environment.add_filter("millis", millis);
-    environment.add_filter("spoken", |text: Value| plain(&text).replace('_', " "));
+    environment.add_filter("spoken", |text: &Value| plain(text).replace('_', " "));
     environment.add_function("asset", |name: &str| assets::address(name));
     environment.add_function("may", |state: &State<'_, '_>, permission: &str| may(state, permission));
     environment.add_function("nonce", || uuid::Uuid::from_bytes(random()).to_string());
@@ -180,7 +181,7 @@ fn may(state: &State<'_, '_>, permission: &str) -> bool {
     permissions.is_some_and(|mut all| all.any(|one| one.as_str() == Some(permission)))
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         match char {
@@ -200,15 +201,15 @@ fn moment(value: &Value) -> Option<Timestamp> {
 }
 
 /// A time as people speak of it, with the exact one behind it.
-fn ago(state: &State<'_, '_>, value: Value) -> Value {
-    let Some(at) = moment(&value) else { return Value::from("") };
+fn ago(state: &State<'_, '_>, value: &Value) -> Value {
+    let Some(at) = moment(value) else { return Value::from("") };
     let now = state.lookup("now").and_then(|now| moment(&now)).unwrap_or(at);
     time(at, &spoken(at.duration_until(now)))
 }
 
 /// A time to the second, in UTC.
-fn at(value: Value) -> Value {
-    moment(&value).map_or_else(|| Value::from(""), |at| time(at, &at.strftime("%Y-%m-%d %H:%M:%S").to_string()))
+fn at(value: &Value) -> Value {
+    moment(value).map_or_else(|| Value::from(""), |at| time(at, &at.strftime("%Y-%m-%d %H:%M:%S").to_string()))
 }
 
 fn time(at: Timestamp, words: &str) -> Value {
@@ -230,24 +231,25 @@ fn spoken(elapsed: SignedDuration) -> String {
 }
 
 /// A state as a word in its colour.
-fn badge(value: Value) -> Value {
-    let word = plain(&value);
+fn badge(value: &Value) -> Value {
+    let word = plain(value);
     let tone = match word.as_str() {
         "delivered" | "done" | "resolved" | "open_destination" | "accepted" | "already_applied" | "ok" | "released" => {
             "good"
         }
-        "parked" | "exception" | "critical" | "held" | "broken" | "rejected" | "uncertain" | "firing" => "bad",
+        "parked" | "exception" | "critical" | "held" | "broken" | "rejected" | "uncertain" | "firing" | "error" => {
+            "bad"
+        }
         "due" | "waiting" | "in_flight" | "received" | "warning" | "half_open" | "paused" | "closed"
         | "unavailable" | "throttled" | "snoozed" | "assigned" | "overdue" => "warn",
-        "error" => "bad",
         _ => "calm",
     };
     Value::from_safe_string(format!("<span class=\"badge {tone}\">{}</span>", escaped(&word.replace('_', " "))))
 }
 
 /// An id of ours as far as people read it.
-fn short(value: Value) -> Value {
-    let text = plain(&value);
+fn short(value: &Value) -> Value {
+    let text = plain(value);
     if text.chars().count() <= 14 {
         return Value::from(text);
     }
@@ -261,8 +263,8 @@ fn short(value: Value) -> Value {
 }
 
 /// A whole number with its thousands apart.
-fn count(value: Value) -> Result<String, Error> {
-    let text = plain(&value);
+fn count(value: &Value) -> Result<String, Error> {
+    let text = plain(value);
     if text.is_empty() {
         return Ok("–".to_owned());
     }
@@ -281,8 +283,8 @@ fn count(value: Value) -> Result<String, Error> {
 }
 
 /// Somebody else's text in a cell: its direction stays its own, what is too long is cut and can be opened.
-fn cell(value: Value) -> Value {
-    let text = visible(&plain(&value));
+fn cell(value: &Value) -> Value {
+    let text = visible(&plain(value));
     if text.chars().count() <= CELL_CHARS {
         return Value::from_safe_string(format!("<bdi>{}</bdi>", escaped(&text)));
     }
@@ -322,74 +324,14 @@ fn times_read(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Our own pages' Markdown: paragraphs, lists and code; nothing else is in them.
-fn prose(value: Value) -> Value {
-    let text = plain(&value);
-    let mut out = String::new();
-    let mut list = None;
-    let mut block = String::new();
-    for line in text.lines().chain([""]) {
-        let item = line.strip_prefix("- ").map(|rest| ("ul", rest)).or_else(|| {
-            let (number, rest) = line.split_once(". ")?;
-            (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(("ol", rest))
-        });
-        if item.is_some() || line.trim().is_empty() {
-            close(&mut out, &mut block, list.is_some());
-        }
-        match item {
-            Some((kind, rest)) => {
-                if list != Some(kind) {
-                    end(&mut out, &mut list);
-                    out.push_str(&format!("<{kind}>"));
-                    list = Some(kind);
-                }
-                block.push_str(rest);
-            }
-            None if line.trim().is_empty() => {}
-            None => {
-                if list.is_some() && block.is_empty() {
-                    end(&mut out, &mut list);
-                }
-                block.push(' ');
-                block.push_str(line.trim());
-            }
-        }
-    }
-    end(&mut out, &mut list);
-    Value::from_safe_string(out)
-}
-
-fn close(out: &mut String, block: &mut String, listed: bool) {
-    let text = std::mem::take(block);
-    let text = text.trim();
-    if text.is_empty() {
-        return;
-    }
-    let parts: Vec<String> = text.split('`').map(escaped).collect();
-    let coded = parts
-        .iter()
-        .enumerate()
-        .map(|(index, part)| if index % 2 == 1 { format!("<code>{part}</code>") } else { part.clone() });
-    let html: String = coded.collect();
-    let tag = if listed { "li" } else { "p class=\"prose\"" };
-    let name = tag.split(' ').next().unwrap_or(tag);
-    out.push_str(&format!("<{tag}>{html}</{name}>"));
-}
-
-fn end(out: &mut String, list: &mut Option<&'static str>) {
-    if let Some(kind) = list.take() {
-        out.push_str(&format!("</{kind}>"));
-    }
-}
-
 /// JSON as people read it.
-fn pretty(value: Value) -> String {
-    let text = serde_json::to_value(&value).and_then(|json| serde_json::to_string_pretty(&json)).unwrap_or_default();
+fn pretty(value: &Value) -> String {
+    let text = serde_json::to_value(value).and_then(|json| serde_json::to_string_pretty(&json)).unwrap_or_default();
     visible(&text)
 }
 
-fn millis(value: Value) -> String {
-    match plain(&value).parse::<u64>() {
+fn millis(value: &Value) -> String {
+    match plain(value).parse::<u64>() {
         Ok(micros) if micros < 1_000 => format!("{micros} µs"),
         Ok(micros) if micros < 10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
         Ok(micros) if micros < 10_000_000 => format!("{} ms", micros / 1_000),

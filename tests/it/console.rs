@@ -187,7 +187,7 @@ async fn what_buyers_write_is_text_on_every_page() {
         browser.signs_in("anna", PASSWORD);
         for path in &paths {
             browser.goes(path);
-            assert_eq!(browser.does(json!({ "do": "wide" })), json!(false), "{path}: the layout holds");
+            assert_eq!(browser.does(&json!({ "do": "wide" })), json!(false), "{path}: the layout holds");
         }
         browser.close();
     }
@@ -248,7 +248,7 @@ async fn in_a_browser_a_person_signs_in_is_told_what_is_wrong_and_comes_back_whe
     browser.sees("Order 000000001 is in erp as");
     // The session ends while a form is open: nothing is done, and the person is told so.
     browser.goes("/console/destinations");
-    browser.does(json!({ "do": "forget" }));
+    browser.does(&json!({ "do": "forget" }));
     browser.fills("Why", "stocktaking");
     browser.presses("Hold");
     browser.sees("Your session has ended. What you sent was not done");
@@ -297,8 +297,8 @@ async fn in_a_browser_an_open_page_shows_what_happens() {
     app.commerce_sends(orders::observed("000000004", "24-WG085", 1)).await;
     browser.sees("000000004");
     // And by keys alone: to the box, and to the answer.
-    browser.does(json!({ "do": "key", "key": "/" }));
-    assert_eq!(browser.does(json!({ "do": "focused" })), json!("q"));
+    browser.does(&json!({ "do": "key", "key": "/" }));
+    assert_eq!(browser.does(&json!({ "do": "focused" })), json!("q"));
     browser.close();
     app.stop().await;
 }

@@ -15,7 +15,7 @@ async function refresh() {
   if (busy()) { wanted = true; return; }
   wanted = false;
   const response = await fetch(location.href, { credentials: "same-origin", redirect: "manual" });
-  if (response.type === "opaqueredirect") { location.reload(); return; }
+  // Whose session has ended keeps what they were typing; the next page asks them to sign in.
   if (!response.ok) return;
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const old of live()) {

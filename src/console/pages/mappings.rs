@@ -44,7 +44,7 @@ pub async fn export(desk: Desk, Path(table): Path<String>) -> Result<Response, R
     let call = Call { path: format!("/mappings/{}", segment(&table)), headers, ..Call::default() };
     let answered = desk.call(Method::GET, call).await;
     if answered.status != StatusCode::OK {
-        desk.json(answered)?;
+        desk.json(&answered)?;
         return Ok(StatusCode::NOT_FOUND.into_response());
     }
     // A table that the API knows has a plain name.

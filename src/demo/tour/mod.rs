@@ -43,7 +43,7 @@ pub struct Tour {
     shop: StandIn,
     erp: StandInErp,
     running: Running,
-    token: String,
+    keys: setup::Keys,
     /// Sales orders of the ERP that were shown already.
     shown: usize,
 }
@@ -76,10 +76,10 @@ impl Tour {
         })?;
         progress("opening the store and starting the service");
         let running = app::start(loaded, Doors::default()).await?;
-        let token = setup::prepare(&running).await?;
+        let keys = setup::prepare(&running).await?;
         let adobe = format!("http://{}/in/adobe", running.address);
         shop.gateway().register(&adobe).await.map_err(|reason| anyhow::anyhow!("no events: {reason}"))?;
-        Ok(Tour { folder, sender, shop, erp, running, token, shown: 0 })
+        Ok(Tour { folder, sender, shop, erp, running, keys, shown: 0 })
     }
 
     /// Sends everything, waits until it is settled, and gathers what came of it.
@@ -113,7 +113,7 @@ impl Tour {
 
     /// What to try while the service stays up.
     pub fn while_it_runs(&self, evidence: &Evidence) -> String {
-        words::while_it_runs(self.running.admin_address, &self.erp, &self.token, self.folder.path(), evidence)
+        words::while_it_runs(self.running.admin_address, &self.erp, &self.keys, self.folder.path(), evidence)
     }
 
     /// Where things were, for a tour that ends by itself.

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::access::password::Hasher;
 use crate::access::roles::Scopes;
 use crate::access::tokens::mint;
+use crate::access::users;
 use crate::access::{Actor, Role};
 use crate::api::mapping_csv;
 use crate::app::{Doors, Running};
@@ -93,8 +95,19 @@ pub(super) fn write(folder: &Path, sender: &Sender, shop: &StandIn, erp_url: &st
     Ok(file)
 }
 
-/// Imports the mapping tables and makes a token, as an operator would.
-pub(super) async fn prepare(running: &Running) -> anyhow::Result<String> {
+/// Ways into the tour's service, made anew each time.
+pub(super) struct Keys {
+    /// An admin's API token.
+    pub(super) token: String,
+    /// The password of [`PERSON`], an admin, for the console.
+    pub(super) password: String,
+}
+
+/// Who signs in at the tour's console.
+pub(super) const PERSON: &str = "demo";
+
+/// Imports the mapping tables, makes a token and lets somebody in, as an operator would.
+pub(super) async fn prepare(running: &Running) -> anyhow::Result<Keys> {
     let actor = Actor::at_the_command_line();
     let clock = Doors::default().clock;
     for (table, csv) in TABLES {
@@ -107,7 +120,15 @@ pub(super) async fn prepare(running: &Running) -> anyhow::Result<String> {
     let (secret, token) = mint("tour", (Role::Admin, &Scopes::default()), None, clock.now(), &SystemEntropy)?;
     let act = actor.act("token.create", token.id, clock.now());
     running.store.create_token(token, act).await?;
-    Ok(secret.reveal().to_owned())
+    let mut random = [0; 10];
+    SystemEntropy.fill(&mut random);
+    let password = data_encoding::BASE32_NOPAD.encode(&random).to_lowercase();
+    let hashed = Hasher::new(std::sync::Arc::new(SystemEntropy)).hash(&password).await?;
+    let user = users::new(PERSON, "", Role::Admin, Some(hashed), clock.now(), &SystemEntropy)?;
+    let mut act = actor.act("user.create", user.id, clock.now());
+    act.after = users::told(&user);
+    running.store.create_user(user, act).await?;
+    Ok(Keys { token: secret.reveal().to_owned(), password })
 }
 
 fn configuration(shop: &StandIn, erp_url: &str) -> String {

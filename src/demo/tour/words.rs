@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::evidence::{Evidence, Sent, document};
-use super::setup::Folder;
+use super::setup::{Folder, Keys, PERSON};
 use super::table;
 use super::verdict::{Summary, words_of};
 use crate::demo::erp::{Effect, StandInErp};
@@ -131,14 +131,17 @@ pub(super) fn figures(evidence: &Evidence, summary: &Summary) -> String {
 pub(super) fn while_it_runs(
     api: SocketAddr,
     erp: &StandInErp,
-    token: &str,
+    keys: &Keys,
     folder: &Path,
     evidence: &Evidence,
 ) -> String {
-    let mut text = rule("Try it, in a second terminal");
+    let (token, password) = (&keys.token, &keys.password);
+    let mut text = rule("Try it, in a browser and in a second terminal");
     let _ = write!(
         text,
-        "API          http://{api}/api/v1\n\
+        "console      http://{api}/console\n\
+         sign in      {PERSON}, password {password} (admin)\n\
+         API          http://{api}/api/v1\n\
          token        {token} (admin)\n\
          ERP          {}\n\
          config       {folder}/crossdock.toml\n\

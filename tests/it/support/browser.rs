@@ -46,7 +46,7 @@ impl Browser {
         Some(Browser { child, says, hears, look })
     }
 
-    fn ask(&mut self, what: Value) -> Result<Value, String> {
+    fn ask(&mut self, what: &Value) -> Result<Value, String> {
         writeln!(self.says, "{what}").expect("the script listens");
         let mut line = String::new();
         self.hears.read_line(&mut line).expect("the script answers");
@@ -58,42 +58,42 @@ impl Browser {
     }
 
     /// Does one thing; a failure ends the test with what the page showed.
-    pub fn does(&mut self, what: Value) -> Value {
-        tokio::task::block_in_place(|| self.ask(what.clone())).unwrap_or_else(|failed| panic!("{what}: {failed}"))
+    pub fn does(&mut self, what: &Value) -> Value {
+        tokio::task::block_in_place(|| self.ask(what)).unwrap_or_else(|failed| panic!("{what}: {failed}"))
     }
 
     /// Opens a page; its status.
     pub fn goes(&mut self, path: &str) -> u64 {
-        self.does(json!({ "do": "goto", "path": path })).as_u64().unwrap_or_default()
+        self.does(&json!({ "do": "goto", "path": path })).as_u64().unwrap_or_default()
     }
 
     pub fn fills(&mut self, label: &str, value: &str) {
-        self.does(json!({ "do": "fill", "label": label, "value": value }));
+        self.does(&json!({ "do": "fill", "label": label, "value": value }));
     }
 
     pub fn presses(&mut self, button: &str) {
-        self.does(json!({ "do": "press", "button": button }));
+        self.does(&json!({ "do": "press", "button": button }));
     }
 
     pub fn follows(&mut self, link: &str) {
-        self.does(json!({ "do": "follow", "link": link }));
+        self.does(&json!({ "do": "follow", "link": link }));
     }
 
     /// Waits until a text is there for eyes.
     pub fn sees(&mut self, text: &str) {
-        self.does(json!({ "do": "see", "text": text }));
+        self.does(&json!({ "do": "see", "text": text }));
     }
 
     pub fn buttons(&mut self, name: &str) -> u64 {
-        self.does(json!({ "do": "count", "role": "button", "name": name })).as_u64().unwrap()
+        self.does(&json!({ "do": "count", "role": "button", "name": name })).as_u64().unwrap()
     }
 
     pub fn text(&mut self) -> String {
-        self.does(json!({ "do": "text" })).as_str().unwrap().to_owned()
+        self.does(&json!({ "do": "text" })).as_str().unwrap().to_owned()
     }
 
     pub fn is_at(&mut self) -> String {
-        self.does(json!({ "do": "where" })).as_str().unwrap().to_owned()
+        self.does(&json!({ "do": "where" })).as_str().unwrap().to_owned()
     }
 
     /// Signs in by the page for it.
@@ -106,18 +106,23 @@ impl Browser {
     /// Looks at a page as people with other eyes and other screens do: no rule of accessibility broken, nothing to scroll
     /// sideways; keeps a picture where `CROSSDOCK_SHOTS` says.
     pub fn looks_at(&mut self, name: &str) {
-        let broken = self.does(json!({ "do": "access" }));
+        let broken = self.does(&json!({ "do": "access" }));
         assert_eq!(broken, json!([]), "{name}, {}: accessibility", self.look.name);
-        assert_eq!(self.does(json!({ "do": "wide" })), json!(false), "{name}, {}: it scrolls sideways", self.look.name);
+        assert_eq!(
+            self.does(&json!({ "do": "wide" })),
+            json!(false),
+            "{name}, {}: it scrolls sideways",
+            self.look.name
+        );
         if let Ok(folder) = std::env::var("CROSSDOCK_SHOTS") {
             let file = PathBuf::from(folder).join(format!("{name}-{}.png", self.look.name));
-            self.does(json!({ "do": "shot", "file": file }));
+            self.does(&json!({ "do": "shot", "file": file }));
         }
     }
 
     /// Ends it; nothing went wrong behind the pages meanwhile.
     pub fn close(mut self) {
-        let wrong = self.does(json!({ "do": "wrong" }));
+        let wrong = self.does(&json!({ "do": "wrong" }));
         assert_eq!(wrong, json!([]), "{}: errors, dialogs or requests to other hosts", self.look.name);
     }
 }
