@@ -3,7 +3,7 @@
 
 use axum::Form;
 use axum::extract::Path;
-use axum::http::{HeaderName, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value, json};
 
@@ -15,6 +15,8 @@ use super::{PREFIX, pages};
 enum As {
     /// As text; `""` too.
     Text,
+    /// As it was typed: a password may begin with a space.
+    Exact,
     /// As text; left out when empty.
     Some,
     /// As a list of its words; left out when empty.
@@ -83,7 +85,12 @@ const ACTS: &[Act] = &[
     asking(call("hold-destination", "POST", "/destinations/{name}/hold", "Held"), &["reason"]),
     with(call("create-token", "POST", "/tokens", "Made; the secret is shown this once"), &[("name", As::Text), ("role", As::Text), ("expires_at", As::Some), ("reason", As::Text)]),
     asking(with(call("set-mapping", "PATCH", "/mappings/{table}", "Saved"), &[("set", As::Row)]), &["reason"]),
-    with(call("create-user", "POST", "/users", "Let in"), &[("name", As::Text), ("role", As::Text), ("password", As::Text)]),
+    with(call("create-user", "POST", "/users", "Let in"), &[("name", As::Text), ("role", As::Text), ("password", As::Exact)]),
+    with(call("own-password", "POST", "/users/me/password", "Your password is changed"), &[("current", As::Exact), ("new", As::Exact)]),
+    with(call("enrol-totp", "POST", "/users/me/totp", "One step more"), &[("password", As::Exact)]),
+    with(call("confirm-totp", "POST", "/users/me/totp/confirm", "A second factor is asked for from now on"), &[("code", As::Text)]),
+    with(call("remove-totp", "POST", "/users/me/totp/remove", "Given up"), &[("password", As::Exact)]),
+    asking(call("sign-out-everywhere", "DELETE", "/session", "Signed out everywhere"), &["everywhere"]),
     with(call("change-user", "PATCH", "/users/{id}", "Changed"), &[("disabled", As::Flag)]),
     asking(call("acknowledge-alert", "POST", "/alerts/{id}/acknowledge", "Taken"), &["reason"]),
     with(call("test-contact", "POST", "/alerts/test", "Tried"), &[("contact", As::Text)]),
@@ -102,10 +109,15 @@ pub async fn act(desk: Desk, Path(name): Path<String>, Form(fields): Form<Fields
     let method = Method::from_bytes(act.method.as_bytes()).unwrap_or_default();
     let answered = desk.call(method, Call { path, body: body.or(csv), headers: told(&fields) }).await;
     let result = desk.json(&answered)?;
+    let cookies: Vec<HeaderValue> = answered.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
     let back = back(&fields);
-    let context = json!({ "title": act.done, "act": act.name, "result": result, "back": back, "fields": fields });
+    let context = json!({ "title": act.done, "act": act.name, "result": result, "back": back });
     let page = if field(&fields, "dry_run") == Some("true") { "preview.html" } else { act.page };
-    Ok(desk.page(page, context).into_response())
+    let mut response = desk.page(page, context).into_response();
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
 /// The call's name, and the proof that the form is ours.
@@ -165,6 +177,7 @@ fn body(members: &[(&str, As)], fields: &Fields) -> Value {
         let text = fields.get(from).map(|text| text.trim().to_owned());
         let value = match how {
             As::Text => Some(Value::from(text.unwrap_or_default())),
+            As::Exact => Some(Value::from(fields.get(from).cloned().unwrap_or_default())),
             As::Some => text.filter(|text| !text.is_empty()).map(Value::from),
             As::Words => {
                 let words: Vec<Value> = text.unwrap_or_default().split_whitespace().map(Value::from).collect();

@@ -124,6 +124,7 @@ pub fn router(console: Console) -> Router {
         .route("/mappings/{table}/export", get(pages::mappings::export))
 
         .route("/audit", get(pages::audit::list))
+        .route("/account", get(pages::account::show))
         .route("/settings", get(pages::settings::show))
 
         .route("/sign-in", get(pages::sign_in::form).post(pages::sign_in::sign_in))

@@ -50,6 +50,7 @@ templates![
     "mapping.html",
     "audit.html",
     "settings.html",
+    "account.html",
     "sign-in.html",
     "done.html",
     "preview.html",

@@ -12,7 +12,7 @@ const PASSWORD: &str = "otter mills fourteen";
 const TABLE: &str = "key,value,destination\n24-WG085,ITEM-1,\n";
 
 /// Every page that needs no id.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "/console",
     "/console/search?q=000000001",
     "/console/orders",
@@ -27,6 +27,7 @@ const PAGES: [&str; 14] = [
     "/console/mappings/skus",
     "/console/audit",
     "/console/settings",
+    "/console/account",
 ];
 
 /// A service with one delivered order and one that waits for its SKU, and Anna who may do everything.
@@ -282,6 +283,41 @@ async fn in_a_browser_a_destination_is_held_and_sends_again() {
     app.order_is("000000003", "delivered").await;
     let last = app.sees("/api/v1/audit").await["items"][0].clone();
     assert_eq!((&last["actor"], &last["action"]), (&json!("user:anna"), &json!("destination.release")), "{last}");
+    browser.close();
+    app.stop().await;
+}
+
+/// One's own password and second factor, from the page; the code is what an app would show.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_browser_a_person_changes_their_password_and_adds_a_second_factor() {
+    let app = site().await;
+    let Some(mut browser) = Browser::open(app.url("").trim_end_matches('/'), LIGHT) else { return app.stop().await };
+    browser.goes("/console/account");
+    browser.signs_in("anna", PASSWORD);
+    browser.sees("Change your password");
+    browser.fills("Password now", PASSWORD);
+    browser.fills("New password, 12 characters or more", "heron weaves nineteen");
+    browser.presses("Change it");
+    browser.sees("Your password is changed");
+    browser.goes("/console/account");
+    browser.fills("Password", "heron weaves nineteen");
+    browser.presses("Begin");
+    browser.sees("Type it into your app");
+    let text = browser.text();
+    let secret = text.split("secret=").nth(1).unwrap().split(['&', '\n', ' ']).next().unwrap().to_owned();
+    let secret = data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).expect("base32");
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let code = crossdock::access::totp::code_at(&secret, i64::try_from(seconds / 30).unwrap());
+    browser.fills("The code that the app shows now", &code);
+    browser.presses("Confirm");
+    browser.sees("A second factor is asked for from now on");
+    browser.goes("/console/account");
+    browser.sees("recovery codes left");
+    browser.presses("Sign out everywhere");
+    browser.sees("Signed out everywhere");
+    browser.goes("/console");
+    browser.signs_in("anna", "heron weaves nineteen");
+    browser.sees("the name, the password or the code is not right");
     browser.close();
     app.stop().await;
 }

@@ -1,5 +1,6 @@
 //! What each screen gathers: calls of the API, and nothing else but what a page alone shows.
 
+pub mod account;
 pub mod alerts;
 pub mod audit;
 pub mod deliveries;
