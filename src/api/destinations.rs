@@ -49,7 +49,11 @@ pub async fn hold(
     if !api.engines.hold_destination(&name, &reason) {
         return Err(absent());
     }
-    api.store.hold_destination(hold, act).await?;
+    if let Err(error) = api.store.hold_destination(hold, act).await {
+        // What nobody wrote down would be held by nobody. What held it before holds it again at its next refusal.
+        api.engines.release_destination(&name);
+        return Err(error.into());
+    }
     api.observer.note(&Event::OperatorActed { actor: &actor, action: "destination.hold", target: &name });
     view(&api).map(Json)
 }

@@ -121,6 +121,7 @@ pub async fn fix(
         }
         return Ok(Json(fixed));
     }
+    unclaimed(&api, missing.table.as_str(), &row).await?;
     let mut act = operator.act("mappings.edit", missing.table, api.clock.now());
     act.reason.clone_from(&body.reason);
     let edit = MappingEdit { set: vec![row], gone: Vec::new() };
@@ -137,6 +138,22 @@ pub async fn fix(
     act.keep = operator.ticket().map(|ticket| ticket.keep(Shown::Kept, Arc::new(move |_| answer.clone())));
     api.store.record(act).await?;
     Ok(Json(fixed))
+}
+
+/// A colleague may have added the row meanwhile, with another value: theirs stands until somebody edits the table.
+async fn unclaimed(api: &Api, table: &str, row: &MappingRecord) -> Result<(), ApiError> {
+    let rows = api.store.mapping_rows(table.to_owned()).await?;
+    let known = rows.into_iter().find(|known| known.key == row.key && known.destination == row.destination);
+    match known {
+        Some(known) if known.value != row.value => Err(ApiError::new(
+            Kind::Conflict,
+            format!(
+                "the row is there already, as \"{}\": release the group, or change the row with PATCH /mappings/{table}",
+                known.value
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The group, one of it, and the row that it waits for.

@@ -113,6 +113,10 @@ pub async fn once(State(guard): State<Guard>, request: Request, next: Next) -> R
     let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &())
         .await
         .map_err(|_| ApiError::new(Kind::TooLarge, "the body exceeds the limit"))?;
+    // Nothing was done, so there is nothing to be done twice; and what it shows is not kept beside the erased (DAT-1).
+    if is_dry_run_by_body(&body) {
+        return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
+    }
     let route = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
     let call = CallName {
         scope: Digest::of_fields(&[&caller.principal(), parts.method.as_str(), route, &key]),
@@ -151,6 +155,15 @@ fn used_otherwise() -> ApiError {
 /// Asks only what would come of it. An escaped spelling counts as none: then the key is needed.
 fn is_dry_run(uri: &http::Uri) -> bool {
     uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "dry_run=true"))
+}
+
+fn is_dry_run_by_body(body: &Bytes) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        #[serde(default)]
+        dry_run: bool,
+    }
+    serde_json::from_slice::<Said>(body).is_ok_and(|said| said.dry_run)
 }
 
 fn fingerprint(method: &Method, uri: &http::Uri, headers: &HeaderMap, body: &Bytes) -> Digest {

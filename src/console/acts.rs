@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::desk::{Call, Desk, Fields, Refused, segment};
 use super::{PREFIX, pages};
+use crate::access::mask;
 
 /// How a field of a form stands in the body of the call.
 #[derive(Clone, Copy)]
@@ -108,11 +109,13 @@ pub async fn act(desk: Desk, Path(name): Path<String>, Form(fields): Form<Fields
     let csv = act.csv.map(|name| ("text/csv", fields.get(name).cloned().unwrap_or_default().into_bytes()));
     let method = Method::from_bytes(act.method.as_bytes()).unwrap_or_default();
     let answered = desk.call(method, Call { path, body: body.or(csv), headers: told(&fields) }).await;
-    let result = desk.json(&answered)?;
+    let mut result = desk.json(&answered)?;
+    mask::preview(&mut result);
     let cookies: Vec<HeaderValue> = answered.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
     let back = back(&fields);
     let context = json!({ "title": act.done, "act": act.name, "result": result, "back": back });
-    let page = if field(&fields, "dry_run") == Some("true") { "preview.html" } else { act.page };
+    let dry = act.query.contains(&"dry_run") && field(&fields, "dry_run") == Some("true");
+    let page = if dry { "preview.html" } else { act.page };
     let mut response = desk.page(page, context).into_response();
     for cookie in cookies {
         response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -148,9 +151,10 @@ pub(super) fn back(fields: &Fields) -> String {
 pub(super) fn is_ours(address: &str) -> bool {
     let rest = address.strip_prefix(PREFIX);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
-        && !address.contains(['\\', '\r', '\n'])
+        && address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
         && !address.contains("//")
         && !address.contains("..")
+        && !address.to_ascii_lowercase().contains("%2e")
 }
 
 fn filled(path: &str, fields: &Fields) -> String {
@@ -214,6 +218,10 @@ mod tests {
             "/consoles",
             "/console/../api",
             "/console\\x",
+            "/console/%2e%2E/api/v1/tokens",
+            "/console?\u{1}",
+            "/console/\tx",
+            "/console/ü",
             "",
         ] {
             assert!(!is_ours(other), "{other}");

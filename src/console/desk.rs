@@ -22,8 +22,14 @@ const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Unreserved characters of a path segment or a query value stay as they are.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What of a request proves who sends it, and from where.
-const CREDENTIALS: [HeaderName; 5] =
-    [header::COOKIE, header::AUTHORIZATION, header::ORIGIN, header::HOST, HeaderName::from_static("sec-fetch-site")];
+const CREDENTIALS: [HeaderName; 6] = [
+    HeaderName::from_static("x-forwarded-for"),
+    header::COOKIE,
+    header::AUTHORIZATION,
+    header::ORIGIN,
+    header::HOST,
+    HeaderName::from_static("sec-fetch-site"),
+];
 
 /// One person at the console.
 pub struct Desk {
@@ -93,13 +99,15 @@ impl Desk {
         self.json(&answered)
     }
 
-    /// The same; nothing where that is not to be had: no such path, or not for this role.
+    /// The same; nothing where that is not to be had: no such thing, not for this role, or not of this kind.
     ///
     /// # Errors
     /// Any other refusal.
     pub async fn get_if(&self, path: &str) -> Result<Option<Value>, Refused> {
         match self.get(path).await {
-            Err(Refused { status: StatusCode::NOT_FOUND | StatusCode::FORBIDDEN, .. }) => Ok(None),
+            Err(Refused { status: StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::CONFLICT, .. }) => {
+                Ok(None)
+            }
             found => found.map(Some),
         }
     }
@@ -145,8 +153,11 @@ impl Desk {
             Err(never) => match never {},
         };
         let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, ANSWER_BYTES_MAX).await.unwrap_or_default();
-        Answered { status: parts.status, headers: parts.headers, body }
+        match axum::body::to_bytes(body, ANSWER_BYTES_MAX).await {
+            Ok(body) => Answered { status: parts.status, headers: parts.headers, body },
+            // Half an answer, or none, must not read as "there is nothing".
+            Err(_) => too_much(),
+        }
     }
 
     /// Whether this person has a permission, by its name.
@@ -164,6 +175,15 @@ impl Desk {
         context.insert("now".to_owned(), self.console.api.clock.now().to_string().into());
         Page::new(template, &self.who, context)
     }
+}
+
+fn too_much() -> Answered {
+    let problem = serde_json::json!({
+        "title": "There is too much to show",
+        "detail": "The answer is larger than a page can hold. Narrow it down, or ask the API.",
+    });
+    let body = Bytes::from(problem.to_string());
+    Answered { status: StatusCode::BAD_GATEWAY, headers: HeaderMap::new(), body }
 }
 
 /// Whether `who` has a permission, by its name.

@@ -39,6 +39,8 @@ use crate::api::Api;
 /// What every path of the console starts with.
 pub const PREFIX: &str = "/console";
 
+/// Largest form of whoever has not said who they are.
+const STRANGERS_BYTES: usize = 16 * 1024;
 /// Largest form: a mapping table that is pasted.
 const FORM_BYTES_MAX: usize = 10 * 1024 * 1024;
 
@@ -127,8 +129,8 @@ pub fn router(console: Console) -> Router {
         .route("/account", get(pages::account::show))
         .route("/settings", get(pages::settings::show))
 
-        .route("/sign-in", get(pages::sign_in::form).post(pages::sign_in::sign_in))
-        .route("/sign-out", post(pages::sign_in::sign_out))
+        .route("/sign-in", get(pages::sign_in::form).post(pages::sign_in::sign_in).layer(DefaultBodyLimit::max(STRANGERS_BYTES)))
+        .route("/sign-out", post(pages::sign_in::sign_out).layer(DefaultBodyLimit::max(STRANGERS_BYTES)))
         .route("/acts/{act}", post(acts::act))
         .route("/live", get(live::stream))
         .route("/assets/{file}", get(assets::file))

@@ -329,7 +329,7 @@ impl Gate {
 
     /// Nothing goes out until a person lets it go; the first reason stands.
     pub(super) fn hold(&self, reason: &str) {
-        self.lock().throttle.hold(reason);
+        self.lock().throttle.hold_for_a_person(reason);
     }
 
     /// A person lets it go: no hold, no pause, and the credential is read anew.

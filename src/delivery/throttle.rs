@@ -63,6 +63,11 @@ impl Throttle {
         self.held.get_or_insert_with(|| reason.to_owned());
     }
 
+    /// A person's word stands before any reason of ours: whoever lets it go reads it.
+    pub fn hold_for_a_person(&mut self, reason: &str) {
+        self.held = Some(reason.to_owned());
+    }
+
     /// A refusal that only configuration explains: the third in a row holds the destination.
     pub fn refused_for_configuration(&mut self, reason: &str) {
         self.configuration_refusals += 1;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::clock::{SharedClock, Timestamp};
+use crate::destinations::recipe::{self, Making};
 use crate::domain::mapping::Mappings;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::envelope::keys::Digest;
@@ -18,7 +19,7 @@ use crate::processor::step::Outcome;
 use crate::processor::{Processor, Wake};
 use crate::store::books::Keep;
 use crate::store::view::{DueDelivery, ExceptionRow, Paging, StoredEnvelope};
-use crate::store::write::{Act, Decision, Replay, Reported, SealedRequest, Verdict};
+use crate::store::write::{Act, Decision, Replay, Reported, SealedRequest, Stage, Verdict};
 use crate::store::{ExceptionFilter, SharedStore, StoreError};
 
 /// What replaying needs.
@@ -303,6 +304,13 @@ fn verdict(
     replayed: &mut Replayed,
 ) -> Verdict {
     let made = outcome.documents.pop().expect("`released` means that there is a document for the destination");
+    // KEY-7: a second record is no correction of the first.
+    if parked.progress.stage == Stage::Made && recipe::making(&parked.progress.found) != Making::Spent {
+        replayed.result = "retried";
+        "it is at the destination already: what is left to do there is gone on with; what shall be different there is a change"
+            .clone_into(&mut replayed.explanation);
+        return Verdict::Retry { due_at: desk.clock.now() };
+    }
     if Digest::of(&made.body) == Digest::of(&parked.document) && !goes_elsewhere(desk, parked) {
         replayed.result = "retried";
         return Verdict::Retry { due_at: desk.clock.now() };

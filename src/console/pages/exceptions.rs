@@ -1,10 +1,12 @@
 //! What could not go through: by cause, one by one, and what each code means.
 
 use axum::extract::Path;
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{Asked, Shown, asked, member};
-use crate::console::desk::{Desk, query, segment};
+use crate::access::mask;
+use crate::console::desk::{Desk, Refused, query, segment};
 
 /// Members of a group that its page lists.
 const MEMBERS: &str = "50";
@@ -72,7 +74,8 @@ pub async fn group(desk: Desk, Path(fingerprint): Path<String>) -> Shown {
 pub async fn group_preview(desk: Desk, Path(fingerprint): Path<String>, asked_for: Asked) -> Shown {
     let fields = asked(asked_for);
     let cursor = query(&[("cursor", member(&fields, "cursor"))]);
-    let looked = desk.get(&format!("/exceptions/groups/{}/preview{cursor}", segment(&fingerprint))).await?;
+    let mut looked = desk.get(&format!("/exceptions/groups/{}/preview{cursor}", segment(&fingerprint))).await?;
+    mask::preview(&mut looked);
     let context = json!({ "title": "What releasing would come to", "nav": "exceptions", "fingerprint": fingerprint, "looked": looked });
     Ok(desk.page("group-preview.html", context))
 }
@@ -80,6 +83,10 @@ pub async fn group_preview(desk: Desk, Path(fingerprint): Path<String>, asked_fo
 /// `GET /console/exceptions/{id}`
 pub async fn show(desk: Desk, Path(id): Path<String>) -> Shown {
     let exception = desk.get(&format!("/exceptions/{}", segment(&id))).await?;
+    if exception["id"].is_null() {
+        let problem = json!({ "title": "There is no such exception" });
+        return Err(Refused { status: StatusCode::NOT_FOUND, problem, who: desk.who });
+    }
     let notes = desk.get_if(&format!("/exceptions/{}/notes", segment(&id))).await?;
     let delivery = match exception["delivery_id"].as_str() {
         Some(delivery) => desk.get_if(&format!("/deliveries/{}", segment(delivery))).await?,

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use super::{Asked, asked, member};
 use crate::console::acts::{field, is_ours, told};
-use crate::console::desk::{Answered, Call, Desk, Fields};
+use crate::console::desk::{Answered, Call, Desk, Fields, Refused};
 use crate::console::views::Page;
 use crate::console::{Console, PREFIX};
 
@@ -48,10 +48,12 @@ pub async fn sign_in(
 }
 
 /// `POST /console/sign-out`
-pub async fn sign_out(desk: Desk, Form(fields): Form<Fields>) -> Response {
+pub async fn sign_out(desk: Desk, Form(fields): Form<Fields>) -> Result<Response, Refused> {
     let call = Call { path: "/session".to_owned(), headers: told(&fields), ..Call::default() };
     let answered = desk.call(Method::DELETE, call).await;
-    with_cookies(Redirect::to(&format!("{PREFIX}/sign-in?out=1")).into_response(), &answered)
+    // Who is still signed in is not told otherwise.
+    desk.json(&answered)?;
+    Ok(with_cookies(Redirect::to(&format!("{PREFIX}/sign-in?out=1")).into_response(), &answered))
 }
 
 fn shown(fields: &Fields, next: Option<&str>, problem: Option<&Value>, status: StatusCode) -> Response {

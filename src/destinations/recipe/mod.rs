@@ -458,7 +458,13 @@ fn in_order(steps: &[Step], guard: GuardSaid, problems: &mut Vec<String>) {
         if purpose == "order.create" && !finds && matches!(guard, GuardSaid::Find | GuardSaid::Unique) {
             problems.push(format!("{purpose}: guards find and unique need a step of kind find"));
         }
-        if !finds && own.iter().any(|step| step.kind == Kind::Await) {
+        let waits = own.iter().any(|step| step.kind == Kind::Await);
+        if purpose == "order.create" && waits && matches!(guard, GuardSaid::Find | GuardSaid::None) {
+            // The job's name is in the answer, which may be lost: then nothing is found while the job runs, however often.
+            problems
+                .push(format!("{purpose}: what a job makes needs a guard that refuses a second one: key or unique"));
+        }
+        if !finds && waits {
             problems.push(format!("{purpose}: what is awaited is looked for: it needs a step of kind find"));
         }
     }

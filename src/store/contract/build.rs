@@ -9,8 +9,8 @@ use crate::store::pack::pack;
 use crate::store::view::{DueDelivery, Ledger};
 use crate::store::write::{
     Act, Arrival, ArrivedRecord, AttemptPurpose, AttemptSeen, AttemptStart, Conclusion, Ladder, NewDelivery,
-    NewDocument, NewException, NewToken, NextState, Receipt, Rung, SealedRequest, Settlement, StartedAttempt, Subject,
-    SubjectFacts,
+    NewDocument, NewException, NewToken, NextState, Progress, Receipt, Rung, SealedRequest, Settlement, StartedAttempt,
+    Subject, SubjectFacts,
 };
 use crate::store::{SharedStore, Slots};
 
@@ -295,6 +295,16 @@ pub async fn start(store: &SharedStore, delivery: DeliveryId) -> Option<StartedA
 
 /// Settles an attempt.
 pub async fn settle(store: &SharedStore, started: StartedAttempt, next: NextState) -> bool {
+    settle_so_far(store, started, next, None).await
+}
+
+/// The same of a delivery that takes several steps, with how far it is.
+pub async fn settle_so_far(
+    store: &SharedStore,
+    started: StartedAttempt,
+    next: NextState,
+    progress: Option<Progress>,
+) -> bool {
     let outcome = match next {
         NextState::Delivered { .. } => "accepted",
         NextState::Waiting { .. } => "unavailable",
@@ -309,7 +319,7 @@ pub async fn settle(store: &SharedStore, started: StartedAttempt, next: NextStat
         steps: None,
     };
     let StartedAttempt { delivery, number, epoch } = started;
-    store.settle(Settlement { delivery, number, epoch, seen, next, progress: None, at: at(3) }).await.unwrap()
+    store.settle(Settlement { delivery, number, epoch, seen, next, progress, at: at(3) }).await.unwrap()
 }
 
 /// Applied.

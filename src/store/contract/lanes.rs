@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use super::build::{Maker, again, at, delivered, delivery_state, due, key, ledger, settle, start, start_of, state};
+use super::build::{
+    Maker, again, at, delivered, delivery_state, due, key, ledger, settle, settle_so_far, start, start_of, state,
+};
 use super::guards::{look, on};
 use crate::envelope::ids::{DeliveryId, EnvelopeId};
 use crate::envelope::revision::{Revision, Standing, short};
 use crate::store::pack::pack;
 use crate::store::view::Ledger;
 use crate::store::write::{
-    AttemptPurpose, AttemptStart, Conclusion, Decision, Hint, Ladder, NextState, OrderReport, Reported, Rung,
-    StartedAttempt, SubjectFacts, Verdict,
+    AttemptPurpose, AttemptStart, Conclusion, Decision, Hint, Ladder, NextState, OrderReport, Progress, Reported, Rung,
+    Stage, StartedAttempt, SubjectFacts, Verdict,
 };
 use crate::store::{SharedStore, StoreError};
 
@@ -190,6 +192,33 @@ pub async fn lane_5_a_cancelled_create_is_never_sent_and_older_reports_do_not_br
     applies(store).await;
     assert_eq!(state(store, again).await, "done");
     assert_eq!(ledger(store).await, Ledger { accepted: 4, done: 1, superseded: 3, ..Ledger::default() });
+}
+
+/// Its record is there, or a job makes it, and what follows is not finished: that is neither doubt nor *never sent*.
+pub async fn lane_5_an_order_that_is_there_and_unfinished_is_cancelled_by_what_follows(store: &SharedStore) {
+    let maker = Maker::default();
+    maker.reports(store, 10, "a").await;
+    let create = due(store).await[0].id;
+    let started = start(store, create).await.unwrap();
+    let there = |found: &str| Some(Progress { stage: Stage::Made, found: found.into() });
+    let exception = || Box::new(maker.exception("42", Some("erp"), "it is there, but confirm: answered 422"));
+    let parked = NextState::Parked { exception: exception(), uncertain: false };
+    settle_so_far(store, started, parked, there(r#"{"id":7}"#)).await;
+    // KEY-7: nobody replaces what is there, and dismissing is no way to forget it.
+    let document = maker.document("erp");
+    let successor = maker.successor(&document, key("42", "erp", "order.create", "", 1), "order.create", "", 1);
+    let verdict = Verdict::Replace { document, delivery: successor };
+    let replaced = Decision { delivery: create, verdict, act: super::build::act("delivery.decide") };
+    assert!(matches!(store.decide(replaced).await, Err(StoreError::NotAllowed(_))));
+    let cancelled = maker.reports(store, 20, "cancelled all").await;
+    is(&lane(store).await, &[("order.create", "parked"), ("order.cancel", "waiting")]);
+    // Given up is what was left to do; the cancellation goes where the order is.
+    let verdict = Verdict::Abandon { reason: "confirmed by hand".into() };
+    store.decide(Decision { delivery: create, verdict, act: super::build::act("delivery.decide") }).await.unwrap();
+    is(&lane(store).await, &[("order.create", "abandoned"), ("order.cancel", "waiting")]);
+    applies(store).await;
+    assert_eq!(state(store, cancelled).await, "done");
+    assert_eq!(ledger(store).await.difference(), 0);
 }
 
 pub async fn lane_5_a_create_in_doubt_is_not_withdrawn(store: &SharedStore) {

@@ -131,6 +131,12 @@ fn replace(tx: &mut Tx<'_>, row: &Row, document: &NewDocument, new: &NewDelivery
             decision.delivery
         )));
     }
+    if delivery::is_there(tx, row.seq)? {
+        return Err(Fault::not_allowed(format!(
+            "the record of {} is at its destination already: `retry` goes on with it; what shall be different there is a change",
+            decision.delivery
+        )));
+    }
     if new.destination != row.destination || new.document != document.id {
         return Err(Fault::not_allowed(format!("{} does not replace {}", new.id, decision.delivery)));
     }

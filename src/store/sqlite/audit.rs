@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row};
 
 use super::cursor;
-use super::fault::Outcome;
+use super::fault::{Fault, Outcome};
 use super::lists::cut;
 use super::tx::{self, Tx, count, int};
 use crate::clock::from_micros;
@@ -15,8 +15,16 @@ use crate::store::write::Act;
 /// Rows looked at in one question while walking the chain.
 const SLICE: i64 = 1_000;
 
+/// As much as anybody may say of why: a row is kept for ever, and lists show it.
+const REASON_CHARS_MAX: usize = 2_000;
+
 /// Writes an act down, in the transaction of its effect.
 pub(super) fn record(tx: &Tx<'_>, act: &Act) -> Outcome<()> {
+    if act.reason.chars().count() > REASON_CHARS_MAX {
+        return Err(Fault::not_allowed(format!(
+            "a reason has at most {REASON_CHARS_MAX} characters: the audit keeps it for ever"
+        )));
+    }
     let (rows, previous) = last(tx.conn)?.unwrap_or((0, GENESIS));
     let at = act.at.as_microsecond();
     let fields = [&act.actor, &act.action, &act.target, &act.before, &act.after, &act.reason].map(String::as_str);

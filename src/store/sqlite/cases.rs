@@ -108,6 +108,12 @@ fn dismiss(tx: &mut Tx<'_>, id: ExceptionId, reason: &str, act: &Act) -> Outcome
                  `abandon` if it is not and shall not be"
             )));
         }
+        if delivery::is_there(tx, row.seq)? {
+            return Err(Fault::not_allowed(format!(
+                "the record of {parked} is at its destination, or is being made there: decide `applied` to take it as it stands, \
+                 or `retry` to go on with it"
+            )));
+        }
         let stopped_by = exceptions::of_delivery(tx, row.seq)?;
         exceptions::close(tx, &stopped_by, ending)?;
         delivery::end(tx, &row, "abandoned", act.at)?;

@@ -126,6 +126,13 @@ pub(super) fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Outcome<bool> 
     Ok(true)
 }
 
+/// Whether its record is at the destination, or a job there makes it. What was found is JSON, so the words cannot stand in a
+/// text of somebody else's: there their quotation marks are escaped.
+pub(super) fn is_there(tx: &Tx<'_>, seq: i64) -> Outcome<bool> {
+    let sql = "SELECT stage IS 'made' AND instr(ifnull(found, ''), '\".making\":\"spent\"') = 0 FROM deliveries WHERE seq = ?1";
+    Ok(tx.row(sql, [seq], |row| row.get(0))?.unwrap_or(false))
+}
+
 /// A delivery's row, and whether it alone decides what becomes of its envelope: the envelope is concluded and stands as
 /// `received`, it has no other delivery, and nothing complains about it. So it is with nearly every order.
 pub(super) const ALONE: &str = "SELECT d.seq, d.destination, d.subject, d.envelope, d.state, d.head, d.sealed, d.uncertain, \

@@ -179,7 +179,14 @@ fn complaints(tx: &Tx<'_>, subject: i64, erasure: &Erasure) -> Outcome<u64> {
         }
     }
     tx.run(
-        "UPDATE exceptions SET value = NULL, message = ?2 WHERE subject = ?1 AND opened_at <= ?3",
+        "UPDATE exceptions SET value = NULL, message = ?2, resolution = CASE WHEN resolution IS NULL THEN NULL ELSE ?2 END \
+         WHERE subject = ?1 AND opened_at <= ?3",
+        (subject, WORDS, until),
+    )?;
+    // Why a person gave it up is in their words.
+    tx.run(
+        "UPDATE envelopes SET explanation = ?2 WHERE subject = ?1 AND received_at <= ?3 AND verdict = 'ignored' \
+         AND (explanation LIKE 'dismissed by %' OR explanation LIKE 'given up by %')",
         (subject, WORDS, until),
     )?;
     cases::erase_notes(tx, subject, until, WORDS)?;

@@ -32,8 +32,8 @@ const CANCEL: &str = "order.cancel";
 
 /// Deliveries of a lane that say something of its order, oldest first.
 pub(super) const LINKS: &str = "SELECT seq, id, envelope, state, head, sealed, uncertain, epoch, attempts, purpose, \
-     revision, reported_at, version, content, cancelled, destination, rung IN ('fresh', 'cleared') \
-     FROM deliveries INDEXED BY deliveries_effect WHERE subject = ?1 AND destination = ?2 \
+     revision, reported_at, version, content, cancelled, destination, rung IN ('fresh', 'cleared'), \
+     stage IS 'made' AND instr(ifnull(found, ''), '\".making\":\"spent\"') = 0 FROM deliveries INDEXED BY deliveries_effect WHERE subject = ?1 AND destination = ?2 \
      AND purpose IN ('order.create', 'order.change', 'order.cancel') ORDER BY seq";
 
 /// Whether anything was made for any destination of a subject.
@@ -54,6 +54,8 @@ struct Link {
     cancelled: Option<[u8; 16]>,
     /// Nothing has to be found out about it.
     clear: bool,
+    /// Its record is at the destination, or a job there makes it: what is left to do is not whether.
+    is_there: bool,
 }
 
 impl Link {
@@ -64,7 +66,7 @@ impl Link {
 
     /// Not applied for certain, and not on its way.
     fn was_never_applied(&self) -> bool {
-        self.is_open() && !self.open.uncertain && self.clear
+        self.is_open() && !self.open.uncertain && self.clear && !self.is_there
     }
 
     /// Something that follows the create, and that something newer was sent instead of.
@@ -114,6 +116,7 @@ fn link(row: &Row<'_>, subject: i64) -> rusqlite::Result<Link> {
         }),
         cancelled: row.get(14)?,
         clear: row.get(16)?,
+        is_there: row.get(17)?,
     })
 }
 
@@ -268,6 +271,8 @@ impl Case<'_> {
                 revive(tx, made)?;
                 self.retake(tx, made, create, applied)
             }
+            // Given up is what was left to do with it; it is there all the same, and is changed and cancelled there.
+            ("abandoned", _) if made.is_there => self.follow(tx, made, applied),
             ("abandoned" | "superseded", _) => {
                 applied.note(Intended::Known(made.known().in_words()));
                 Ok(())
@@ -416,7 +421,7 @@ pub(super) fn nothing_follows(tx: &mut Tx<'_>, given_up: &Open, at: Timestamp) -
     let Some(create) = links.iter().find(|link| link.open.seq == given_up.seq && link.purpose == CREATE) else {
         return Ok(());
     };
-    if given_up.uncertain {
+    if given_up.uncertain || create.is_there {
         return Ok(());
     }
     let words = format!("{} was given up, so nothing follows it", create.id);

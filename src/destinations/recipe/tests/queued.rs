@@ -5,7 +5,7 @@ use super::*;
 /// A system that takes an order into a queue and names a job.
 const QUEUED: &str = r#"
 about = "An ERP with a queue"
-guard = "find"
+guard = "unique"
 
 [[steps]]
 name = "find"
@@ -42,6 +42,16 @@ means = "permanent"
 fn queued() -> Recipe {
     let said: RecipeSaid = toml::from_str(QUEUED).unwrap();
     Recipe::new(said, &BTreeMap::new(), &base()).unwrap_or_else(|problems| panic!("{}", problems.join("\n")))
+}
+
+/// The answer with the job's name may be lost, and while the job runs nothing is found: only the system can refuse a second one.
+#[test]
+fn what_a_job_makes_needs_a_guard_that_refuses_a_second_one() {
+    for guard in ["find", "none"] {
+        let text = QUEUED.replace("guard = \"unique\"", &format!("guard = \"{guard}\""));
+        let problems = Recipe::new(toml::from_str(&text).unwrap(), &BTreeMap::new(), &base()).err().unwrap_or_default();
+        assert!(problems.iter().any(|problem| problem.contains("key or unique")), "{guard}: {problems:?}");
+    }
 }
 
 fn taken() -> Found {
