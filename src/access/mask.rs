@@ -80,15 +80,18 @@ pub fn preview(answer: &mut Value) {
     }
 }
 
-/// A differing value of a place that tells who somebody is.
-fn change(change: &mut Value) {
-    let path = change["path"].as_str().unwrap_or_default().to_owned();
+/// Whether what stands at such a place of a document may tell who somebody is, as a JSON pointer.
+pub fn is_personal(path: &str) -> bool {
     let mut parts = path.split('/');
-    let is_personal = parts.clone().any(|part| PERSONAL.contains(&part) || part == "note")
+    parts.clone().any(|part| PERSONAL.contains(&part) || part == "note")
         && parts.any(|part| PEOPLE.contains(&part) || part == "order")
         || path.contains("/options/")
-        || path.contains("/settlements/");
-    if is_personal {
+        || path.contains("/settlements/")
+}
+
+/// A differing value of a place that tells who somebody is.
+fn change(change: &mut Value) {
+    if change["path"].as_str().is_some_and(is_personal) {
         for side in ["before", "after"] {
             if let Some(said) = change.get_mut(side).filter(|said| !said.is_null()) {
                 *said = MASK.into();

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::error::{ApiError, ProblemLine};
 use super::extract::{FromJson, FromPath, FromQuery};
 use super::page::{one_of, paging};
-use super::state::Api;
+use super::state::{Api, delivery_seen_by};
 use crate::access::Operator;
 use crate::access::roles::{CanDecide, CanRead};
 use crate::envelope::ids::DeliveryId;
@@ -81,11 +81,11 @@ pub async fn list(
 
 /// `GET /deliveries/{id}`
 pub async fn show(
-    _operator: Operator<CanRead>,
+    operator: Operator<CanRead>,
     State(api): State<Api>,
     FromPath(id): FromPath<DeliveryId>,
 ) -> Result<Json<DeliveryDetail>, ApiError> {
-    found(&api, id).await.map(Json)
+    found(&api, id).await.map(|detail| Json(delivery_seen_by(operator.caller(), detail)))
 }
 
 async fn found(api: &Api, id: DeliveryId) -> Result<DeliveryDetail, ApiError> {
@@ -111,7 +111,7 @@ pub async fn decide(
     let target = id.to_string();
     api.observer.note(&Event::OperatorActed { actor: &actor, action: "delivery.decide", target: &target });
     api.engines.wake();
-    found(&api, id).await.map(Json)
+    found(&api, id).await.map(|detail| Json(delivery_seen_by(operator.caller(), detail)))
 }
 
 /// The answer of an act on a delivery: the delivery as the act left it.

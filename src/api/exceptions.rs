@@ -208,7 +208,8 @@ pub async fn replay(
     let ReplayBody { reason } = optional(&body)?;
     let mut act = operator.act("exception.replay", id, api.clock.now());
     act.reason = reason;
-    replay_one(&api, id, query.dry_run, act, operator.ticket().cloned()).await.map(Json)
+    let replayed = replay_one(&api, id, query.dry_run, act, operator.ticket().cloned()).await?;
+    Ok(Json(replayed.seen_by(operator.caller())))
 }
 
 /// An empty body says nothing; any other must be JSON of the right form.

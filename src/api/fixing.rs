@@ -113,7 +113,8 @@ pub async fn fix(
         let filter = ExceptionFilter { fingerprint: Some(fingerprint), ..ExceptionFilter::default() };
         let destination = (!row.destination.is_empty()).then_some(row.destination);
         let supposed = MappingRow { key: row.key, value: row.value, destination };
-        let looked = looking::look(&api, filter, Paging::default(), Some((missing.table, supposed))).await?;
+        let looked =
+            looking::look(&api, operator.caller(), filter, Paging::default(), Some((missing.table, supposed))).await?;
         fixed.preview = Some(looked);
         if operator.ticket().is_some() && KeptAnswer::json(&fixed).body.len() > BODY_MAX {
             let why = "the preview is too large to be kept for repeats: ask with ?dry_run=true and without a key";

@@ -10,6 +10,7 @@ use super::extract::{FromPath, FromQuery};
 use super::page::paging;
 use super::state::{Api, ExpansionProblem, Preview, Replayed};
 use crate::access::Operator;
+use crate::access::caller::Caller;
 use crate::access::roles::CanReplay;
 use crate::domain::mapping::{MappingRow, Table};
 use crate::envelope::ids::ExceptionId;
@@ -69,14 +70,14 @@ pub struct PageQuery {
 
 /// `GET /exceptions/groups/{fingerprint}/preview`
 pub async fn group(
-    _operator: Operator<CanReplay>,
+    operator: Operator<CanReplay>,
     State(api): State<Api>,
     FromPath(fingerprint): FromPath<String>,
     FromQuery(query): FromQuery<PageQuery>,
 ) -> Result<Json<Looked>, ApiError> {
     exceptions::group(&api, &fingerprint).await?;
     let filter = ExceptionFilter { fingerprint: Some(fingerprint), ..ExceptionFilter::default() };
-    look(&api, filter, paging(query.limit, query.cursor)?, None).await.map(Json)
+    look(&api, operator.caller(), filter, paging(query.limit, query.cursor)?, None).await.map(Json)
 }
 
 /// `GET /exceptions/preview`
@@ -91,12 +92,13 @@ pub async fn filtered(
             "only what waits is released: state is one of waiting, open, assigned, snoozed",
         ));
     }
-    look(&api, filter, query.paging()?, None).await.map(Json)
+    look(&api, operator.caller(), filter, query.paging()?, None).await.map(Json)
 }
 
 /// A page of what a filter lets through, with one more mapping row if one is given.
 pub(super) async fn look(
     api: &Api,
+    caller: &Caller,
     filter: ExceptionFilter,
     paging: Paging,
     supposing: Option<(Table, MappingRow)>,
@@ -106,7 +108,8 @@ pub(super) async fn look(
     let Page { items, next_cursor } = api.store.exceptions(filter, paging).await?;
     let previews = api.engines.previews(items.iter().map(|row| row.id).collect(), supposing).await?;
     let mut counts = Counts::default();
-    let items = items.into_iter().zip(previews).map(|(row, (_, preview))| counts.member(row, preview)).collect();
+    let seen = |preview: Result<Replayed, String>| preview.map(|replayed| replayed.seen_by(caller));
+    let items = items.into_iter().zip(previews).map(|(row, (_, preview))| counts.member(row, seen(preview))).collect();
     Ok(Looked { mappings_version, counts, items, next_cursor })
 }
 

@@ -9,9 +9,10 @@ use super::exceptions::tell;
 use super::extract::{FromPath, FromQuery};
 use super::page::{one_of, paging};
 use super::places::{Place, is_partly_processed, places};
-use super::state::Api;
+use super::state::{Api, delivery_seen_by};
 use super::story::{self, Moment};
 use crate::access::Operator;
+use crate::access::caller::Caller;
 use crate::access::roles::CanRead;
 use crate::store::OrderFilter;
 use crate::store::view::{DeliveryDetail, DocumentRow, EventRow, ExceptionRow, OrderDetail, OrderRow, Page};
@@ -93,7 +94,7 @@ struct EventExplanation {
 
 /// `GET /orders`
 pub async fn list(
-    _operator: Operator<CanRead>,
+    operator: Operator<CanRead>,
     State(api): State<Api>,
     FromQuery(query): FromQuery<ListQuery>,
 ) -> Result<Json<Page<OrderItem>>, ApiError> {
@@ -105,9 +106,15 @@ pub async fn list(
     let page = api.store.orders(filter, paging(query.limit, query.cursor)?).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for order in page.items {
-        items.push(with_what_hangs_on_it(&api, order).await?);
+        let mut item = with_what_hangs_on_it(&api, order).await?;
+        item.deliveries = seen_by(operator.caller(), item.deliveries);
+        items.push(item);
     }
     Ok(Json(Page { items, next_cursor: page.next_cursor }))
+}
+
+fn seen_by(caller: &Caller, deliveries: Vec<DeliveryDetail>) -> Vec<DeliveryDetail> {
+    deliveries.into_iter().map(|detail| delivery_seen_by(caller, detail)).collect()
 }
 
 async fn with_what_hangs_on_it(api: &Api, order: OrderRow) -> Result<OrderItem, ApiError> {
@@ -134,7 +141,7 @@ fn is_same(left: &OrderRow, right: &OrderRow) -> bool {
 
 /// `GET /orders/{increment_id}`
 pub async fn show(
-    _operator: Operator<CanRead>,
+    operator: Operator<CanRead>,
     State(api): State<Api>,
     FromPath(increment_id): FromPath<String>,
     FromQuery(query): FromQuery<OneQuery>,
@@ -150,7 +157,7 @@ pub async fn show(
         order: detail.order,
         events: detail.events,
         documents: detail.documents,
-        deliveries: detail.deliveries,
+        deliveries: seen_by(operator.caller(), detail.deliveries),
         exceptions: detail.exceptions,
         also,
     }))

@@ -12,7 +12,9 @@ use serde_json::Value;
 use super::diff::Change;
 use super::error::ProblemLine;
 use super::idempotency::RunningCalls;
-use crate::access::Access;
+use crate::access::caller::Caller;
+use crate::access::roles::{CanRevealPersonalData, Needs};
+use crate::access::{Access, mask};
 use crate::alerting::Alerting;
 use crate::catalogue::Shelf;
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
@@ -23,6 +25,7 @@ use crate::domain::sales_order::SalesOrder;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::observe::{Health, Observer};
 use crate::store::books::Ticket;
+use crate::store::view::DeliveryDetail;
 use crate::store::write::Act;
 use crate::store::{Answer, SharedStore};
 
@@ -188,6 +191,40 @@ pub struct Preview {
     pub total_after: Option<String>,
     /// What differs from the document made before; empty when there was none.
     pub changes: Vec<Change>,
+}
+
+impl Preview {
+    /// Without what tells who the buyer is, unless the caller may see that.
+    pub(super) fn seen_by(mut self, caller: &Caller) -> Preview {
+        if caller.may(Needs::of::<CanRevealPersonalData>()) {
+            return self;
+        }
+        mask::document(&mut self.document);
+        for change in self.changes.iter_mut().filter(|change| mask::is_personal(&change.path)) {
+            for side in [&mut change.before, &mut change.after] {
+                if !side.is_null() {
+                    *side = mask::MASK.into();
+                }
+            }
+        }
+        self
+    }
+}
+
+impl Replayed {
+    /// As [`Preview::seen_by`].
+    pub(super) fn seen_by(mut self, caller: &Caller) -> Replayed {
+        self.documents = self.documents.into_iter().map(|preview| preview.seen_by(caller)).collect();
+        self
+    }
+}
+
+/// A delivery without what its destination answered, unless the caller may see who buyers are: it may say so.
+pub(super) fn delivery_seen_by(caller: &Caller, mut detail: DeliveryDetail) -> DeliveryDetail {
+    if !caller.may(Needs::of::<CanRevealPersonalData>()) {
+        detail.attempts_made.iter_mut().for_each(|attempt| attempt.response = None);
+    }
+    detail
 }
 
 /// A destination as operators see it.

@@ -151,3 +151,43 @@ async fn verbs_propose_fix_assign_note_and_dismiss_beside_the_service() {
     assert_eq!(run(&["mappings", "set", "skus", "", "X"]).await.0, Some(1), "a row has a key");
     assert_eq!(app.erp.counts().applied, 1);
 }
+
+/// A program that releases records has no need of who bought them; a colleague's row is not overwritten by a second fix.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_names_no_buyer_to_whom_it_is_not_for_and_a_row_that_is_there_stands() {
+    let app = TestApp::start().await;
+    let group = format!("/api/v1/exceptions/groups/{}", parked(&app, 1..=2).await);
+    let made = tokio::task::block_in_place(|| {
+        let scopes = ["--scope", "records:read", "--scope", "exceptions:replay", "--scope", "exceptions:fix"];
+        let create = ["token", "create", "--name", "releaser", "--role", "operator"];
+        binary().args(create).args(scopes).arg("--config").arg(app.site.config_path()).output().unwrap()
+    });
+    let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    let fix = async |body: Value, key: &str| {
+        let sent = app.client.post(app.url(&format!("{group}/fix"))).bearer_auth(&token);
+        let sent = sent.header("content-type", "application/json").header("idempotency-key", format!("\"{key}\""));
+        let answer = sent.body(body.to_string()).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, shown) = fix(json!({ "value": "ITEM-2", "dry_run": true }), "look").await;
+    assert_eq!(status, 200, "{shown}");
+    assert!(shown.contains("•••"), "{shown}");
+    for buyer in ["anna@example.com", "Weiß", "1 High Street", "020 7946"] {
+        assert!(!shown.contains(buyer), "{buyer} in {shown}");
+    }
+    // A look is kept for nobody: the same key acts afterwards.
+    let (status, done) = fix(json!({ "value": "ITEM-2" }), "look").await;
+    assert_eq!(status, 200, "{done}");
+    app.settled().await;
+    let group = format!("/api/v1/exceptions/groups/{}", {
+        app.commerce_sends(orders::observed("000000009", "OTHER-SKU", 1)).await;
+        app.order_is("000000009", "parked").await;
+        let groups = app.sees("/api/v1/exceptions/groups").await;
+        groups["items"][0]["fingerprint"].as_str().unwrap().to_owned()
+    });
+    app.maps("skus", &format!("{TABLE}OTHER-SKU,ITEM-7,\n")).await;
+    let second = app.acts(&format!("{group}/fix"), "mine", &json!({ "value": "ITEM-8" })).await;
+    assert_eq!(second.status, 409, "{}", second.text);
+    assert!(second.text.contains("ITEM-7"), "{}", second.text);
+    app.stop().await;
+}
