@@ -108,7 +108,8 @@ async fn a_flow_is_started_with_the_document_and_its_run_is_the_receipt() {
     assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", "/api/v1/flows/flow-7/start/raw"));
     assert_eq!(asked.header("x-hmac-hash"), hmac_hex("hmac-secret-of-the-flow-0123456789", asked.text.as_bytes()));
     let id = told["documents"][0]["id"].as_str().unwrap();
-    let document = app.sees(&format!("/api/v1/documents/{id}")).await;
+    let why = json!({ "reason": "compared with what was sent" });
+    let document = app.asks(reqwest::Method::POST, &format!("/api/v1/documents/{id}/reveal"), Some(&why)).await.json();
     let body = if document["body"].is_object() { document["body"].clone() } else { document };
     assert_eq!(asked.json(), body, "the document as it is");
 
