@@ -4,7 +4,8 @@
 //! `settled` adds the outcome; `duplicate` meets the dedup key only. Bodies are packed before, as intake does it.
 //!
 //! `CROSSDOCK_BENCH_STORED=10000,100000,1000000` instead fills one store with settled orders and tells at each size what one
-//! more order costs, what memory the process holds, and at the last size how long a start takes after a crash.
+//! more order costs, what memory the process holds, and at the last size how long each kind of search takes and a start
+//! after a crash.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -12,17 +13,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
-use crossdock::clock::{Clock as _, SystemClock, SystemEntropy, later};
-use crossdock::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, RequestId};
+use crossdock::clock::{Clock as _, SystemClock, SystemEntropy, Timestamp, later};
+use crossdock::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId};
 use crossdock::envelope::keys::{Digest, EventKey, IdempotencyKey, KeyParts};
 use crossdock::store::SharedStore;
 use crossdock::store::pack::pack;
 use crossdock::store::sqlite::{Options, SqliteStore};
 use crossdock::store::write::{
-    Arrival, ArrivedRecord, AttemptPurpose, AttemptSeen, AttemptStart, Conclusion, NewDelivery, NewDocument, NextState,
-    PackedBody, Receipt, SealedRequest, Settlement, StartedAttempt, Subject, SubjectFacts,
+    Arrival, ArrivedRecord, AttemptPurpose, AttemptSeen, AttemptStart, Conclusion, NewDelivery, NewDocument,
+    NewException, NextState, PackedBody, Receipt, SealedRequest, Settlement, StartedAttempt, Subject, SubjectFacts,
 };
 
+#[path = "support/finding.rs"]
+mod finding;
 #[path = "support/growth.rs"]
 mod growth;
 
@@ -38,17 +41,38 @@ enum What {
     Duplicate,
 }
 
+/// What orders differ in, beside their numbers.
+#[derive(Clone, Copy)]
+struct Variety {
+    /// So many buyers, and items.
+    buyers: u32,
+    /// From one order to the next.
+    apart: Duration,
+    /// One order in so many waits for a person instead of being delivered.
+    parked: Option<u64>,
+}
+
+impl Variety {
+    /// One order over and over.
+    const NONE: Variety = Variety { buyers: 1, apart: Duration::ZERO, parked: None };
+}
+
 struct Bench {
     store: SharedStore,
-    body: PackedBody,
+    bodies: Vec<PackedBody>,
+    began: Timestamp,
+    variety: Variety,
     document: PackedBody,
     plain: bytes::Bytes,
     next: AtomicU64,
 }
 
-/// Some 5.9 KB that compress about as well as an order does.
-fn order() -> Vec<u8> {
-    let mut text = String::from("{\"order\":{\"increment_id\":\"000000042\",\"items\":[");
+/// Some 5.9 KB that compress about as well as an order does, with an item of the buyer's own and one that all orders have.
+fn order(buyer: u32) -> Vec<u8> {
+    let mut text = format!(
+        "{{\"order\":{{\"increment_id\":\"000000042\",\"customer_email\":\"buyer-{buyer:05}@example.com\",\
+         \"items\":[{{\"sku\":\"sku-{buyer:05}\"}},{{\"sku\":\"sku-all\"}},"
+    );
     let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
     let mut item = 0;
     while text.len() < 5_800 {
@@ -57,7 +81,7 @@ fn order() -> Vec<u8> {
         noise ^= noise << 17;
         item += 1;
         let line = format!(
-            "{{\"item_id\":{item},\"sku\":\"{:08x}\",\"name\":\"Sprite Yoga {:06x}\",\"qty_ordered\":1,\"price\":{}.{:04},\
+            "{{\"item_id\":{item},\"code\":\"{:08x}\",\"name\":\"Sprite Yoga {:06x}\",\"qty_ordered\":1,\"price\":{}.{:04},\
              \"base_price\":{}.{:04},\"row_total\":{}.{:04},\"tax_amount\":{}.00}},",
             noise >> 32,
             noise & 0x00ff_ffff,
@@ -77,26 +101,45 @@ fn order() -> Vec<u8> {
 
 impl Bench {
     /// A store that takes orders from the number `next` on.
-    fn open(options: Options, next: u64) -> Self {
+    fn open(options: Options, next: u64, variety: Variety) -> Self {
         let opened = SqliteStore::open(options, Arc::new(SystemClock)).expect("the store opens");
-        let (plain, smaller) = (order(), order()[..2_400].to_vec());
+        let smaller = order(0)[..2_400].to_vec();
         Bench {
             store: Arc::new(opened),
-            body: pack(&plain),
+            bodies: (0..variety.buyers).map(|buyer| pack(&order(buyer))).collect(),
+            began: SystemClock.now(),
+            variety,
             document: pack(&smaller),
             plain: smaller.into(),
             next: AtomicU64::new(next),
         }
     }
 
-    fn arrival(&self, what: What) -> Arrival {
-        let number = if what == What::Duplicate { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) };
-        let now = SystemClock.now();
+    /// When the order of that number is there.
+    fn moment(&self, number: u64) -> Timestamp {
+        match u32::try_from(number) {
+            Ok(number) if !self.variety.apart.is_zero() => later(self.began, self.variety.apart * number),
+            _ => SystemClock.now(),
+        }
+    }
+
+    fn body(&self, number: u64) -> PackedBody {
+        let turn = number % self.bodies.len() as u64;
+        self.bodies[usize::try_from(turn).unwrap_or_default()].clone()
+    }
+
+    fn arrival(&self, what: What, number: u64) -> Arrival {
+        let now = self.moment(number);
         let id = format!("{number:09}");
-        let conclusion = matches!(what, What::Express | What::Settled).then(|| self.conclusion(&id));
+        let parked = self.variety.parked.is_some_and(|parked| number % parked == parked - 1);
+        let conclusion = match what {
+            What::Express | What::Settled if parked => Some(unmapped(&id, now)),
+            What::Express | What::Settled => Some(self.conclusion(&id, now)),
+            What::Appended | What::Duplicate => None,
+        };
         Arrival {
             origin: "hooks".into(),
-            body: self.body.clone(),
+            body: self.body(number),
             headers: "{\"content-type\":\"application/json\"}".into(),
             verification: "rsa-signature".into(),
             config_version: "c1".into(),
@@ -110,15 +153,14 @@ impl Bench {
                 event_name: Some("observer.sales_order_save_commit_after".into()),
                 event_key: EventKey::explicit("hooks", &id),
                 content: Digest::of(id.as_bytes()),
-                subject: Subject { kind: "order".into(), system: "acme".into(), scope: "1".into(), id },
+                subject: subject(id),
                 conclusion,
                 on_conflict: None,
             }],
         }
     }
 
-    fn conclusion(&self, id: &str) -> Conclusion {
-        let now = SystemClock.now();
+    fn conclusion(&self, id: &str, now: Timestamp) -> Conclusion {
         let (document, delivery) = (DocumentId::new(now, &SystemEntropy), DeliveryId::new(now, &SystemEntropy));
         let key = IdempotencyKey::derive(&KeyParts {
             installation: self.store.installation_id(),
@@ -182,30 +224,64 @@ impl Bench {
     }
 
     async fn once(&self, what: What) {
-        let receipts = self.store.append(self.arrival(what)).await.expect("the store takes it");
+        let number = if what == What::Duplicate { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) };
+        let receipts = self.store.append(self.arrival(what, number)).await.expect("the store takes it");
         if what == What::Settled
             && let Some(Receipt::First { started, .. }) = receipts.into_iter().next()
         {
             for attempt in started {
-                self.settle(attempt).await;
+                self.settle(attempt, number).await;
             }
         }
     }
 
-    async fn settle(&self, attempt: StartedAttempt) {
+    async fn settle(&self, attempt: StartedAttempt, order: u64) {
         let StartedAttempt { delivery, number, epoch } = attempt;
         let seen = AttemptSeen {
             outcome: "accepted".into(),
             status: Some(201),
             detail: "the destination took it".into(),
-            response: Some("{\"number\":\"SO-1\"}".into()),
+            response: Some(format!("{{\"number\":\"{}\"}}", receipt(order))),
             duration_us: Some(900),
             steps: None,
         };
-        let next = NextState::Delivered { receipt: Some("SO-1".into()) };
-        let at = SystemClock.now();
+        let next = NextState::Delivered { receipt: Some(receipt(order)) };
+        let at = self.moment(order);
         let settled = self.store.settle(Settlement { delivery, number, epoch, seen, next, progress: None, at }).await;
         assert!(settled.expect("the store takes it"));
+    }
+}
+
+/// What the destination calls the order of that number.
+fn receipt(order: u64) -> String {
+    format!("SO-{order:09}")
+}
+
+fn subject(id: String) -> Subject {
+    Subject { kind: "order".into(), system: "acme".into(), scope: "1".into(), id }
+}
+
+/// An order that waits for a person, for the same reason as all others that do.
+fn unmapped(id: &str, now: Timestamp) -> Conclusion {
+    let exception = NewException {
+        id: ExceptionId::new(now, &SystemEntropy),
+        code: "unmapped_sku".into(),
+        severity: "error".into(),
+        owner: "operations".into(),
+        subject: subject(id.into()),
+        destination: Some("erp".into()),
+        delivery: None,
+        path: "items/0/sku".into(),
+        value: Some("SKU-00007".into()),
+        message: "the SKU \"SKU-00007\" has no item number".into(),
+        remedy: "add it to the table skus".into(),
+        fingerprint: "f00d".into(),
+        opened_at: now,
+    };
+    Conclusion {
+        exceptions: vec![exception],
+        explanation: "route orders takes every order".into(),
+        ..Conclusion::default()
     }
 }
 
@@ -248,7 +324,7 @@ fn store(criterion: &mut Criterion) {
     ] {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let options = Options::new(folder.path().join("crossdock.db"), true);
-        let bench = Arc::new(Bench::open(options, 0));
+        let bench = Arc::new(Bench::open(options, 0, Variety::NONE));
         group.bench_function(BenchmarkId::new(name, senders), |bencher| {
             bencher.iter_custom(|times| runtime.block_on(run(&bench, what, senders, times)));
         });

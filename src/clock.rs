@@ -62,6 +62,12 @@ pub fn later(at: Timestamp, by: Duration) -> Timestamp {
     from_micros(at.as_microsecond().saturating_add(micros))
 }
 
+/// `at - by`, clamped to the representable range.
+pub fn earlier(at: Timestamp, by: Duration) -> Timestamp {
+    let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+    from_micros(at.as_microsecond().saturating_sub(micros))
+}
+
 /// So many in a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {

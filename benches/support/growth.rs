@@ -8,19 +8,21 @@ use std::time::{Duration, Instant};
 use crossdock::store::sqlite::Options;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Bench, What, run as send};
+use super::{Bench, Variety, What, finding, run as send};
 
 /// Orders measured at each size, after those that fill the store up to it.
 const MEASURED: u64 = 10_000;
 const WAITING: u64 = 64;
+/// Of a million orders, which are 25 hours of them, a buyer has 200 and one in a thousand waits for a person.
+const SHOP: Variety = Variety { buyers: 5_000, apart: Duration::from_millis(90), parked: Some(1_000) };
 
-/// Fills one store up to each of these sizes, separated by commas, and prints a line for each.
+/// Fills one store up to each of these sizes, separated by commas, and prints a line for each; asks it at the last.
 pub fn run(sizes: &str) {
     let sizes: Vec<u64> = sizes.split(',').map(|size| size.trim().parse().expect("a number of orders")).collect();
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime can be started");
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder can be made");
     let path = folder.path().join("crossdock.db");
-    let bench = Arc::new(Bench::open(Options::new(&path, true), 0));
+    let bench = Arc::new(Bench::open(Options::new(&path, true), 0, SHOP));
     println!("    stored   orders/s   CPU us   of it writer   orders a commit   memory MB   bytes an order");
     for size in sizes {
         let stored = bench.next.load(Ordering::Relaxed);
@@ -31,6 +33,7 @@ pub fn run(sizes: &str) {
         let measured = size.saturating_sub(bench.next.load(Ordering::Relaxed)).max(1);
         line(&runtime, &bench, measured, &path);
     }
+    runtime.block_on(finding::ask(&bench));
     crash(&runtime, bench, &path);
 }
 
@@ -62,7 +65,7 @@ fn crash(runtime: &Runtime, bench: Arc<Bench>, path: &Path) {
     drop(bench);
     let log = std::fs::metadata(path.with_extension("db-wal")).map_or(0, |file| file.len());
     let began = Instant::now();
-    let bench = Arc::new(Bench::open(Options::new(path, true), stored));
+    let bench = Arc::new(Bench::open(Options::new(path, true), stored, SHOP));
     let opened = began.elapsed();
     runtime.block_on(send(&bench, What::Settled, 1, 1));
     println!(

@@ -261,19 +261,6 @@ impl Access {
         })
     }
 
-    /// Begins a session for somebody whom an identity provider vouches for.
-    ///
-    /// # Errors
-    /// [`StoreError::NotAllowed`] when they are shut out.
-    pub async fn sign_in_vouched(
-        &self,
-        user: &UserRow,
-        from: &str,
-        before: Option<&SessionSecret>,
-    ) -> Result<Begun, StoreError> {
-        self.begin(user, None, Factor::Before, from, before).await
-    }
-
     /// Ends a session.
     ///
     /// # Errors

@@ -89,14 +89,18 @@ pub fn is_personal(path: &str) -> bool {
         || path.contains("/settlements/")
 }
 
-/// A differing value of a place that tells who somebody is.
 fn change(change: &mut Value) {
     if change["path"].as_str().is_some_and(is_personal) {
         for side in ["before", "after"] {
-            if let Some(said) = change.get_mut(side).filter(|said| !said.is_null()) {
-                *said = MASK.into();
-            }
+            change.get_mut(side).map(side_of_change);
         }
+    }
+}
+
+/// One side of what differs at a place that is personal.
+pub fn side_of_change(said: &mut Value) {
+    if !said.is_null() {
+        *said = MASK.into();
     }
 }
 

@@ -141,7 +141,7 @@ permissions! {
     CanHoldDestinations, "destinations:hold": REPAIR;
     /// Open a destination that is held.
     CanReleaseDestinations, "destinations:release": REPAIR;
-    /// See a buyer's details where they are masked; each look is an act in the audit.
+    /// See a buyer's details where they are masked; each reveal of a document is an act in the audit.
     CanRevealPersonalData, "personal-data:reveal": REPAIR;
     /// Change mapping tables.
     CanEditMappings, "mappings:edit": TABLES;

@@ -74,7 +74,6 @@ pub fn new(
         email: email.to_owned(),
         role: role.as_str().to_owned(),
         password,
-        vouched_for: None,
         created_at: now,
     })
 }

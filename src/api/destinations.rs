@@ -9,6 +9,7 @@ use super::page::WhyQuery;
 use super::state::{Api, DestinationView};
 use crate::access::Operator;
 use crate::access::roles::{CanHoldDestinations, CanRead, CanReleaseDestinations};
+use crate::exceptions::handling;
 use crate::observe::Event;
 use crate::store::running::Hold;
 use crate::store::view::Page;
@@ -42,8 +43,7 @@ pub async fn hold(
     act.after = serde_json::json!({ "state": "held" }).to_string();
     said.clone_into(&mut act.reason);
     let actor = act.actor.clone();
-    let name_of_actor = actor.split_once(':').map_or(actor.as_str(), |(_, name)| name);
-    let reason = format!("held by {name_of_actor}: {said}");
+    let reason = format!("held by {}: {said}", handling::name_of(&actor));
     let hold = Hold { destination: name.clone(), reason: reason.clone(), held_by: actor.clone(), held_at: act.at };
     // At once: what leaves after the answer would be what the person wanted to stop.
     if !api.engines.hold_destination(&name, &reason) {

@@ -2,19 +2,17 @@
 //!
 //! Nothing personal is in an answer that was not in the lists already: an address leads to orders and is never repeated.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::story;
 use crate::search::question::{self, Asked, OurId, Unusable};
-use crate::store::finding::{COUNTED_MAX, Found, Question};
-use crate::store::view::{DeliveryRow, EventRow, ExceptionGroup, ExceptionRow, OrderDetail, OrderRow};
+use crate::store::finding::{COUNTED_MAX, Found, HeldUp, Question};
+use crate::store::view::{DeliveryRow, EventRow, ExceptionRow, OrderDetail, OrderRow};
 use crate::store::{Store, StoreError};
+use crate::templates::segment;
 
 /// Orders whose story is read for their sentence; the others say their state.
 const TOLD_MAX: usize = 5;
-/// Unreserved in a path segment and in a value of a query.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -163,8 +161,8 @@ impl Teller<'_> {
 
     /// How many orders have it, and what waits because of it.
     async fn item(&mut self, found: &Found) -> Result<String, StoreError> {
-        for (group, held) in &found.parked {
-            self.group(group, *held);
+        for cause in &found.parked {
+            self.held_up(cause);
         }
         let mut newest = String::new();
         for order in &found.sku.newest {
@@ -177,28 +175,28 @@ impl Teller<'_> {
         };
         Ok(match found.parked.first() {
             None => format!("{are_in}; nothing waits for a person because of it. The newest: {newest}"),
-            Some((group, held)) => {
-                let wait = if *held == 1 { "waits" } else { "wait" };
+            Some(cause) => {
+                let wait = if cause.orders == 1 { "waits" } else { "wait" };
                 let more = match found.parked.len() {
                     1 => String::new(),
                     causes => format!(" and {} causes more", causes - 1),
                 };
                 format!(
                     "{are_in}; {} {wait} for a person because of it ({}{more}). {}, then release the group {}.",
-                    orders(*held),
-                    group.code,
-                    stop(&group.remedy),
-                    group.fingerprint
+                    orders(cause.orders),
+                    cause.code,
+                    stop(&cause.remedy),
+                    cause.fingerprint
                 )
             }
         })
     }
 
-    fn group(&mut self, group: &ExceptionGroup, held: u64) {
-        let title = format!("{} with one cause ({})", orders(held), group.code);
-        let sentence = format!("{}. {}.", stop(&group.message), stop(&group.remedy));
-        let target = format!("/exceptions?fingerprint={}", segment(&group.fingerprint));
-        self.add("exception_group", group.fingerprint.clone(), title, sentence, target);
+    fn held_up(&mut self, cause: &HeldUp) {
+        let title = format!("{} with one cause ({})", orders(cause.orders), cause.code);
+        let sentence = format!("{}. {}.", stop(&cause.message), stop(&cause.remedy));
+        let target = format!("/exceptions?fingerprint={}", segment(&cause.fingerprint));
+        self.add("exception_group", cause.fingerprint.clone(), title, sentence, target);
     }
 
     async fn order(&mut self, order: &OrderRow) -> Result<String, StoreError> {
@@ -273,12 +271,11 @@ impl Teller<'_> {
 
     async fn exception(&mut self, exception: &ExceptionRow) -> Result<String, StoreError> {
         let id = exception.id.to_string();
-        let sentence = match exception.state.as_str() {
-            "open" => format!("{}. {}, then replay {id}.", stop(&exception.message), stop(&exception.remedy)),
-            state => {
-                let how = exception.resolution.as_deref().unwrap_or("without words");
-                format!("It is {state}: {}.", stop(how))
-            }
+        let sentence = if exception.is_waiting() {
+            format!("{}. {}, then replay {id}.", stop(&exception.message), stop(&exception.remedy))
+        } else {
+            let how = exception.resolution.as_deref().unwrap_or("without words");
+            format!("It is {}: {}.", exception.state, stop(how))
         };
         let title = format!("Exception {} ({})", exception.code, exception.state);
         self.add("exception", id.clone(), title, sentence.clone(), format!("/exceptions/{id}"));
@@ -296,10 +293,6 @@ impl Teller<'_> {
 
 fn is_same(detail: &OrderDetail, order: &OrderRow) -> bool {
     detail.order.system == order.system && detail.order.store_id == order.store_id
-}
-
-fn segment(text: &str) -> String {
-    utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 /// Without the full stop, so that the sentence can go on.

@@ -141,20 +141,13 @@ pub async fn fix(
     Ok(Json(fixed))
 }
 
-/// A colleague may have added the row meanwhile, with another value: theirs stands until somebody edits the table.
 async fn unclaimed(api: &Api, table: &str, row: &MappingRecord) -> Result<(), ApiError> {
     let rows = api.store.mapping_rows(table.to_owned()).await?;
-    let known = rows.into_iter().find(|known| known.key == row.key && known.destination == row.destination);
-    match known {
-        Some(known) if known.value != row.value => Err(ApiError::new(
-            Kind::Conflict,
-            format!(
-                "the row is there already, as \"{}\": release the group, or change the row with PATCH /mappings/{table}",
-                known.value
-            ),
-        )),
-        _ => Ok(()),
-    }
+    let Some(known) = proposals::claimed(&rows, row) else { return Ok(()) };
+    let why = format!(
+        "the row is there already, as \"{known}\": release the group, or change the row with PATCH /mappings/{table}"
+    );
+    Err(ApiError::new(Kind::Conflict, why))
 }
 
 /// The group, one of it, and the row that it waits for.

@@ -94,7 +94,7 @@ impl Engines for Rooms {
     }
 
     fn hold_destination(&self, name: &str, reason: &str) -> bool {
-        self.delivery.hold(name, reason)
+        self.delivery.hold_for_a_person(name, reason)
     }
 
     fn release_destination(&self, name: &str) -> bool {

@@ -201,11 +201,8 @@ impl Preview {
         }
         mask::document(&mut self.document);
         for change in self.changes.iter_mut().filter(|change| mask::is_personal(&change.path)) {
-            for side in [&mut change.before, &mut change.after] {
-                if !side.is_null() {
-                    *side = mask::MASK.into();
-                }
-            }
+            mask::side_of_change(&mut change.before);
+            mask::side_of_change(&mut change.after);
         }
         self
     }

@@ -102,7 +102,17 @@ pub async fn fix(verb: Fix, loaded: &Loaded, store: &SharedStore, shared: &Share
         replay::show(&shown, true, shared.json)?;
         return Ok(if waiting { Outcome::Findings } else { Outcome::Done });
     }
-    let mut act = Actor::at_the_command_line().act("mappings.edit", missing.table, open::clock().now());
+    let rows = store.mapping_rows(missing.table.as_str().to_owned()).await?;
+    if let Some(known) = set.first().and_then(|row| proposals::claimed(&rows, row)) {
+        bail!(
+            "the row is there already, as \"{}\": release the group with `crossdock exceptions release {}`, or change the row \
+             with `crossdock mappings set`",
+            print::visible(known),
+            verb.group
+        );
+    }
+    let actor = Actor::at_the_command_line();
+    let mut act = actor.act("mappings.edit", missing.table, open::clock().now());
     act.reason.clone_from(&verb.reason);
     let edit = MappingEdit { set, gone: Vec::new() };
     let version = store.edit_mappings(missing.table.as_str().to_owned(), edit, act).await?;
@@ -113,7 +123,12 @@ pub async fn fix(verb: Fix, loaded: &Loaded, store: &SharedStore, shared: &Share
         print::visible(&missing.key),
         print::visible(&verb.value)
     );
-    let waiting = replay::release_group(&desk, &verb.group, false, verb.reason, shared.json).await?;
+    let waiting = replay::release_group(&desk, &verb.group, false, verb.reason.clone(), shared.json).await?;
+    let mut act = actor.act("exception.fix_group", &verb.group, open::clock().now());
+    act.after =
+        serde_json::json!({ "table": missing.table.as_str(), "key": missing.key, "value": verb.value }).to_string();
+    act.reason = verb.reason;
+    store.record(act).await?;
     store.close().await?;
     Ok(if waiting { Outcome::Findings } else { Outcome::Done })
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::commerce::parse::{self, Reading};
-use crate::domain::order::{ItemKey, OrderItem, ProductType, Side};
+use crate::domain::order::{ItemKey, OrderItem, Side};
 use crate::json::{self, Limits};
 use crate::store::view::StoredEnvelope;
 
@@ -15,7 +15,7 @@ pub struct Item {
     /// Of what it is a part.
     pub parent: Option<String>,
     /// `simple`, `bundle`, …
-    pub kind: String,
+    pub kind: &'static str,
     /// As sent.
     pub sku: String,
     /// As sent.
@@ -47,7 +47,7 @@ fn item(item: &OrderItem) -> Item {
     Item {
         id: item.id.map(|id| id.0.to_string()).unwrap_or_default(),
         parent,
-        kind: kind(&item.product_type),
+        kind: item.product_type.word(),
         sku: item.sku.to_string(),
         name: item.name.clone(),
         quantity: item.quantities.ordered.to_string(),
@@ -55,19 +55,4 @@ fn item(item: &OrderItem) -> Item {
         discount: amounts.discount.to_string(),
         tax: amounts.tax.map(|amount| amount.to_string()),
     }
-}
-
-fn kind(product_type: &ProductType) -> String {
-    match product_type {
-        ProductType::Simple => "simple",
-        ProductType::Virtual => "virtual",
-        ProductType::Downloadable => "downloadable",
-        ProductType::Grouped => "grouped",
-        ProductType::Configurable => "configurable",
-        ProductType::Bundle => "bundle",
-        ProductType::GiftCard => "gift card",
-        ProductType::Unsaid => "–",
-        ProductType::Other(word) => word,
-    }
-    .to_owned()
 }

@@ -9,18 +9,16 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::views::{self, Page};
 use super::{Console, PREFIX};
 use crate::api;
+pub use crate::templates::segment;
 
 /// Largest answer of the API that a page is made of.
 const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Unreserved characters of a path segment or a query value stay as they are.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What of a request proves who sends it, and from where.
 const CREDENTIALS: [HeaderName; 6] = [
     HeaderName::from_static("x-forwarded-for"),
@@ -160,11 +158,6 @@ impl Desk {
         }
     }
 
-    /// Whether this person has a permission, by its name.
-    pub fn may(&self, permission: &str) -> bool {
-        may(&self.who, permission)
-    }
-
     /// A page for this person.
     pub fn page(&self, template: &'static str, context: Value) -> Page {
         let mut context = match context {
@@ -184,11 +177,6 @@ fn too_much() -> Answered {
     });
     let body = Bytes::from(problem.to_string());
     Answered { status: StatusCode::BAD_GATEWAY, headers: HeaderMap::new(), body }
-}
-
-/// Whether `who` has a permission, by its name.
-pub fn may(who: &Value, permission: &str) -> bool {
-    who["permissions"].as_array().is_some_and(|all| all.iter().any(|one| one == permission))
 }
 
 impl FromRequestParts<Console> for Desk {
@@ -220,11 +208,6 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         views::refused(self.status, &self.problem, &self.who)
     }
-}
-
-/// A value as one segment of a path or one value of a query.
-pub fn segment(text: &str) -> String {
-    utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 /// A query of what is there.

@@ -102,8 +102,13 @@ pub async fn stream(desk: Result<Desk, Response>) -> Response {
         let change = *listener.changes.borrow_and_update();
         Some((Ok::<_, Infallible>(Event::default().event("changed").data(change.to_string())), listener))
     });
-    Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(20))).into_response()
+    let stream = Sse::new(stream).keep_alive(KeepAlive::new().interval(QUIET_MAX));
+    // A proxy that collects what it passes on would hold a change back.
+    ([("x-accel-buffering", "no")], stream).into_response()
 }
+
+/// Less than proxies wait for an answer that says nothing: ours wait 12 seconds.
+const QUIET_MAX: Duration = Duration::from_secs(5);
 
 /// An open page.
 struct Listener {

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 use minijinja::value::{Serde, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, HtmlEscape, State, UndefinedBehavior, Value};
 use serde_json::Map;
 
 use super::assets;
@@ -182,19 +182,9 @@ fn may(state: &State<'_, '_>, permission: &str) -> bool {
     permissions.is_some_and(|mut all| all.any(|one| one.as_str() == Some(permission)))
 }
 
+/// As HTML, in text or between quotation marks.
 pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(char),
-        }
-    }
-    out
+    HtmlEscape(text).to_string()
 }
 
 fn moment(value: &Value) -> Option<Timestamp> {

@@ -71,7 +71,7 @@ async fn hold_again(engine: &Arc<Engine>) {
                 for hold in holds {
                     // One that is no longer configured is nobody's to hold.
                     if let Some(gate) = engine.gate(&hold.destination) {
-                        gate.hold(&hold.reason);
+                        gate.hold_for_a_person(&hold.reason);
                     }
                 }
                 return;

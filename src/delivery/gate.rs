@@ -329,6 +329,11 @@ impl Gate {
 
     /// Nothing goes out until a person lets it go; the first reason stands.
     pub(super) fn hold(&self, reason: &str) {
+        self.lock().throttle.hold(reason);
+    }
+
+    /// The same for a person, whose reason stands before any of ours.
+    pub(super) fn hold_for_a_person(&self, reason: &str) {
         self.lock().throttle.hold_for_a_person(reason);
     }
 

@@ -12,16 +12,17 @@ use super::sending::{self, Errand, Report};
 use super::worker::Engine;
 use crate::clock::Timestamp;
 use crate::destinations::profile::RecipeProfile;
-use crate::destinations::recipe::{self, Call, Found, Making, Start, Walked, Work};
+use crate::destinations::recipe::{self, Call, Found, Start, Walked, Work};
 use crate::destinations::{AttemptOutcome, CredentialUse, Finding, Health, Wire};
 use crate::store::view::DueDelivery;
-use crate::store::write::{AttemptSeen, Progress, Rung, SealedRequest, Stage};
+use crate::store::write::{AttemptSeen, Making, Progress, Rung, SealedRequest, Stage};
 
 /// What a delivery of several steps needs beside its request.
 pub(super) struct Steps {
     work: Work,
     found: Found,
     stage: Stage,
+    making: Making,
     /// Where it is not there, what making it needs is asked.
     prepare: bool,
     /// A person had something put right: nothing is answered from memory.
@@ -41,10 +42,11 @@ impl Steps {
             || matches!(due.ladder.rung, Rung::Doubt | Rung::Restored | Rung::Exists | Rung::StaleKey);
         // Where nobody can be asked there is nothing to wait for before it is prepared.
         let settles_doubt = doubted && gate.destination.looks_for(&due.purpose);
-        let (stage, afresh) = (due.progress.stage, due.ladder.rung == Rung::Asked);
+        let (stage, making, afresh) = (due.progress.stage, due.progress.making, due.ladder.rung == Rung::Asked);
         let found = if afresh && stage != Stage::Made { Found::new() } else { recipe::found(&due.progress.found) };
         let prepare = ahead(gate, due) == Ahead::Prepare && !settles_doubt;
-        Ok(Some(Steps { work: Work::new(&due.purpose, &due.document, &due.key)?, found, stage, prepare, afresh }))
+        let work = Work::new(&due.purpose, &due.document, &due.key)?;
+        Ok(Some(Steps { work, found, stage, making, prepare, afresh }))
     }
 }
 
@@ -63,7 +65,7 @@ pub(super) fn ahead(gate: &Gate, due: &DueDelivery) -> Ahead {
 
 /// The same of what was made there, or taken there to be made.
 pub(super) fn ahead_of_made(due: &DueDelivery) -> Ahead {
-    match recipe::making(&due.progress.found) {
+    match due.progress.making {
         Making::Done => Ahead::Finish,
         Making::Spent if due.ladder.rung == Rung::Asked => Ahead::Renew,
         Making::Awaited | Making::Spent => Ahead::Await,
@@ -118,8 +120,8 @@ pub(super) async fn look(
     number: u32,
 ) -> Told {
     let mut door = Door { engine, gate, errand, number, version: AtomicU64::new(0), paid: true };
-    let Steps { work, found, stage, prepare, afresh } = steps;
-    let start = Start { found: found.clone(), stage: *stage, prepare: *prepare, afresh: *afresh };
+    let Steps { work, found, stage, making, prepare, afresh } = steps;
+    let start = Start { found: found.clone(), stage: *stage, making: *making, prepare: *prepare, afresh: *afresh };
     let walked = profile.recipe.look(work, start, &mut door).await;
     told(gate, errand, walked, door.version.into_inner())
 }
@@ -155,7 +157,7 @@ fn told(gate: &Gate, errand: &Errand, walked: Walked, version: u64) -> Told {
     let found =
         if walked.found.is_empty() { String::new() } else { serde_json::to_string(&walked.found).unwrap_or_default() };
     let steps = if walked.steps.is_empty() { None } else { serde_json::to_string(&walked.steps).ok() };
-    Told { progress: Progress { stage: walked.stage, found }, steps, version, walked }
+    Told { progress: Progress { stage: walked.stage, making: walked.making, found }, steps, version, walked }
 }
 
 /// What several steps came to.

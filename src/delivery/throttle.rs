@@ -158,6 +158,8 @@ mod tests {
         assert!(throttle.held().unwrap().contains("302 Found"));
         throttle.hold("something later");
         assert!(throttle.held().unwrap().contains("302 Found"), "the first reason stands");
+        throttle.hold_for_a_person("stocktaking");
+        assert_eq!(throttle.held(), Some("stocktaking"), "a person's stands before ours");
         throttle.release();
         assert_eq!(throttle.held(), None);
     }

@@ -262,12 +262,22 @@ impl Delivery {
         self.engine.gates.iter().map(|gate| gate.status()).collect()
     }
 
-    /// Holds a destination until a person lets it go. `false`: there is none of that name.
+    /// Holds a destination until a person lets it go; the reason of an earlier hold stands. `false`: there is none of that
+    /// name.
     pub fn hold(&self, destination: &str, reason: &str) -> bool {
+        self.held(destination, |gate| gate.hold(reason))
+    }
+
+    /// The same because a person wants it, whose reason stands before any of ours.
+    pub fn hold_for_a_person(&self, destination: &str, reason: &str) -> bool {
+        self.held(destination, |gate| gate.hold_for_a_person(reason))
+    }
+
+    fn held(&self, destination: &str, hold: impl FnOnce(&Gate)) -> bool {
         let Some(gate) = self.engine.gate(destination) else {
             return false;
         };
-        gate.hold(reason);
+        hold(gate);
         self.engine.tell_news(gate);
         true
     }

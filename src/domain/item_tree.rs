@@ -89,8 +89,8 @@ fn unfit_child(item: &OrderItem, parent_is_child: bool) -> Option<Defect> {
         _ if parent_is_child => Some(nested(item)),
         ProductType::Other(name) => Some(unsupported(item, format!("the product type \"{name}\" is not known"), name)),
         kind if has_children(kind) => {
-            let message = format!("{} is a {} inside another product", item.sku, kind_word(kind));
-            Some(unsupported(item, message, kind_word(kind)))
+            let message = format!("{} is a {} inside another product", item.sku, kind.word());
+            Some(unsupported(item, message, kind.word()))
         }
         _ => None,
     }
@@ -127,7 +127,7 @@ fn position(
         (kind, count) => unsupported(
             item,
             format!("{} has {count} child lines, which its type does not have", item.sku),
-            kind_word(kind),
+            kind.word(),
         ),
     };
     defects.push(refused);
@@ -149,20 +149,6 @@ fn price_type(items: &[OrderItem], parent: &OrderItem, children: &[usize], catal
         return PriceType::Fixed;
     }
     parent.product_id.and_then(|product| catalogue.price_type(product)).unwrap_or(PriceType::Fixed)
-}
-
-fn kind_word(kind: &ProductType) -> &'static str {
-    match kind {
-        ProductType::Simple => "simple",
-        ProductType::Virtual => "virtual",
-        ProductType::Downloadable => "downloadable",
-        ProductType::Grouped => "grouped",
-        ProductType::Configurable => "configurable",
-        ProductType::Bundle => "bundle",
-        ProductType::GiftCard => "giftcard",
-        ProductType::Unsaid => "no type",
-        ProductType::Other(_) => "another type",
-    }
 }
 
 fn doubled(item: &OrderItem) -> Defect {

@@ -295,6 +295,21 @@ impl ProductType {
             Some(other) => ProductType::Other(other.chars().take(64).collect()),
         }
     }
+
+    /// In messages and on pages; somebody else's word is not repeated.
+    pub fn word(&self) -> &'static str {
+        match self {
+            ProductType::Simple => "simple",
+            ProductType::Virtual => "virtual",
+            ProductType::Downloadable => "downloadable",
+            ProductType::Grouped => "grouped",
+            ProductType::Configurable => "configurable",
+            ProductType::Bundle => "bundle",
+            ProductType::GiftCard => "giftcard",
+            ProductType::Unsaid => "no type",
+            ProductType::Other(_) => "another type",
+        }
+    }
 }
 
 /// A way to name an item: by its own id, or by that of the quote item it was made from.

@@ -1,8 +1,6 @@
 //! Due times of exceptions: told beside each, and asked for in lists.
 
-use std::time::Duration;
-
-use crate::clock::{Timestamp, from_micros, later};
+use crate::clock::{Timestamp, earlier, later};
 use crate::domain::due::DueTimes;
 use crate::store::cases::Overdue;
 use crate::store::view::{ExceptionGroup, ExceptionRow};
@@ -21,10 +19,6 @@ pub fn tell_group(times: &DueTimes, group: &mut ExceptionGroup, now: Timestamp) 
     let due = later(group.first_opened_at, times.of(&group.severity));
     group.due_at = Some(due);
     group.overdue = due < now && group.snoozed < group.open;
-}
-
-fn earlier(at: Timestamp, by: Duration) -> Timestamp {
-    from_micros(at.as_microsecond().saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
 }
 
 /// What is overdue now.

@@ -40,6 +40,13 @@ pub fn missing(exception: &ExceptionRow) -> Option<Missing> {
     (cause == exception.fingerprint).then_some(Missing { table, key })
 }
 
+/// What a row says already where it says something else: a colleague may have added it meanwhile, and theirs stands until
+/// somebody edits the table.
+pub fn claimed<'r>(rows: &'r [MappingRecord], row: &MappingRecord) -> Option<&'r str> {
+    let known = rows.iter().find(|known| known.key == row.key && known.destination == row.destination)?;
+    (known.value != row.value).then_some(known.value.as_str())
+}
+
 /// A value that looks likely.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Proposal {

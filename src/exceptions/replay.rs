@@ -10,7 +10,6 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::clock::{SharedClock, Timestamp};
-use crate::destinations::recipe::{self, Making};
 use crate::domain::mapping::Mappings;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::envelope::keys::Digest;
@@ -19,7 +18,7 @@ use crate::processor::step::Outcome;
 use crate::processor::{Processor, Wake};
 use crate::store::books::Keep;
 use crate::store::view::{DueDelivery, ExceptionRow, Paging, StoredEnvelope};
-use crate::store::write::{Act, Decision, Replay, Reported, SealedRequest, Stage, Verdict};
+use crate::store::write::{Act, Decision, Replay, Reported, SealedRequest, Verdict};
 use crate::store::{ExceptionFilter, SharedStore, StoreError};
 
 /// What replaying needs.
@@ -305,7 +304,7 @@ fn verdict(
 ) -> Verdict {
     let made = outcome.documents.pop().expect("`released` means that there is a document for the destination");
     // KEY-7: a second record is no correction of the first.
-    if parked.progress.stage == Stage::Made && recipe::making(&parked.progress.found) != Making::Spent {
+    if parked.progress.is_there() {
         replayed.result = "retried";
         "it is at the destination already: what is left to do there is gone on with; what shall be different there is a change"
             .clone_into(&mut replayed.explanation);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::clock::{SharedClock, Timestamp, from_micros};
+use crate::clock::{SharedClock, Timestamp, earlier};
 use crate::config::RetentionSettings;
 use crate::observe::{Event, Observer};
 use crate::store::view::Retired;
@@ -81,12 +81,8 @@ impl Retention {
 pub fn slice(settings: &RetentionSettings, now: Timestamp) -> Retire {
     Retire {
         now,
-        bodies_before: before(now, settings.payloads),
-        attempts_before: before(now, settings.attempts),
+        bodies_before: earlier(now, settings.payloads),
+        attempts_before: earlier(now, settings.attempts),
         rows: ROWS,
     }
-}
-
-fn before(now: Timestamp, by: Duration) -> Timestamp {
-    from_micros(now.as_microsecond().saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
 }

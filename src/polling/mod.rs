@@ -192,7 +192,7 @@ impl Poller {
                 moved.as_of = Some(read_at);
             }
             if moved != kept {
-                self.keep(reading, poll, &moved, None).await?;
+                self.keep(reading, poll, &moved).await?;
                 kept = moved;
             }
             match next {
@@ -288,13 +288,13 @@ impl Poller {
                 return Ok(known);
             }
             let again = Kept { at: from, id: None, from, ..known };
-            self.keep(reading, poll, &again, None).await?;
+            self.keep(reading, poll, &again).await?;
             return Ok(again);
         }
         let at = (!poll.once()).then(|| from.unwrap_or_else(|| self.clock.now()));
         let first = Kept { at, from, ..Kept::default() };
         // Written down before anything is asked, so that a system that is away now loses nothing.
-        self.keep(reading, poll, &first, None).await?;
+        self.keep(reading, poll, &first).await?;
         let what =
             if poll.once() { "everything there is" } else { "what changes from now, or from where it is told, on" };
         tracing::info!(
@@ -306,19 +306,13 @@ impl Poller {
         Ok(first)
     }
 
-    async fn keep(
-        &self,
-        reading: &Reading,
-        poll: &Poll,
-        kept: &Kept,
-        trouble: Option<String>,
-    ) -> Result<(), StoreError> {
+    async fn keep(&self, reading: &Reading, poll: &Poll, kept: &Kept) -> Result<(), StoreError> {
         let position = Position {
             system: reading.system.clone(),
             kind: kind(reading, poll),
             position: rules::written(kept),
             at: self.clock.now(),
-            trouble,
+            trouble: None,
         };
         self.store.keep_position(position).await
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Timestamp, from_micros, later};
+use crate::clock::{Timestamp, earlier, later};
 use crate::destinations::AttemptOutcome;
 use crate::destinations::recipe::poll::{Page, Row, Since, Spot, Unread};
 use crate::destinations::recipe::said::Entity;
@@ -49,9 +49,8 @@ pub fn start(kept: &Kept, once: bool, overlap: Duration, now: Timestamp) -> Sinc
     if once {
         return Since { spot: Spot { at: None, id: kept.id.clone() }, skip: 0 };
     }
-    let micros = i64::try_from(overlap.as_micros()).unwrap_or(i64::MAX);
     // A position ahead of our clock is believed no more than the clock.
-    let at = kept.at.map(|at| from_micros(at.min(now).as_microsecond().saturating_sub(micros)));
+    let at = kept.at.map(|at| earlier(at.min(now), overlap));
     Since { spot: Spot { at, id: None }, skip: 0 }
 }
 

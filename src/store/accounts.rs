@@ -86,8 +86,6 @@ pub struct NewUser {
     pub role: String,
     /// Argon2id in the PHC form; `None`: no password.
     pub password: Option<String>,
-    /// Issuer and subject, where an identity provider vouches for them.
-    pub vouched_for: Option<(String, String)>,
     /// When.
     pub created_at: Timestamp,
 }
@@ -179,9 +177,6 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// One person and what proves that it is them, by id.
     fn credentials_of(&self, user: UserId) -> Answer<'_, Option<Credentials>>;
-
-    /// The person that an identity provider vouches for.
-    fn vouched_for(&self, issuer: String, subject: String) -> Answer<'_, Option<UserRow>>;
 
     /// Begins a session and uses up its second factor. `NotAllowed` when what was proved is no longer true: the person is
     /// shut out, the password another, the code used.

@@ -79,9 +79,6 @@ pub enum MessageKind {
 }
 
 impl MessageKind {
-    /// All of them.
-    pub const ALL: [MessageKind; 3] = [MessageKind::Raised, MessageKind::Escalated, MessageKind::Resolved];
-
     /// The word in the store.
     pub fn as_str(self) -> &'static str {
         match self {

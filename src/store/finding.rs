@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use super::view::{DeliveryRow, EventRow, ExceptionGroup, OrderRow};
+use super::view::{DeliveryRow, EventRow, OrderRow};
 
 /// What a term is; numbers as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -138,6 +138,21 @@ pub const SHOWN_MAX: u32 = 10;
 /// Newest orders that are looked through for a part in the middle of their number.
 pub const PART_WALK_MAX: u32 = 20_000;
 
+/// A cause of open exceptions about a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldUp {
+    /// The cause.
+    pub fingerprint: String,
+    /// From the catalogue.
+    pub code: String,
+    /// Text of one of them.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+    /// How many orders it holds up, as far as they are counted.
+    pub orders: u64,
+}
+
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
@@ -155,8 +170,8 @@ pub struct Found {
     pub email: Matches,
     /// Orders with that item.
     pub sku: Matches,
-    /// Open exceptions about that value, by cause, with how many orders each holds up.
-    pub parked: Vec<(ExceptionGroup, u64)>,
+    /// Causes of open exceptions about that value, the largest first.
+    pub parked: Vec<HeldUp>,
     /// Orders with that part in their number.
     pub parts: Vec<OrderRow>,
     /// Events that the index has not come to yet.

@@ -398,13 +398,54 @@ impl Stage {
     }
 }
 
+/// How it goes with a record that was taken at the destination to be made there by a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Making {
+    /// It is made, as far as anybody knows.
+    #[default]
+    Done,
+    /// A job makes it.
+    Awaited,
+    /// Nothing was made, or nobody there knows: what was sent will do nothing any more.
+    Spent,
+}
+
+impl Making {
+    /// As stored; nothing for what nearly every delivery is.
+    pub fn as_stored(self) -> Option<&'static str> {
+        match self {
+            Making::Done => None,
+            Making::Awaited => Some("awaited"),
+            Making::Spent => Some("spent"),
+        }
+    }
+
+    /// From the store.
+    pub fn of_stored(text: Option<&str>) -> Self {
+        match text {
+            Some("awaited") => Making::Awaited,
+            Some("spent") => Making::Spent,
+            _ => Making::Done,
+        }
+    }
+}
+
 /// How far a delivery of several steps is, with what its steps found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// How far.
     pub stage: Stage,
+    /// Whether a job there makes the record.
+    pub making: Making,
     /// What was found, a JSON object; empty for nothing.
     pub found: String,
+}
+
+impl Progress {
+    /// Its record is at the destination, or a job there makes it: what is left to do is not whether (KEY-7).
+    pub fn is_there(&self) -> bool {
+        self.stage == Stage::Made && self.making != Making::Spent
+    }
 }
 
 /// An attempt that is now durable: send it.

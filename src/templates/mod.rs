@@ -34,6 +34,11 @@ const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Unreserved characters of an address stay as they are.
 const IN_ADDRESS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// A text as one segment of a path, or as one value of a query.
+pub fn segment(text: &str) -> String {
+    utf8_percent_encode(text, IN_ADDRESS).to_string()
+}
+
 /// What a template writes, and so how what it prints is escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {

@@ -104,7 +104,7 @@ async fn a_parked_delivery_is_sent_again_taken_as_applied_or_given_up() {
 }
 
 #[tokio::test]
-async fn a_destination_is_held_for_a_reason_until_it_is_released() {
+async fn api_5_a_destination_is_held_for_a_reason_until_it_is_released() {
     let site = Site::open().await;
     for (path, status) in [
         ("/destinations/erp/hold", StatusCode::BAD_REQUEST),
@@ -129,7 +129,7 @@ async fn a_destination_is_held_for_a_reason_until_it_is_released() {
 }
 
 #[tokio::test]
-async fn who_the_buyer_is_is_seen_by_whom_it_is_for_and_asking_is_written_down() {
+async fn api_5_who_the_buyer_is_is_seen_by_whom_it_is_for_and_asking_is_written_down() {
     let site = Site::open().await;
     let (_, document) = site.delivered("000000001").await;
     let path = format!("/documents/{document}");

@@ -127,7 +127,12 @@ async fn a_sku_says_how_many_orders_have_it_and_what_waits_because_of_it() {
     let exception = app.exceptions_of("000000002").await[0]["id"].as_str().unwrap().to_owned();
     let answer = found(&app, &exception).await;
     assert_eq!(kinds(&answer), ["exception", "order"]);
-    assert!(answer["sentence"].as_str().unwrap().ends_with(&format!("then replay {exception}.")), "{answer}");
+    let sentence = answer["sentence"].clone();
+    assert!(sentence.as_str().unwrap().ends_with(&format!("then replay {exception}.")), "{answer}");
+    // What somebody looks after waits all the same.
+    let assigned = app.acts(&format!("/api/v1/exceptions/{exception}/assign"), "a", &json!({ "to": "me" })).await;
+    assert_eq!(assigned.status, 200, "{}", assigned.text);
+    assert_eq!(found(&app, &exception).await["sentence"], sentence);
 }
 
 #[tokio::test(flavor = "multi_thread")]

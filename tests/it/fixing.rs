@@ -147,6 +147,8 @@ async fn verbs_propose_fix_assign_note_and_dismiss_beside_the_service() {
     app.order_is("000000002", "delivered").await;
     let (_, said, _) = run(&["mappings", "changes", "skus"]).await;
     assert!(said.contains("NEW-SKU") && said.contains("ITEM-2"), "{said}");
+    let acts = app.sees("/api/v1/audit").await["items"].to_string();
+    assert!(acts.contains("exception.fix_group"), "API-5: {acts}");
     assert_eq!(run(&["mappings", "unset", "skus", "NEW-SKU"]).await.0, Some(0));
     assert_eq!(run(&["mappings", "set", "skus", "", "X"]).await.0, Some(1), "a row has a key");
     assert_eq!(app.erp.counts().applied, 1);
@@ -189,5 +191,12 @@ async fn a_preview_names_no_buyer_to_whom_it_is_not_for_and_a_row_that_is_there_
     let second = app.acts(&format!("{group}/fix"), "mine", &json!({ "value": "ITEM-8" })).await;
     assert_eq!(second.status, 409, "{}", second.text);
     assert!(second.text.contains("ITEM-7"), "{}", second.text);
+    let fingerprint = group.rsplit('/').next().unwrap().to_owned();
+    let ran = tokio::task::block_in_place(|| {
+        let fix = ["exceptions", "fix", &fingerprint, "--value", "ITEM-8"];
+        binary().args(fix).arg("--config").arg(app.site.config_path()).output().unwrap()
+    });
+    let why = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(ran.status.code() == Some(1) && why.contains("ITEM-7"), "the verb overwrites no more than the API: {why}");
     app.stop().await;
 }

@@ -10,7 +10,6 @@ pub async fn list(desk: Desk, asked_for: Asked) -> Shown {
     let fields = asked(asked_for);
     let rows =
         desk.get(&format!("/audit{}", query(&[("cursor", member(&fields, "cursor")), ("limit", Some("50"))]))).await?;
-    let head = desk.get_if("/audit/head").await?;
-    let context = json!({ "title": "Audit log", "nav": "audit", "rows": rows["items"], "next": rows["next_cursor"], "head": head });
+    let context = json!({ "title": "Audit log", "nav": "audit", "rows": rows["items"], "next": rows["next_cursor"] });
     Ok(desk.page("audit.html", context))
 }

@@ -9,10 +9,8 @@ use crate::console::desk::Desk;
 pub async fn list(desk: Desk) -> Shown {
     let destinations = desk.get("/destinations").await?;
     let traffic = desk.get_if("/traffic").await?.unwrap_or(Value::Null);
-    let incidents = desk.get("/incidents").await?;
     let context = json!({
         "title": "Destinations", "nav": "destinations", "destinations": destinations["items"], "traffic": traffic["destinations"],
-        "incidents": incidents["items"],
     });
     Ok(desk.page("destinations.html", context))
 }

@@ -10,7 +10,7 @@ use crate::console::desk::{Desk, segment};
 /// `GET /console/documents/{id}`
 pub async fn show(desk: Desk, Path(id): Path<String>) -> Shown {
     let document = desk.get(&format!("/documents/{}", segment(&id))).await?;
-    let context = json!({ "title": "Document", "nav": "orders", "document": document_view(document) });
+    let context = json!({ "title": "Document", "nav": "orders", "document": document_view(&document) });
     Ok(desk.page("document.html", context))
 }
 

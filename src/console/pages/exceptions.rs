@@ -53,9 +53,8 @@ pub async fn group(desk: Desk, Path(fingerprint): Path<String>) -> Shown {
     let members = desk
         .get(&format!("/exceptions{}", query(&[("fingerprint", Some(&fingerprint)), ("limit", Some(MEMBERS))])))
         .await?;
-    let groups = desk.get("/exceptions/groups").await?;
-    let group =
-        groups["items"].as_array().into_iter().flatten().find(|group| group["fingerprint"] == fingerprint.as_str());
+    let mut groups = desk.get(&format!("/exceptions/groups{}", query(&[("fingerprint", Some(&fingerprint))]))).await?;
+    let group = groups["items"].as_array_mut().and_then(Vec::pop);
     let proposals = match group {
         Some(_) => desk.get_if(&format!("/exceptions/groups/{}/proposals", segment(&fingerprint))).await?,
         None => None,

@@ -1,10 +1,9 @@
 //! Orders: the list, and one order's whole story.
 
 use axum::extract::Path;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Asked, Shown, asked, member};
-use crate::access::mask;
 use crate::console::commerce_side;
 use crate::console::desk::{Desk, Refused, query, segment};
 use crate::console::proof;
@@ -32,13 +31,12 @@ pub async fn show(desk: Desk, Path(number): Path<String>, asked_for: Asked) -> S
     let mut documents = Vec::new();
     for document in newest(&order["documents"]) {
         let id = document["id"].as_str().unwrap_or_default();
-        documents.push(document_view(desk.get(&format!("/documents/{}", segment(id))).await?));
+        documents.push(document_view(&desk.get(&format!("/documents/{}", segment(id))).await?));
     }
     let sent = sent_by_commerce(&desk, &order["events"]).await?;
-    let destinations = by_destination(&order["deliveries"]);
     let context = json!({
         "title": format!("Order {}", order["increment_id"].as_str().unwrap_or(&number)), "nav": "orders",
-        "order": order, "documents": documents, "sent": sent, "destinations": destinations,
+        "order": order, "documents": documents, "sent": sent,
     });
     Ok(desk.page("order.html", context))
 }
@@ -55,11 +53,10 @@ fn newest(documents: &Value) -> Vec<&Value> {
     newest
 }
 
-/// A document with its lines in their tree, its proof, and without what tells who the buyer is.
-pub(super) fn document_view(mut document: Value) -> Value {
-    let masked = mask::document(&mut document["body"]);
+/// A document with its lines in their tree and its proof.
+pub(super) fn document_view(document: &Value) -> Value {
     let sums = proof::sums(&document["body"]);
-    json!({ "tree": tree(&document["body"]["lines"]), "sums": sums, "masked": masked, "row": document })
+    json!({ "tree": tree(&document["body"]["lines"]), "sums": sums, "row": document })
 }
 
 /// Lines with their depth: what belongs to a bundle stands below its name.
@@ -89,20 +86,6 @@ async fn sent_by_commerce(desk: &Desk, events: &Value) -> Result<Value, Refused>
     Ok(Value::Null)
 }
 
-/// How far each destination is: an order may be whole at one and wait at another.
-fn by_destination(deliveries: &Value) -> Value {
-    let mut by_name: Map<String, Value> = Map::new();
-    for delivery in deliveries.as_array().into_iter().flatten() {
-        let name = delivery["destination"].as_str().unwrap_or_default().to_owned();
-        // Oldest first, so the last one of a purpose is what counts; what needs a person outweighs the rest.
-        let worse = by_name.get(&name).is_some_and(|known| known["state"] == "parked");
-        if !worse {
-            by_name.insert(name, delivery.clone());
-        }
-    }
-    Value::from(by_name.into_iter().map(|(_, delivery)| delivery).collect::<Vec<_>>())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,18 +102,5 @@ mod tests {
         let rows = tree(&lines);
         let heads: Vec<_> = rows.as_array().unwrap().iter().filter_map(|row| row["head"]["name"].as_str()).collect();
         assert_eq!((heads, rows.as_array().unwrap().len()), (vec!["Kit", "Other"], 6));
-    }
-
-    #[test]
-    fn an_order_may_be_whole_at_one_destination_and_wait_at_another() {
-        let deliveries = json!([
-            { "destination": "erp", "state": "parked" }, { "destination": "erp", "state": "waiting" },
-            { "destination": "wms", "state": "delivered" }
-        ]);
-        let shown = by_destination(&deliveries);
-        assert_eq!(
-            shown,
-            json!([{ "destination": "erp", "state": "parked" }, { "destination": "wms", "state": "delivered" }])
-        );
     }
 }

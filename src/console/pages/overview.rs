@@ -1,22 +1,19 @@
 //! Is it flowing?
 
-use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::Shown;
-use crate::console::Console;
 use crate::console::desk::Desk;
 
 /// Hours that the chart shows.
 const HOURS: usize = 24;
 
 /// `GET /console`
-pub async fn show(desk: Desk, State(_console): State<Console>) -> Shown {
+pub async fn show(desk: Desk) -> Shown {
     let ledger = desk.get("/ledger").await?;
     let destinations = desk.get("/destinations").await?;
     let groups = desk.get("/exceptions/groups").await?;
     let incidents = desk.get("/incidents").await?;
-    let catchup = desk.get_if("/catchup").await?;
     let traffic = desk.get_if("/traffic").await?;
     let alerts = desk.get_if("/alerts").await?;
     let orders = desk.get("/orders?limit=8").await?;
@@ -28,7 +25,7 @@ pub async fn show(desk: Desk, State(_console): State<Console>) -> Shown {
     let context = json!({
         "title": "Overview", "nav": "overview", "ledger": ledger, "destinations": destinations["items"],
         "groups": groups["items"], "open_exceptions": waiting, "incidents": open, "orders": orders["items"],
-        "traffic": traffic, "chart": chart, "catchup": catchup, "alerts": alerts,
+        "traffic": traffic, "chart": chart, "alerts": alerts,
     });
     Ok(desk.page("overview.html", context))
 }

@@ -1,11 +1,12 @@
 //! The search box: anything in, a sentence out.
 
 use axum::response::{IntoResponse, Redirect, Response};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Asked, asked, member};
 use crate::console::PREFIX;
 use crate::console::desk::{Desk, Refused, segment};
+use crate::search::question::{self, Asked as Question, OurId};
 
 /// `GET /console/search?q=…`
 pub async fn show(desk: Desk, query: Asked) -> Result<Response, Refused> {
@@ -17,50 +18,40 @@ pub async fn show(desk: Desk, query: Asked) -> Result<Response, Refused> {
         return Ok(Redirect::to(&page).into_response());
     }
     let cut: String = q.chars().take(200).collect();
-    let found = match desk.get_if(&format!("/search?q={}", segment(&cut))).await? {
-        Some(found) => found,
-        None => by_number(&desk, &cut).await?,
-    };
+    let found = desk.get(&format!("/search?q={}", segment(&cut))).await?;
     let context = json!({ "title": "Search", "nav": "search", "q": cut, "found": found });
     Ok(desk.page("search.html", context).into_response())
 }
 
-/// An id of ours tells by its letters whose it is.
+/// An id of ours tells whose it is.
 fn by_id(q: &str) -> Option<String> {
-    let (prefix, rest) = q.split_once('_')?;
-    if rest.len() < 16 || !rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return None;
-    }
-    let room = match prefix {
-        "env" => "events",
-        "dlv" => "deliveries",
-        "doc" => "documents",
-        "exc" => "exceptions",
-        _ => return None,
+    let Ok(Question::Id(id)) = question::read(q) else { return None };
+    let (room, id) = match id {
+        OurId::Event(id) => ("events", id.to_string()),
+        OurId::Delivery(id) => ("deliveries", id.to_string()),
+        OurId::Document(id) => ("documents", id.to_string()),
+        OurId::Exception(id) => ("exceptions", id.to_string()),
+        // Those have one page together.
+        OurId::Incident(_) => return Some(format!("{PREFIX}/incidents")),
     };
-    Some(format!("{PREFIX}/{room}/{}", segment(q)))
-}
-
-async fn by_number(desk: &Desk, q: &str) -> Result<Value, Refused> {
-    let found = desk.get(&format!("/orders?increment_id={}", segment(q))).await?;
-    let hits: Vec<Value> = found["items"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|order| json!({ "kind": "order", "id": order["increment_id"], "title": order["increment_id"], "state": order["state"] }))
-        .collect();
-    let sentence = if hits.is_empty() { "Nothing has that number." } else { "" };
-    Ok(json!({ "items": hits, "sentence": sentence }))
+    Some(format!("{PREFIX}/{room}/{id}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{Clock as _, SystemClock, SystemEntropy};
+    use crate::envelope::ids::{ExceptionId, IncidentId, TokenId};
 
     #[test]
     fn an_id_leads_straight_to_its_page() {
-        assert_eq!(by_id("exc_0123456789abcdefghjk").unwrap(), "/console/exceptions/exc_0123456789abcdefghjk");
-        for other in ["000000042", "exc_short", "exc_../../../../../../../", "tok_0123456789abcdefghjk"] {
+        let (now, chance) = (SystemClock.now(), SystemEntropy);
+        let exception = ExceptionId::new(now, &chance).to_string();
+        assert_eq!(by_id(&exception).unwrap(), format!("/console/exceptions/{exception}"));
+        assert_eq!(by_id(&format!(" \"{exception}\" ")).unwrap(), format!("/console/exceptions/{exception}"));
+        assert_eq!(by_id(&IncidentId::new(now, &chance).to_string()).unwrap(), "/console/incidents");
+        let token = TokenId::new(now, &chance).to_string();
+        for other in ["000000042", "exc_short", "exc_../../../../../../../", "exc_0123456789abcdefghjk", &token] {
             assert_eq!(by_id(other), None);
         }
     }

@@ -56,6 +56,19 @@ async fn section_8_a_credential_refused_again_holds_the_destination_not_the_reco
     rig.ears.told(|told| assert_eq!(told.states, [("erp".to_owned(), "held"), ("erp".to_owned(), "open")]));
 }
 
+/// Whoever lets it go reads why it was held: in a person's words before any of ours, whichever came first.
+#[tokio::test]
+async fn a_storm_after_a_persons_hold_keeps_the_persons_words() {
+    let rig = Rig::new(|_| {}).await;
+    let reason = || rig.delivery.status()[0].state.reason();
+    assert!(rig.delivery.hold("erp", "100 records were parked by one cause"));
+    assert!(rig.delivery.hold_for_a_person("erp", "held by anna: stocktaking"));
+    assert_eq!(reason(), "held by anna: stocktaking");
+    assert!(rig.delivery.hold("erp", "100 records were parked by one cause"));
+    assert_eq!((reason().as_str(), rig.state()), ("held by anna: stocktaking", "held"));
+    assert!(!rig.delivery.hold("wms", "x") && !rig.delivery.hold_for_a_person("wms", "x"));
+}
+
 #[tokio::test]
 async fn ret_3_a_429_pauses_the_whole_destination() {
     let rig = Rig::new(|_| {}).await;

@@ -41,7 +41,7 @@ use rules::Rule;
 use said::{GuardSaid, Kind, RecipeSaid, SettingSaid};
 use step::Step;
 pub use take::Found;
-pub use walk::{Call, Making, Start, StepSeen, Walked, making};
+pub use walk::{Call, Start, StepSeen, Walked};
 
 /// Answers of lookups that are kept for other orders.
 const KEPT_MAX: usize = 20_000;
@@ -135,17 +135,8 @@ impl Recipe {
         });
         let mut steps = Vec::new();
         for step in said.steps {
-            let host = match host(&step, &settings) {
-                Ok(Host::Own) => None,
-                Ok(Host::Other(url)) => Some(*url),
-                Ok(Host::LeftOut) => continue,
-                Err(problem) => {
-                    problems.push(problem);
-                    continue;
-                }
-            };
-            match Step::new(step, host) {
-                Ok(step) => steps.push(step),
+            match step_with(step, &settings) {
+                Ok(step) => steps.extend(step),
                 Err(found) => problems.extend(found),
             }
         }
@@ -411,6 +402,16 @@ enum Host {
     Own,
     Other(Box<Url>),
     LeftOut,
+}
+
+/// A step with a destination's settings; `None`: they leave it out.
+fn step_with(said: said::StepSaid, settings: &Map<String, serde_json::Value>) -> Result<Option<Step>, Vec<String>> {
+    match host(&said, settings) {
+        Ok(Host::Own) => Step::new(said, None).map(Some),
+        Ok(Host::Other(url)) => Step::new(said, Some(*url)).map(Some),
+        Ok(Host::LeftOut) => Ok(None),
+        Err(problem) => Err(vec![problem]),
+    }
 }
 
 /// The host that a step asks.

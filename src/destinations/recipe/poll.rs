@@ -15,7 +15,7 @@ use super::said::{Entity, Kind, PollSaid, StepSaid};
 use super::step::Step;
 use super::take::{Found, plain};
 use super::walk::{Call, Stop, Walk};
-use super::{Host, Recipe, Work, host};
+use super::{Recipe, Work, step_with};
 use crate::clock::Timestamp;
 use crate::destinations::Guard;
 use crate::destinations::find;
@@ -177,17 +177,8 @@ impl Poll {
                 ));
                 continue;
             }
-            let own = match host(&step, settings) {
-                Ok(Host::Own) => None,
-                Ok(Host::Other(url)) => Some(*url),
-                Ok(Host::LeftOut) => continue,
-                Err(problem) => {
-                    problems.push(problem);
-                    continue;
-                }
-            };
-            match Step::new(step, own) {
-                Ok(step) => lookups.push(step),
+            match step_with(step, settings) {
+                Ok(step) => lookups.extend(step),
                 Err(found) => problems.extend(found),
             }
         }

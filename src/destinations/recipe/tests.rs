@@ -11,7 +11,7 @@ use super::super::find::Finding;
 use super::super::outcome::{BodyEnd, CredentialRefused, Health, Mark, ResponseSeen};
 use super::*;
 use crate::clock::from_micros;
-use crate::store::write::Stage;
+use crate::store::write::{Making, Stage};
 
 /// An ERP that wants its own ids, makes a customer of whom it does not know, and is taken through three states.
 const RECIPE: &str = r#"

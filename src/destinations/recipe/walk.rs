@@ -10,7 +10,6 @@ use serde::Serialize;
 use tokio::sync::OwnedMutexGuard;
 
 use awaiting::{Awaited, unseen};
-pub use awaiting::{Making, making};
 
 use super::said::Kind;
 use super::step::Step;
@@ -21,7 +20,7 @@ use crate::destinations::find::{self, Finding, Ours, Sighting};
 use crate::destinations::outcome::{AttemptOutcome, Health, Wait, Wire};
 use crate::destinations::{Guard, http};
 use crate::domain::decimal;
-use crate::store::write::{SealedRequest, Stage};
+use crate::store::write::{Making, SealedRequest, Stage};
 
 /// The word for a verify that found another amount.
 const DIFFERS: &str = "differs";
@@ -69,6 +68,8 @@ pub struct Walked {
     pub finding: Finding,
     /// How far the delivery is.
     pub stage: Stage,
+    /// Whether a job there makes the record.
+    pub making: Making,
     /// What is known for the steps that follow.
     pub found: Found,
     /// Every step that was taken.
@@ -95,6 +96,8 @@ pub struct Start {
     pub found: Found,
     /// How far the delivery is.
     pub stage: Stage,
+    /// Whether a job there makes the record.
+    pub making: Making,
     /// Where the record is not there, what making it needs is asked.
     pub prepare: bool,
     /// Nothing is answered from memory.
@@ -142,9 +145,9 @@ impl Recipe {
     /// Asks whether the record is there and goes on with it if it is; if it is not, and `prepare` says that it may be made
     /// next, gets what making it needs.
     pub async fn look<C: Call + Send>(&self, work: &Work, start: Start, call: &mut C) -> Walked {
-        let Start { found, stage, prepare, afresh } = start;
+        let Start { found, stage, making, prepare, afresh } = start;
         let mut walk = Walk::new(self, work, found, call);
-        walk.afresh = afresh;
+        (walk.making, walk.afresh) = (making, afresh);
         let mut finding = walk.find().await;
         if walk.making != Making::Done {
             finding = unseen(finding);
@@ -181,10 +184,10 @@ impl Recipe {
 }
 
 impl<'r, C: Call + Send> Walk<'r, C> {
-    pub(super) fn new(recipe: &'r Recipe, work: &'r Work, mut found: Found, call: &'r mut C) -> Self {
-        let making = Making::take(&mut found);
+    pub(super) fn new(recipe: &'r Recipe, work: &'r Work, found: Found, call: &'r mut C) -> Self {
         let last = Last { health: Health::Unknown, status: None, excerpt: None };
-        Walk { recipe, work, call, found, steps: Vec::new(), last, calls: 0, afresh: false, making, turns: Vec::new() }
+        let (steps, turns) = (Vec::new(), Vec::new());
+        Walk { recipe, work, call, found, steps, last, calls: 0, afresh: false, making: Making::Done, turns }
     }
 
     /// *Absent* where nobody can be asked.
@@ -453,10 +456,9 @@ impl<'r, C: Call + Send> Walk<'r, C> {
         });
     }
 
-    fn end(mut self, finding: Finding, stage: Stage) -> Walked {
-        self.making.put(&mut self.found);
+    fn end(self, finding: Finding, stage: Stage) -> Walked {
         let Last { health, status, excerpt } = self.last;
-        Walked { finding, stage, found: self.found, steps: self.steps, health, status, excerpt }
+        Walked { finding, stage, making: self.making, found: self.found, steps: self.steps, health, status, excerpt }
     }
 }
 

@@ -1,3 +1,4 @@
+use crate::clock::from_micros;
 use proptest::prelude::*;
 
 use super::*;

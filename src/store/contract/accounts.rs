@@ -6,7 +6,7 @@ use crate::envelope::keys::Digest;
 use crate::store::accounts::{Factor, NewSession, NewUser, SESSIONS_MAX, UserChange};
 use crate::store::{SharedStore, StoreError};
 
-fn user(name: &str, role: &str) -> NewUser {
+pub fn user(name: &str, role: &str) -> NewUser {
     NewUser {
         id: UserId::new(at(0), &crate::clock::SystemEntropy),
         name: name.to_owned(),
@@ -14,12 +14,11 @@ fn user(name: &str, role: &str) -> NewUser {
         email: String::new(),
         role: role.to_owned(),
         password: Some(format!("hash of {name}")),
-        vouched_for: None,
         created_at: at(0),
     }
 }
 
-fn session(user: UserId, secret: &str, seconds: u64) -> NewSession {
+pub fn session(user: UserId, secret: &str, seconds: u64) -> NewSession {
     NewSession {
         secret: Digest::of(secret.as_bytes()),
         user,

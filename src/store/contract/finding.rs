@@ -109,7 +109,7 @@ pub async fn numbers_receipts_keys_and_causes_lead_to_their_records(store: &Shar
     assert_eq!(numbers(&found.orders), ["000000007"]);
     assert_eq!(numbers(&found.prefixed), ["2000000042"]);
     assert_eq!((found.receipts[0].id, found.keyed[0].id), (delivery, delivery));
-    assert_eq!((found.parked[0].0.fingerprint.as_str(), found.parked[0].1), ("MUG-%", 1));
+    assert_eq!((found.parked[0].fingerprint.as_str(), found.parked[0].orders), ("MUG-%", 1));
     assert_eq!(numbers(&found.parts), [] as [&str; 0], "parts are for when nothing else is found");
 
     let part = async |text: &str| {

@@ -11,8 +11,8 @@ use crate::envelope::revision::{Revision, Standing, short};
 use crate::store::pack::pack;
 use crate::store::view::Ledger;
 use crate::store::write::{
-    AttemptPurpose, AttemptStart, Conclusion, Decision, Hint, Ladder, NextState, OrderReport, Progress, Reported, Rung,
-    Stage, StartedAttempt, SubjectFacts, Verdict,
+    AttemptPurpose, AttemptStart, Conclusion, Decision, Hint, Ladder, Making, NextState, OrderReport, Progress,
+    Reported, Rung, Stage, StartedAttempt, SubjectFacts, Verdict,
 };
 use crate::store::{SharedStore, StoreError};
 
@@ -200,7 +200,7 @@ pub async fn lane_5_an_order_that_is_there_and_unfinished_is_cancelled_by_what_f
     maker.reports(store, 10, "a").await;
     let create = due(store).await[0].id;
     let started = start(store, create).await.unwrap();
-    let there = |found: &str| Some(Progress { stage: Stage::Made, found: found.into() });
+    let there = |found: &str| Some(Progress { stage: Stage::Made, found: found.into(), ..Progress::default() });
     let exception = || Box::new(maker.exception("42", Some("erp"), "it is there, but confirm: answered 422"));
     let parked = NextState::Parked { exception: exception(), uncertain: false };
     settle_so_far(store, started, parked, there(r#"{"id":7}"#)).await;
@@ -219,6 +219,45 @@ pub async fn lane_5_an_order_that_is_there_and_unfinished_is_cancelled_by_what_f
     applies(store).await;
     assert_eq!(state(store, cancelled).await, "done");
     assert_eq!(ledger(store).await.difference(), 0);
+}
+
+/// A create that stands parked, its record taken there to be made by a job.
+async fn with_a_job(store: &SharedStore, maker: &Maker, number: &str, making: Making) -> DeliveryId {
+    let create = due(store).await.into_iter().find(|due| due.subject.id == number).unwrap().id;
+    let started = start(store, create).await.unwrap();
+    let progress = Progress { stage: Stage::Made, making, found: r#"{"job":7}"#.into() };
+    let exception = Box::new(maker.exception(number, Some("erp"), "the job made nothing"));
+    settle_so_far(store, started, NextState::Parked { exception, uncertain: false }, Some(progress)).await;
+    create
+}
+
+/// KEY-7: another request takes the place only of one that does nothing any more.
+pub async fn key_7_what_a_job_makes_is_not_replaced_and_what_it_did_not_make_is(store: &SharedStore) {
+    let maker = Maker::default();
+    for (number, making, allowed) in
+        [("1", Making::Done, false), ("2", Making::Awaited, false), ("3", Making::Spent, true)]
+    {
+        maker.waiting(store, number).await;
+        let create = with_a_job(store, &maker, number, making).await;
+        let (_, row) = store.delivery_origin(create).await.unwrap().unwrap();
+        assert_eq!((row.progress.making, row.progress.is_there()), (making, !allowed));
+        let document = maker.document("erp");
+        let successor = maker.successor(&document, key(number, "erp", "order.create", "", 1), "order.create", "", 1);
+        let verdict = Verdict::Replace { document, delivery: successor };
+        let replaced =
+            store.decide(Decision { delivery: create, verdict, act: super::build::act("delivery.decide") }).await;
+        assert_eq!(replaced.is_ok(), allowed, "{making:?}: {replaced:?}");
+    }
+}
+
+pub async fn lane_5_an_order_that_a_job_did_not_make_is_never_sent_again(store: &SharedStore) {
+    let maker = Maker::default();
+    maker.reports(store, 10, "a").await;
+    with_a_job(store, &maker, "42", Making::Spent).await;
+    let cancelled = maker.reports(store, 20, "cancelled all").await;
+    is(&lane(store).await, &[("order.create", "superseded")]);
+    assert_eq!(state(store, cancelled).await, "superseded");
+    assert!(due(store).await.is_empty());
 }
 
 pub async fn lane_5_a_create_in_doubt_is_not_withdrawn(store: &SharedStore) {

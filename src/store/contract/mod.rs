@@ -84,6 +84,8 @@ macro_rules! contract {
             lane_3_what_a_change_said_that_gave_way_is_news_when_it_returns,
             lane_5_a_cancelled_create_is_never_sent_and_older_reports_do_not_bring_it_back,
             lane_5_an_order_that_is_there_and_unfinished_is_cancelled_by_what_follows,
+            key_7_what_a_job_makes_is_not_replaced_and_what_it_did_not_make_is,
+            lane_5_an_order_that_a_job_did_not_make_is_never_sent_again,
             lane_5_a_create_in_doubt_is_not_withdrawn,
             lane_4_a_held_change_is_due_and_shows_up_with_its_order_or_in_time,
             lane_4_a_held_change_keeps_nobody_waiting,

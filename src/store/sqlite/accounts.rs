@@ -101,13 +101,9 @@ fn create(tx: &Tx<'_>, new: &NewUser, act: &Act) -> Outcome<()> {
     if taken.is_some() {
         return Err(Fault::not_allowed(format!("a user named \"{}\" is there already: choose another name", new.name)));
     }
-    let (issuer, subject) = match &new.vouched_for {
-        Some((issuer, subject)) => (issuer.as_str(), Some(subject.as_str())),
-        None => ("", None),
-    };
     tx.run(
-        "INSERT INTO users (id, name, name_key, email, role, password, issuer, issuer_subject, created_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO users (id, name, name_key, email, role, password, created_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         (
             new.id.as_bytes(),
             &new.name,
@@ -115,8 +111,6 @@ fn create(tx: &Tx<'_>, new: &NewUser, act: &Act) -> Outcome<()> {
             &new.email,
             &new.role,
             &new.password,
-            issuer,
-            subject,
             new.created_at.as_microsecond(),
         ),
     )?;
@@ -299,11 +293,6 @@ impl Accounts for SqliteStore {
     fn credentials_of(&self, user: UserId) -> Answer<'_, Option<Credentials>> {
         let keys = Arc::clone(&self.keys);
         Box::pin(self.read(move |conn| credentials(conn, "u.id = ?1", [user.as_bytes()], &keys)))
-    }
-
-    fn vouched_for(&self, issuer: String, subject: String) -> Answer<'_, Option<UserRow>> {
-        let sql = format!("{USER} FROM users AS u WHERE u.issuer = ?1 AND u.issuer_subject = ?2");
-        Box::pin(self.read(move |conn| tx::row(conn, &sql, (&issuer, &subject), user)))
     }
 
     fn begin_session(&self, session: NewSession, act: Act) -> Answer<'_, ()> {

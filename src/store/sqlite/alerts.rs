@@ -16,8 +16,8 @@ use crate::store::alerts::{
 use crate::store::books::Done;
 use crate::store::write::Act;
 
-/// A relapse is counted within this time of an alert's end.
-const RELAPSE_MICROS: i64 = 3_600_000_000;
+/// By which orders are counted; within which of an alert's end a relapse is.
+const HOUR_MICROS: i64 = 3_600_000_000;
 
 /// Writes alerts as they are now, with what is to be said about them.
 pub(super) fn write(tx: &Tx<'_>, changes: &[AlertChange]) -> Outcome<()> {
@@ -46,7 +46,7 @@ pub(super) fn write(tx: &Tx<'_>, changes: &[AlertChange]) -> Outcome<()> {
                 micros(alert.resolved_at),
                 alert.level,
                 alert.told_at.as_microsecond(),
-                alert.opened_at.as_microsecond().saturating_sub(RELAPSE_MICROS),
+                alert.opened_at.as_microsecond().saturating_sub(HOUR_MICROS),
             ],
         )?;
         for (kind, notice) in &change.fresh {
@@ -302,7 +302,6 @@ pub(super) fn causes(conn: &Connection, since: &[Timestamp]) -> Outcome<OpenCaus
     Ok(OpenCauses { groups, cut, opened })
 }
 
-const HOUR_MICROS: i64 = 3_600_000_000;
 /// Subjects counted in one command: the writer has others to serve.
 const COUNTED_MAX: usize = 2_000;
 

@@ -97,8 +97,8 @@ pub(super) fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Outcome<bool> 
     if current && let Some(progress) = &settlement.progress {
         let found = Some(progress.found.as_str()).filter(|found| !found.is_empty());
         tx.run(
-            "UPDATE deliveries SET stage = ?2, found = ?3 WHERE seq = ?1",
-            (delivery.seq, progress.stage.as_stored(), found),
+            "UPDATE deliveries SET stage = ?2, making = ?3, found = ?4 WHERE seq = ?1",
+            (delivery.seq, progress.stage.as_stored(), progress.making.as_stored(), found),
         )?;
     }
     match &settlement.next {
@@ -126,11 +126,9 @@ pub(super) fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Outcome<bool> 
     Ok(true)
 }
 
-/// Whether its record is at the destination, or a job there makes it. What was found is JSON, so the words cannot stand in a
-/// text of somebody else's: there their quotation marks are escaped.
+/// Whether its record is at the destination, or a job there makes it.
 pub(super) fn is_there(tx: &Tx<'_>, seq: i64) -> Outcome<bool> {
-    let sql = "SELECT stage IS 'made' AND instr(ifnull(found, ''), '\".making\":\"spent\"') = 0 FROM deliveries WHERE seq = ?1";
-    Ok(tx.row(sql, [seq], |row| row.get(0))?.unwrap_or(false))
+    Ok(tx.row("SELECT is_there FROM deliveries WHERE seq = ?1", [seq], |row| row.get(0))?.unwrap_or(false))
 }
 
 /// A delivery's row, and whether it alone decides what becomes of its envelope: the envelope is concluded and stands as

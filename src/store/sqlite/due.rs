@@ -11,7 +11,7 @@ use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId};
 use crate::envelope::keys::{Digest, IdempotencyKey};
 use crate::store::seal::{Keys, Shape};
 use crate::store::view::{DueDelivery, Interrupted};
-use crate::store::write::{AttemptPurpose, Ladder, Progress, Rung, SealedRequest, Stage, Subject};
+use crate::store::write::{AttemptPurpose, Ladder, Making, Progress, Rung, SealedRequest, Stage, Subject};
 use crate::store::{Slots, StoreError};
 
 /// A packed body as it stands in a row.
@@ -88,7 +88,7 @@ impl PackedSeal {
 const COLUMNS: &str = "SELECT d.id, d.key, d.destination, s.kind, s.system, s.scope, s.id, d.purpose, d.attempts, \
      d.failures, d.created_at, d.first_attempt_at, d.uncertain, o.id, o.kind, p.traceparent, e.id, d.due_at, \
      o.plain_bytes, o.digest, o.body, r.method, r.url, r.headers, r.digest, r.body_bytes, r.body_digest, r.body, d.epoch, d.generation, \
-     d.revision, d.rung, d.absent, d.look_failures, d.stage, d.found \
+     d.revision, d.rung, d.absent, d.look_failures, d.stage, d.found, d.making \
      FROM deliveries AS d JOIN subjects AS s ON s.seq = d.subject JOIN documents AS o ON o.seq = d.document \
      JOIN envelopes AS e ON e.seq = d.envelope JOIN payloads AS p ON p.seq = e.payload \
      LEFT JOIN sealed_requests AS r ON r.delivery = d.seq";
@@ -115,6 +115,7 @@ fn packed(row: &Row<'_>) -> rusqlite::Result<PackedDelivery> {
         },
         progress: Progress {
             stage: Stage::of_stored(row.get::<_, Option<String>>(34)?.as_deref()),
+            making: Making::of_stored(row.get::<_, Option<String>>(36)?.as_deref()),
             found: row.get::<_, Option<String>>(35)?.unwrap_or_default(),
         },
         sealed: None,

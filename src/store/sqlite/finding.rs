@@ -7,11 +7,9 @@ use super::fault::Outcome;
 use super::index::{self, Stored};
 use super::tx::{self, count};
 use super::{orders, rows};
-use crate::clock::from_micros;
-use crate::envelope::ids::ExceptionId;
-use crate::store::finding::{COUNTED_MAX, Found, Matches, PART_WALK_MAX, Question, SHOWN_MAX, Term, TermKind};
+use crate::store::finding::{COUNTED_MAX, Found, HeldUp, Matches, PART_WALK_MAX, Question, SHOWN_MAX, Term, TermKind};
 use crate::store::seal::Keys;
-use crate::store::view::{ExceptionGroup, OrderRow};
+use crate::store::view::OrderRow;
 
 /// Rows of a stretch of numbers that are put in order.
 const STRETCH_MAX: i64 = 500;
@@ -34,12 +32,10 @@ pub(super) const BEGINNING: &str = "SELECT seq FROM subjects WHERE id >= ?1 AND 
 pub(super) const MIDDLE: &str = "SELECT seq FROM subjects NOT INDEXED \
      WHERE seq > (SELECT MAX(seq) FROM subjects) - ?2 AND kind = 'order' AND instr(id, ?1) > 0 ORDER BY seq DESC LIMIT ?3";
 /// What waits for a person because of a value, by cause.
-pub(super) const PARKED: &str = "SELECT fingerprint, MAX(code), COUNT(*), MIN(opened_at), MAX(message), MAX(remedy), MAX(id), \
-     MAX(opened_at), COUNT(DISTINCT subject), MAX(severity), MAX(owner), SUM(assignee IS NOT NULL), \
-     SUM(snoozed_until IS NOT NULL) FROM \
-     (SELECT fingerprint, code, opened_at, message, remedy, id, subject, severity, owner, assignee, snoozed_until FROM exceptions INDEXED BY exceptions_open_by_value \
+pub(super) const PARKED: &str = "SELECT fingerprint, MAX(code), MAX(message), MAX(remedy), COUNT(DISTINCT subject) FROM \
+     (SELECT fingerprint, code, message, remedy, subject FROM exceptions INDEXED BY exceptions_open_by_value \
      WHERE lower(value) = lower(?1) AND value IS NOT NULL AND state = 'open' LIMIT ?3) \
-     GROUP BY fingerprint ORDER BY 3 DESC LIMIT ?2";
+     GROUP BY fingerprint ORDER BY COUNT(*) DESC LIMIT ?2";
 
 /// Answers a question.
 pub(super) fn find(conn: &Connection, question: &Question, keys: &Keys, installation: &str) -> Outcome<Found> {
@@ -132,26 +128,15 @@ fn counted_max() -> i64 {
     i64::try_from(COUNTED_MAX + 1).unwrap_or(i64::MAX)
 }
 
-fn parked(conn: &Connection, value: &str) -> Outcome<Vec<(ExceptionGroup, u64)>> {
+fn parked(conn: &Connection, value: &str) -> Outcome<Vec<HeldUp>> {
     tx::rows(conn, PARKED, (value, SHOWN, counted_max()), |row| {
-        let group = ExceptionGroup {
+        Ok(HeldUp {
             fingerprint: row.get(0)?,
             code: row.get(1)?,
-            open: count(row.get(2)?),
-            first_opened_at: from_micros(row.get(3)?),
-            message: row.get(4)?,
-            remedy: row.get(5)?,
-            example: ExceptionId::from_bytes(row.get(6)?),
-            last_opened_at: from_micros(row.get(7)?),
-            severity: row.get(9)?,
-            owner: row.get(10)?,
-            assigned: count(row.get(11)?),
-            snoozed: count(row.get(12)?),
-            // Known where the configuration is.
-            due_at: None,
-            overdue: false,
-        };
-        Ok((group, count(row.get(8)?)))
+            message: row.get(2)?,
+            remedy: row.get(3)?,
+            orders: count(row.get(4)?),
+        })
     })
 }
 

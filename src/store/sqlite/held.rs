@@ -103,8 +103,7 @@ impl Create {
 
 /// The creates of a subject that were not replaced.
 pub(super) const CREATES: &str = "SELECT id, reported_at, state, uncertain OR rung NOT IN ('fresh', 'cleared') \
-     OR (stage IS 'made' AND instr(ifnull(found, ''), '\".making\":\"spent\"') = 0), envelope FROM deliveries \
-     INDEXED BY deliveries_effect WHERE subject = ?1 AND purpose = 'order.create' AND state <> 'superseded'";
+     OR is_there, envelope FROM deliveries INDEXED BY deliveries_effect WHERE subject = ?1 AND purpose = 'order.create' AND state <> 'superseded'";
 
 fn creates(tx: &Tx<'_>, subject: i64) -> Outcome<Vec<Create>> {
     tx.rows(CREATES, [subject], |row| {

@@ -32,9 +32,8 @@ const CANCEL: &str = "order.cancel";
 
 /// Deliveries of a lane that say something of its order, oldest first.
 pub(super) const LINKS: &str = "SELECT seq, id, envelope, state, head, sealed, uncertain, epoch, attempts, purpose, \
-     revision, reported_at, version, content, cancelled, destination, rung IN ('fresh', 'cleared'), \
-     stage IS 'made' AND instr(ifnull(found, ''), '\".making\":\"spent\"') = 0 FROM deliveries INDEXED BY deliveries_effect WHERE subject = ?1 AND destination = ?2 \
-     AND purpose IN ('order.create', 'order.change', 'order.cancel') ORDER BY seq";
+     revision, reported_at, version, content, cancelled, destination, rung IN ('fresh', 'cleared'), is_there \
+     FROM deliveries INDEXED BY deliveries_effect WHERE subject = ?1 AND destination = ?2 AND purpose IN ('order.create', 'order.change', 'order.cancel') ORDER BY seq";
 
 /// Whether anything was made for any destination of a subject.
 pub(super) const ANY: &str = "SELECT 1 FROM deliveries INDEXED BY deliveries_effect WHERE subject = ?1 LIMIT 1";

@@ -27,6 +27,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0015_alerts.sql"),
     include_str!("migrations/0016_holds.sql"),
     include_str!("migrations/0017_search.sql"),
+    include_str!("migrations/0018_making.sql"),
 ];
 
 /// The step that opens the books: what is there already is booked with it.

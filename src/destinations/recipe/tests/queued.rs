@@ -69,9 +69,9 @@ async fn what_a_job_makes_is_asked_for_until_it_is_over_and_then_found() {
     let Finding::Making { detail, .. } = &walked.finding else { panic!("{:?}", walked.finding) };
     assert_eq!((detail.as_str(), walked.stage), ("job: answered 200 OK: queued", Stage::Made));
 
-    let stored = serde_json::to_string(&walked.found).unwrap();
-    assert_eq!(making(&stored), Making::Awaited);
-    let start = || Start { stage: Stage::Made, found: found(&stored), ..preparing() };
+    assert_eq!(walked.making, Making::Awaited);
+    let found = walked.found;
+    let start = || Start { stage: Stage::Made, making: Making::Awaited, found: found.clone(), ..preparing() };
     let mut script = Script::new(&[EMPTY, QUEUED_STILL]);
     let walked = recipe.look(&work(), start(), &mut script).await;
     assert!(matches!(walked.finding, Finding::Making { .. }), "{:?}", walked.finding);
@@ -80,7 +80,7 @@ async fn what_a_job_makes_is_asked_for_until_it_is_over_and_then_found() {
     let mut script = Script::new(&[EMPTY, (200, r#"{"state":"done"}"#), THERE]);
     let walked = recipe.look(&work(), start(), &mut script).await;
     assert_eq!((walked.finding, script.asked.len()), (Finding::Ours(Receipt(Some("SO9".into()))), 3));
-    assert!(!walked.found.contains_key(".making"));
+    assert_eq!(walked.making, Making::Done);
 
     // What the find shows needs no job.
     let mut script = Script::new(&[THERE]);
@@ -105,9 +105,8 @@ async fn what_is_said_of_a_job_is_not_guessed() {
     ] {
         let walked = recipe.look(&work(), start(), &mut Script::new(&[EMPTY, answer])).await;
         assert_eq!(walked.steps[1].outcome, wanted, "{answer:?}: {:?}", walked.finding);
-        let stored = serde_json::to_string(&walked.found).unwrap();
         let spent = matches!(wanted, "rejected" | "forgotten");
-        assert_eq!(making(&stored), if spent { Making::Spent } else { Making::Awaited }, "{answer:?}");
+        assert_eq!(walked.making, if spent { Making::Spent } else { Making::Awaited }, "{answer:?}");
         assert_eq!(walked.stage, Stage::Made, "only a person has it made again");
         if let Finding::NotMade(rejection) = &walked.finding {
             assert!(rejection.detail.ends_with("job: answered 200 OK: no such item"), "{}", rejection.detail);
@@ -124,7 +123,11 @@ async fn what_a_job_did_not_make_is_looked_for_when_a_person_wants_it_made() {
     let recipe = queued();
     let failed = (200, r#"{"state":"failed","why":"no such item"}"#);
     let walked = recipe.follow(&work(), taken(), &mut Script::new(&[failed])).await;
-    let start = |afresh| Start { stage: Stage::Made, found: walked.found.clone(), afresh, ..Start::default() };
+    assert_eq!(walked.making, Making::Spent);
+    let start = |afresh| {
+        let (making, found) = (walked.making, walked.found.clone());
+        Start { stage: Stage::Made, making, found, afresh, ..Start::default() }
+    };
     let again = recipe.look(&work(), start(true), &mut Script::new(&[EMPTY])).await;
     assert_eq!(again.finding, Finding::Absent);
     let stays = recipe.look(&work(), start(false), &mut Script::new(&[EMPTY, failed])).await;
@@ -132,7 +135,7 @@ async fn what_a_job_did_not_make_is_looked_for_when_a_person_wants_it_made() {
     // A look that fails says nothing.
     let unseen = recipe.look(&work(), start(true), &mut Script::new(&[(500, "")])).await;
     assert!(matches!(unseen.finding, Finding::Unseen { .. }), "{:?}", unseen.finding);
-    assert_eq!(making(&serde_json::to_string(&unseen.found).unwrap()), Making::Spent);
+    assert_eq!(unseen.making, Making::Spent);
 }
 
 #[test]

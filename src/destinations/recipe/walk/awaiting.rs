@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::{Finding, Stage, Walk, Walked};
+use super::{Finding, Making, Stage, Walk, Walked};
 use crate::clock::Timestamp;
 use crate::destinations::Guard;
 use crate::destinations::http::read;
@@ -13,50 +13,8 @@ use crate::destinations::outcome::{AttemptOutcome, Mark, Rejection, Wait, Wire};
 use crate::destinations::recipe::rules::{Meaning, Rule};
 use crate::destinations::recipe::said::Kind;
 use crate::destinations::recipe::step::Step;
-use crate::destinations::recipe::take::Found;
 
 use super::Call;
-
-/// Where that stands among what was found: a name that no variable can have.
-const MAKING: &str = ".making";
-
-/// How it goes with a record that was taken there to be made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Making {
-    /// It is made, as far as anybody knows.
-    #[default]
-    Done,
-    /// A job makes it.
-    Awaited,
-    /// Nothing was made, or nobody there knows: what was sent will do nothing any more.
-    Spent,
-}
-
-impl Making {
-    /// Takes it out of what was found.
-    pub(super) fn take(found: &mut Found) -> Making {
-        match found.remove(MAKING).as_ref().and_then(serde_json::Value::as_str) {
-            Some("awaited") => Making::Awaited,
-            Some("spent") => Making::Spent,
-            _ => Making::Done,
-        }
-    }
-
-    /// Puts it there.
-    pub(super) fn put(self, found: &mut Found) {
-        let word = match self {
-            Making::Done => return,
-            Making::Awaited => "awaited",
-            Making::Spent => "spent",
-        };
-        found.insert(MAKING.to_owned(), word.into());
-    }
-}
-
-/// How it goes with it, of what the store keeps.
-pub fn making(stored: &str) -> Making {
-    Making::take(&mut crate::destinations::recipe::found(stored))
-}
 
 /// What a system says of its job.
 #[derive(Debug)]

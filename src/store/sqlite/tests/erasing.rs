@@ -8,9 +8,11 @@ use super::{folder, open};
 use crate::clock::SeededEntropy;
 use crate::envelope::keys::Digest;
 use crate::store::books::{CallName, Keep, KeptAnswer};
+use crate::store::cases::{Handling, Step};
 use crate::store::contract::build::{Maker, act, at, delivered, delivery_state, key, ledger, settle, start, state};
-use crate::store::write::{Act, Conclusion, Erasure, Hint, NewDelivery, Replay, Resend};
-use crate::store::{SharedStore, Store as _};
+use crate::store::view::Paging;
+use crate::store::write::{Act, Conclusion, Decision, Erasure, Hint, NewDelivery, Replay, Resend, Verdict};
+use crate::store::{ExceptionFilter, SharedStore, Store as _};
 
 /// A change that came before its order.
 fn hint() -> Conclusion {
@@ -45,6 +47,49 @@ async fn dat_1_a_change_that_waits_for_its_order_is_not_read_again_after_its_era
     // The order comes later, as a new event: nothing of before wakes up.
     maker.waiting(&shared, "42").await;
     assert!(store.claim_envelopes(9).await.unwrap().is_empty());
+}
+
+/// A person's words may name the buyer.
+#[tokio::test]
+async fn dat_1_what_people_wrote_about_an_erased_order_goes_with_it() {
+    let folder = folder();
+    let path = folder.path().join("crossdock.db");
+    let store = Arc::new(open(&path));
+    let shared: SharedStore = store.clone();
+    let maker = Maker::default();
+    let (dismissed, _) = maker.parked(&shared, "1").await;
+    let (given_up, delivery) = maker.parked(&shared, "2").await;
+    let paging = || (ExceptionFilter { state: Some("all".into()), ..ExceptionFilter::default() }, Paging::default());
+    let exceptions = store.exceptions(paging().0, paging().1).await.unwrap().items;
+    let of = |number: &str| exceptions.iter().find(|one| one.subject.increment_id == number).unwrap().id;
+    let handle = async |number: &str, step| {
+        store.handle(Handling { exception: of(number), step, act: act("exception.handle") }).await.unwrap();
+    };
+    for number in ["1", "2"] {
+        handle(number, Step::Note("Mrs Weiss called".into())).await;
+    }
+    handle("1", Step::Dismiss("Mrs Weiss bought it in the shop".into())).await;
+    let verdict = Verdict::Abandon { reason: "Mrs Weiss changed her mind".into() };
+    store
+        .decide(Decision { delivery, verdict, act: Act { reason: String::new(), ..act("delivery.decide") } })
+        .await
+        .unwrap();
+    let told = async || {
+        let mut told = vec![format!("{:?}", store.exceptions(paging().0, paging().1).await.unwrap().items)];
+        for (number, event) in [("1", dismissed), ("2", given_up)] {
+            told.push(format!("{:?}", store.notes(of(number)).await.unwrap()));
+            told.push(format!("{:?}", store.event(event).await.unwrap()));
+            told.push(format!("{:?}", store.order(number.into()).await.unwrap()));
+        }
+        told.concat()
+    };
+    assert!(told().await.matches("Weiss").count() >= 6, "{}", told().await);
+    for number in ["1", "2"] {
+        store.erase(erasure(number)).await.unwrap();
+    }
+    let told = told().await;
+    assert!(!told.contains("Weiss"), "{told}");
+    assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
 }
 
 /// One body for several orders: what one of them still needs is never taken from it by another's erasure.

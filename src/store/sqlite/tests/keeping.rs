@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::{clock, folder, open, options};
 use crate::clock::{ManualClock, SeededEntropy, Timestamp, from_micros};
+use crate::envelope::keys::Digest;
+use crate::store::accounts::Accounts as _;
+use crate::store::contract::accounts::{session, user};
 use crate::store::contract::build::{
     Maker, act, at, delivered, delivery_state, due, ledger, order, settle, start, state,
 };
@@ -189,6 +192,23 @@ async fn bak_3_an_order_of_before_the_restore_that_is_met_for_the_first_time_is_
     assert_eq!(receive("5", None, at(3_600 + 8 * 86_400)).await, None, "no date, and long after");
     assert_eq!(receive("6", Some(at(5)), at(3_700)).await, Some(at(60)), "before the copy, and not in it");
     assert_eq!(restored.verify().await.unwrap(), Vec::<String>::new());
+}
+
+/// Who signed out after the copy was made must not be signed in again.
+#[tokio::test]
+async fn bak_3_nobody_is_signed_in_at_a_restored_copy() {
+    let folder = folder();
+    let path = folder.path().join("crossdock.db");
+    let shared: SharedStore = Arc::new(open(&path));
+    let anna = user("anna", "viewer");
+    let (secret, id) = (Digest::of(b"secret"), anna.id);
+    shared.create_user(anna, act("user.create")).await.unwrap();
+    shared.begin_session(session(id, "secret", 5), act("session.begin")).await.unwrap();
+    let made = copy(&path, &folder.path().join("copy.db"), 60);
+    shared.end_session(secret, act("session.end")).await.unwrap();
+    let restored = restored(&made.path, &folder.path().join("restored.db"), 100);
+    assert!(restored.session(secret).await.unwrap().is_none());
+    assert_eq!(restored.users().await.unwrap().len(), 1, "they may sign in");
 }
 
 #[tokio::test]
