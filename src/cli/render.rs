@@ -105,7 +105,9 @@ fn requests(
     });
     if let Some(profile) = destination.recipe() {
         let work = Work::new(document.purpose, &body, &key).map_err(anyhow::Error::msg)?;
-        return Ok(profile.recipe.rehearse(&work));
+        let rehearsed = profile.recipe.rehearse(&work);
+        let in_a_list = destination.batch().is_some();
+        return Ok(if in_a_list { rehearsed.into_iter().map(Rehearsed::in_a_list).collect() } else { rehearsed });
     }
     let request = destination.render(document.purpose, &body.into(), &key, "").map_err(anyhow::Error::msg)?;
     Ok(vec![Rehearsed::of("create", request)])

@@ -18,10 +18,9 @@ use super::read::{Field, Place, Report, Section};
 use super::recipes;
 use super::secret::{Secret, Secrets};
 use super::shape;
-use crate::destinations::recipe::Recipe;
 use crate::destinations::tls::Tls;
 use crate::destinations::tokens::Exchange;
-use crate::destinations::{Account, ExistsRule, FindSettings, Limits, RecipeSettings};
+use crate::destinations::{Account, Batch, ExistsRule, FindSettings, Limits, RecipeSettings};
 use crate::intake::signature::standard_webhooks_key;
 use crate::oauth1;
 
@@ -218,6 +217,8 @@ pub struct DestinationSettings {
     pub account: Option<Account>,
     /// A destination that every order reaches first, if it goes there at all.
     pub after: Option<String>,
+    /// How many records go out together, if not each alone.
+    pub batch: Option<Batch>,
     /// Until connected.
     pub connect_timeout: Duration,
     /// Until answered in full.
@@ -277,6 +278,7 @@ pub(super) fn destination(
         limits: limits::of_destination(&mut section, recipe.as_ref(), report),
         account: limits::account_of(&mut section, accounts, report),
         after: section.field("after").and_then(|field| field.text(report)).map(str::to_owned),
+        batch: section.field("batch").and_then(|field| recipes::batch(&field, report)),
         recipe,
         connect_timeout: section.duration_or("connect_timeout", SECOND * 5, timeouts, report),
         request_timeout,
@@ -286,14 +288,7 @@ pub(super) fn destination(
     };
     check_guard(&section.place, &settings, report);
     shape::check(&section.place, &settings, report);
-    if let Some((recipe, url)) = settings.recipe.as_ref().zip(settings.url.as_ref())
-        && let Err(problems) = Recipe::new(recipe.said.clone(), &recipe.with, url)
-    {
-        let place = section.place.below("recipe");
-        for problem in problems {
-            report.error(&place, problem, "docs/destinations/write-a-profile.md explains every word of a recipe");
-        }
-    }
+    recipes::check(&section.place, &settings, report);
     section.finish(report);
     Some(settings)
 }

@@ -1,18 +1,23 @@
-//! `recipe`, `with` and what belongs to them: how a destination that is spoken to in steps is spoken to.
+//! `recipe`, `with`, `batch` and what belongs to them: how a destination that is spoken to in steps is spoken to.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::destinations::{Guard, Profile};
+use super::destinations::{DestinationSettings, Guard, Profile};
 use super::read::{Field, Place, Report, Section};
+use crate::destinations::recipe::Recipe;
 use crate::destinations::recipe::said::{GuardSaid, RecipeSaid};
-use crate::destinations::{RecipeSettings, profiles};
+use crate::destinations::{Batch, RecipeSettings, batch as together, profiles};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// A recipe is a page or two.
 const RECIPE_BYTES_MAX: u64 = 1024 * 1024;
+/// Records in a request. Their ids stand in a header, which web servers bound at 8 KiB.
+const BATCH_BOUNDS: (u32, u32) = (2, 200);
+/// Half of what a web server takes where nobody says otherwise (nginx, `client_max_body_size`).
+const BATCH_BYTES: u64 = 512 * 1024;
 
 /// The recipe of a destination, if its profile is one.
 pub(super) fn recipe(
@@ -60,6 +65,39 @@ pub(super) fn guard(
         (GuardSaid::Unique, _) => Guard::Unique,
         (GuardSaid::Find, _) => Guard::Find,
         (GuardSaid::None, _) => Guard::None,
+    }
+}
+
+/// How many records go out together.
+pub(super) fn batch(field: &Field<'_>, report: &mut Report<'_>) -> Option<Batch> {
+    let mut section = field.section("the batch of a destination", report)?;
+    let up_to = section.count_or("up_to", 50, BATCH_BOUNDS, report);
+    let wait = section.duration_or("wait", SECOND * 2, (Duration::ZERO, SECOND * 60), report);
+    let bytes = section.bytes_or("bytes", BATCH_BYTES, (1024, 8 * 1024 * 1024), report);
+    section.finish(report);
+    Some(Batch { up_to, wait, bytes: usize::try_from(bytes).unwrap_or(usize::MAX) })
+}
+
+/// Whether the recipe can be used with what the destination sets, and takes the batch that it wants.
+pub(super) fn check(place: &Place, settings: &DestinationSettings, report: &mut Report<'_>) {
+    let read = settings.recipe.as_ref().zip(settings.url.as_ref());
+    let recipe = match read.map(|(recipe, url)| Recipe::new(recipe.said.clone(), &recipe.with, url)) {
+        None => None,
+        Some(Ok(recipe)) => Some(recipe),
+        Some(Err(problems)) => {
+            for problem in problems {
+                let remedy = "docs/destinations/write-a-profile.md explains every word of a recipe";
+                report.error(&place.below("recipe"), problem, remedy);
+            }
+            return;
+        }
+    };
+    if settings.batch.is_none() {
+        return;
+    }
+    let is_keyed = matches!(settings.guard, Guard::Key { .. });
+    for problem in together::problems(is_keyed, recipe.as_ref()) {
+        report.error(&place.below("batch"), problem, "correct it, or remove batch: then every record goes alone");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whole files: the example of the design, and a table of broken ones.
 
+mod batches;
 mod shape;
 
 use std::path::Path;

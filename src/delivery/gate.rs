@@ -10,7 +10,7 @@
 //! steps aside, so that the oldest go first.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -137,6 +137,8 @@ pub(super) struct Gate {
     emptied: Arc<Notify>,
     /// The dispatcher found more than it had places for.
     pub(super) backlog: AtomicBool,
+    /// Until when what waits there waits for company, in microseconds of its uptime; in the past: nothing does.
+    rests_until: AtomicU64,
     standing: Mutex<Standing>,
 }
 
@@ -159,6 +161,7 @@ impl Gate {
             inside: AtomicU32::new(0),
             emptied,
             backlog: AtomicBool::new(false),
+            rests_until: AtomicU64::new(0),
             standing: Mutex::new(Standing::new(destination.concurrency())),
             destination,
         }
@@ -267,6 +270,24 @@ impl Gate {
         }
         drop(standing);
         Some(Seat::new(self, pass, None, Some(place), probe))
+    }
+
+    /// Inside with another's request, which has the place and the leave: it settles, and asks nothing of its own.
+    pub(super) fn ride(self: &Arc<Self>) -> Seat {
+        let mut seat = Seat::new(self, Pass::default(), None, None, false);
+        seat.rides = true;
+        seat
+    }
+
+    /// For so long nothing is looked for there: what waits, waits for company.
+    pub(super) fn rest(&self, left: Duration) {
+        self.rests_until.store(whole_micros(self.uptime() + left), Ordering::Relaxed);
+    }
+
+    /// How long it rests yet, if it does.
+    pub(super) fn rests_for(&self) -> Option<Duration> {
+        let left = self.rests_until.load(Ordering::Relaxed).saturating_sub(whole_micros(self.uptime()));
+        (left > 0).then(|| Duration::from_micros(left))
     }
 
     /// Waits until an attempt may send one request more than its first.
@@ -387,6 +408,10 @@ impl Gate {
     }
 }
 
+fn whole_micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// Someone inside: from reserving a place until the attempt is settled or the place given up.
 pub(super) struct Seat {
     gate: Arc<Gate>,
@@ -395,6 +420,7 @@ pub(super) struct Seat {
     _place: Option<OwnedSemaphorePermit>,
     permit: Option<OnTheWire>,
     probe: bool,
+    rides: bool,
 }
 
 /// A place on the wire, and where it belongs.
@@ -415,7 +441,7 @@ impl Seat {
         if permit.is_some() {
             gate.on_the_wire.fetch_add(1, Ordering::SeqCst);
         }
-        Seat { gate: Arc::clone(gate), pass, _place: place, permit, probe }
+        Seat { gate: Arc::clone(gate), pass, _place: place, permit, probe, rides: false }
     }
 
     pub(super) fn gate(&self) -> &Arc<Gate> {
@@ -449,6 +475,11 @@ impl Seat {
             OnTheWire::Shared(permit) => standing.shared.give_back(permit),
             OnTheWire::Reserved(permit) => standing.reserved.give_back(permit),
         }
+    }
+
+    /// Whether the request was another's, who tells what it said of the destination.
+    pub(super) fn rides(&self) -> bool {
+        self.rides
     }
 
     /// Whether it is the probe; asked once, by whoever reports its outcome.

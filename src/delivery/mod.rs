@@ -8,8 +8,9 @@
 //!
 //! Who does what. [`machine`] decides, purely, where a delivery goes and what follows for its destination. [`backoff`],
 //! [`breaker`], [`throttle`] and [`adaptive`] are the policies as plain values. [`gate`] is one destination's door: its places, its
-//! breaker and throttle under one short lock. [`dispatcher`] asks the store whose turn it is, starts attempts and
-//! hands them to [`sending`], which sends and reads; [`settling`] makes the end durable. [`parking`] puts a parked delivery into words.
+//! breaker and throttle under one short lock. [`dispatcher`] asks the store whose turn it is, has the next attempt
+//! put together by [`preparing`], starts it and hands it to [`sending`], which sends and reads, or to [`batching`] where several go
+//! in one request; [`settling`] makes the end durable. [`parking`] puts a parked delivery into words.
 //!
 //! What is read from a destination beside its deliveries ([`Asking`]) goes through the same door and behind them.
 //!
@@ -26,6 +27,7 @@ pub mod adaptive;
 mod allowance;
 mod asking;
 pub mod backoff;
+mod batching;
 pub mod breaker;
 mod dispatcher;
 pub mod events;
@@ -33,6 +35,7 @@ mod gate;
 pub mod machine;
 mod parking;
 mod places;
+mod preparing;
 mod recent;
 mod sending;
 mod settling;

@@ -81,14 +81,29 @@ pub(super) struct Report {
 pub(super) async fn run(engine: Arc<Engine>, errand: Errand, started: StartedAttempt, mut seat: Seat) {
     let gate = Arc::clone(seat.gate());
     let report = attempt(&engine, &gate, &errand, started.number, &mut seat).await;
+    conclude(engine, errand, started, seat, report).await;
+}
+
+/// Decides what follows from an attempt and makes it durable. What its request said of the destination is counted once,
+/// however many attempts it carried.
+pub(super) async fn conclude(
+    engine: Arc<Engine>,
+    errand: Errand,
+    started: StartedAttempt,
+    mut seat: Seat,
+    report: Report,
+) {
+    let gate = Arc::clone(seat.gate());
     let moment = Moment { now: engine.clock.now(), jitter: engine.entropy.unit() };
     let step = machine::step(&errand.facts, report.event, &gate.policy, moment);
-    let reports_health = step.effects.iter().any(|effect| matches!(effect, Effect::Health(_)));
-    gate.apply(&step.effects, reports_health && seat.take_probe(), report.elapsed, &report.seen.detail);
+    if !seat.rides() {
+        let reports_health = step.effects.iter().any(|effect| matches!(effect, Effect::Health(_)));
+        gate.apply(&step.effects, reports_health && seat.take_probe(), report.elapsed, &report.seen.detail);
+        raise_alarms(&engine, gate.name(), &step);
+    }
     if matches!(step.next, Next::Delivered(_) | Next::Parked { .. }) {
         gate.count_settled();
     }
-    raise_alarms(&engine, gate.name(), &step);
     engine.tell_news(&gate);
     let settling = Settling {
         destination: gate.name(),
@@ -164,17 +179,28 @@ async fn attempt(engine: &Engine, gate: &Gate, errand: &Errand, number: u32, sea
         };
     }
     let exchanged = caught(exchange(engine, gate, errand, number)).await;
+    let report = followed(engine, gate, errand, number, exchanged, begun).await;
+    seat.step_down();
+    report
+}
+
+/// What an exchange comes to, with the steps that follow it.
+pub(super) async fn followed(
+    engine: &Engine,
+    gate: &Gate,
+    errand: &Errand,
+    number: u32,
+    exchanged: Result<Exchange, String>,
+    begun: Instant,
+) -> Report {
     if let (Ok(Exchange { outcome: AttemptOutcome::Accepted(_), wire, .. }), Some(steps)) = (&exchanged, &errand.steps)
     {
-        let told = caught(steps::go_on(engine, gate, errand, steps, wire, number)).await;
-        seat.step_down();
-        return match told {
+        return match caught(steps::go_on(engine, gate, errand, steps, wire, number)).await {
             Ok(Some(told)) => steps::report(engine, gate, told, begun.elapsed()),
             Ok(None) => failed(true, "it takes steps, and its destination has none".to_owned(), begun.elapsed()),
             Err(detail) => failed(true, detail, begun.elapsed()),
         };
     }
-    seat.step_down();
     let elapsed = begun.elapsed();
     match exchanged {
         Ok(Exchange { outcome, wire, credential, late }) => {
@@ -184,15 +210,16 @@ async fn attempt(engine: &Engine, gate: &Gate, errand: &Errand, number: u32, sea
     }
 }
 
-struct Exchange {
-    outcome: AttemptOutcome,
-    wire: Wire,
-    credential: CredentialUse,
-    late: Option<Late>,
+/// What went over the wire, and what it means.
+pub(super) struct Exchange {
+    pub(super) outcome: AttemptOutcome,
+    pub(super) wire: Wire,
+    pub(super) credential: CredentialUse,
+    pub(super) late: Option<Late>,
 }
 
 async fn exchange(engine: &Engine, gate: &Gate, errand: &Errand, number: u32) -> Exchange {
-    let (version, extra) = extra(engine, gate, errand, number, &errand.request).await;
+    let (version, extra) = extra(engine, gate, &Marks::of(errand, number), &errand.request).await;
     let (wire, late) = match extra {
         Ok(extra) => gate.destination.send_and_keep(&errand.request, extra).await,
         Err(wire) => (wire, None),
@@ -211,7 +238,7 @@ async fn ask(
     sought: &Sought,
     number: u32,
 ) -> (Finding, Wire, CredentialUse) {
-    let (version, extra) = extra(engine, gate, errand, number, &sought.request).await;
+    let (version, extra) = extra(engine, gate, &Marks::of(errand, number), &sought.request).await;
     let wire = match extra {
         Ok(extra) => gate.destination.ask(sought, extra).await,
         Err(wire) => wire,
@@ -225,12 +252,31 @@ async fn ask(
     (finding, wire, credential)
 }
 
+/// What tells one request of ours from another.
+pub(super) struct Marks {
+    /// What a signature names it by.
+    pub(super) message: String,
+    /// The deliveries in it, with commas between them.
+    pub(super) deliveries: String,
+    /// Which attempt of them it is; of several the latest.
+    pub(super) attempt: u32,
+    pub(super) traceparent: String,
+}
+
+impl Marks {
+    /// Of a request that is about one delivery.
+    pub(super) fn of(errand: &Errand, attempt: u32) -> Marks {
+        let delivery = errand.delivery.to_string();
+        let traceparent = trace::traceparent(errand.traceparent.as_deref(), &errand.delivery, attempt);
+        Marks { message: delivery.clone(), deliveries: delivery, attempt, traceparent }
+    }
+}
+
 /// What belongs to this attempt alone, and which credential that is; without one, what came in its place.
 pub(super) async fn extra(
     engine: &Engine,
     gate: &Gate,
-    errand: &Errand,
-    number: u32,
+    marks: &Marks,
     request: &SealedRequest,
 ) -> (u64, Result<Shown, Wire>) {
     let now = engine.clock.now();
@@ -241,12 +287,11 @@ pub(super) async fn extra(
         Err(wire) => return (version, Err(wire)),
     };
     let extra = &mut shown.headers;
-    extra.insert(DELIVERY_HEADER, visible(&errand.delivery.to_string()));
-    extra.insert(ATTEMPT_HEADER, HeaderValue::from(number));
-    let traceparent = trace::traceparent(errand.traceparent.as_deref(), &errand.delivery, number);
-    extra.insert(TRACE_HEADER, visible(&traceparent));
+    extra.insert(DELIVERY_HEADER, visible(&marks.deliveries));
+    extra.insert(ATTEMPT_HEADER, HeaderValue::from(marks.attempt));
+    extra.insert(TRACE_HEADER, visible(&marks.traceparent));
     if let Some(signing) = gate.destination.signing() {
-        extra.extend(signing.headers(&errand.delivery.to_string(), now, &request.body));
+        extra.extend(signing.headers(&marks.message, now, &request.body));
     }
     (version, Ok(shown))
 }
@@ -322,7 +367,7 @@ fn withheld(reason: Withheld) -> Report {
     Report { event: DeliveryEvent::Withheld(reason), seen, elapsed: Duration::ZERO, progress: None, late: None }
 }
 
-fn failed(sent: bool, detail: String, elapsed: Duration) -> Report {
+pub(super) fn failed(sent: bool, detail: String, elapsed: Duration) -> Report {
     let outcome = if sent { "uncertain" } else { "unavailable" };
     let seen = AttemptSeen {
         outcome: outcome.to_owned(),
@@ -399,7 +444,7 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 /// The same for work that waits.
-async fn caught<F: Future>(work: F) -> Result<F::Output, String> {
+pub(super) async fn caught<F: Future>(work: F) -> Result<F::Output, String> {
     let mut work = pin!(work);
     std::future::poll_fn(|context| match guarded(|| work.as_mut().poll(context)) {
         Ok(Poll::Pending) => Poll::Pending,

@@ -50,6 +50,13 @@ impl Steps {
     }
 }
 
+impl Steps {
+    /// What the record is called where it is answered among others.
+    pub(super) fn name(&self, profile: &RecipeProfile) -> Result<String, String> {
+        profile.recipe.name_of(&self.work)
+    }
+}
+
 /// What its steps leave to do.
 pub(super) fn ahead(gate: &Gate, due: &DueDelivery) -> Ahead {
     // A person had something put right, so what was found before is not believed any more.
@@ -97,7 +104,8 @@ impl Call for Door<'_> {
         if !std::mem::take(&mut self.paid) {
             self.gate.another().await?;
         }
-        let (version, extra) = sending::extra(self.engine, self.gate, self.errand, self.number, request).await;
+        let marks = sending::Marks::of(self.errand, self.number);
+        let (version, extra) = sending::extra(self.engine, self.gate, &marks, request).await;
         self.version.store(version, Ordering::Relaxed);
         Ok(match extra {
             Ok(extra) => self.gate.destination.send(request, extra).await,

@@ -2,6 +2,7 @@
 
 mod after;
 mod asking;
+mod batching;
 mod doubt;
 mod express;
 mod holds;

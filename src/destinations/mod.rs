@@ -9,6 +9,7 @@
 //! Deliberately absent: retries, schedules and state. What an outcome leads to is decided by `delivery::machine`; a
 //! destination answers one question at a time and remembers nothing but its credential.
 
+pub mod batch;
 pub mod credentials;
 pub mod csrf;
 pub mod find;
@@ -35,6 +36,7 @@ use crate::clock::Timestamp;
 use crate::envelope::keys::IdempotencyKey;
 use crate::store::write::SealedRequest;
 
+pub use batch::Batch;
 pub use credentials::{CredentialUse, Credentials, Occasion, OutboundAuth, Reload, Shown};
 use csrf::Pairing;
 pub use find::{Find, FindSettings, Finding, Sought};
@@ -99,6 +101,8 @@ pub struct Settings {
     pub account: Option<Account>,
     /// Another destination that every order reaches first, if it is to go there at all.
     pub after: Option<String>,
+    /// How many records go out together; `None`: each alone.
+    pub batch: Option<Batch>,
     /// RET-1: pauses after failure 1, 2, …; one attempt more than pauses.
     pub retry_delays: Vec<Duration>,
     /// RET-2.
@@ -158,6 +162,7 @@ impl Settings {
             limits: Limits::default(),
             account: None,
             after: None,
+            batch: None,
             retry_delays: default_retry_delays(),
             age_limit: Duration::from_hours(7 * 24),
             allow_private: Vec::new(),
@@ -198,6 +203,7 @@ pub struct Destination {
     limits: Limits,
     account: Option<Account>,
     after: Option<String>,
+    batch: Option<Batch>,
     retry_delays: Vec<Duration>,
     age_limit: Duration,
 }
@@ -255,6 +261,16 @@ impl Destination {
                 },
             }),
         };
+        if settings.batch.is_some() {
+            let recipe = match &profile {
+                Profile::Recipe(profile) => Some(&profile.recipe),
+                Profile::Http(_) => None,
+            };
+            let problems = batch::problems(matches!(settings.guard, Guard::Key { .. }), recipe);
+            if !problems.is_empty() {
+                return Err(problems);
+            }
+        }
         Ok(Destination {
             name: settings.name,
             url,
@@ -270,6 +286,7 @@ impl Destination {
             limits: settings.limits,
             account: settings.account,
             after: settings.after,
+            batch: settings.batch,
             retry_delays: settings.retry_delays,
             age_limit: settings.age_limit,
         })
@@ -303,6 +320,11 @@ impl Destination {
     /// Another destination that every order reaches first, if it is to go there at all.
     pub fn after(&self) -> Option<&str> {
         self.after.as_deref()
+    }
+
+    /// How many records go out together, if not each alone.
+    pub fn batch(&self) -> Option<&Batch> {
+        self.batch.as_ref()
     }
 
     /// Longest wait for an answer.

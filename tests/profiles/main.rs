@@ -10,6 +10,7 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod batches;
 mod brightpearl;
 mod business_central;
 mod contract;

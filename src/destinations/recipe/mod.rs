@@ -18,6 +18,7 @@ pub mod rules;
 pub mod said;
 mod step;
 mod take;
+mod together;
 mod walk;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ use rules::Rule;
 use said::{GuardSaid, Kind, RecipeSaid, SettingSaid};
 use step::Step;
 pub use take::Found;
+use together::Together;
 pub use walk::{Call, Start, StepSeen, Walked};
 
 /// Answers of lookups that are kept for other orders.
@@ -110,6 +112,7 @@ pub struct Recipe {
     base: Url,
     fixed: Value,
     receipt: Option<Template>,
+    batch: Option<Together>,
     steps: Vec<Step>,
     polls: Vec<Poll>,
     rules: Vec<Rule>,
@@ -133,6 +136,7 @@ impl Recipe {
         let receipt = said.receipt.as_deref().and_then(|source| {
             Template::new("receipt", Form::Line, source).map_err(|problem| problems.push(problem.to_string())).ok()
         });
+        let batch = said.batch.and_then(|said| Together::new(said).map_err(|found| problems.push(found)).ok());
         let mut steps = Vec::new();
         for step in said.steps {
             match step_with(step, &settings) {
@@ -175,6 +179,7 @@ impl Recipe {
             base: base.clone(),
             fixed: Value::from(Serde(fixed)),
             receipt,
+            batch,
             steps,
             polls,
             rules,

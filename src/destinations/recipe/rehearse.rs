@@ -65,6 +65,12 @@ impl Rehearsed {
         }
     }
 
+    /// As it stands among others at a destination that is sent several records at a time.
+    #[must_use]
+    pub fn in_a_list(self) -> Rehearsed {
+        Rehearsed { body: self.body.map(|body| format!("[{body}]")), ..self }
+    }
+
     /// A poll whose request cannot be written.
     pub fn unasked(poll: &str, problem: String) -> Rehearsed {
         Rehearsed {

@@ -28,6 +28,8 @@ pub struct RecipeSaid {
     pub maps: BTreeMap<String, BTreeMap<String, String>>,
     /// A template of the number that the destination gave it.
     pub receipt: Option<String>,
+    /// Its system takes a list of the bodies that records have alone; how its answer is read.
+    pub batch: Option<BatchSaid>,
     /// Steps, in order.
     pub steps: Vec<StepSaid>,
     /// What is read back from a system that does not tell of it by itself.
@@ -36,6 +38,16 @@ pub struct RecipeSaid {
     /// Rules for every step, tried behind its own.
     #[serde(default)]
     pub rules: Vec<RuleSaid>,
+}
+
+/// How an answer to several records speaks of each. Without a word it speaks of the request.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchSaid {
+    /// JSON pointer to what an entry of the answer says it is about.
+    pub named: Option<String>,
+    /// A template of what that is for a record: `{{ order.increment_id }}` where nothing is said.
+    pub is: Option<String>,
 }
 
 /// Where the token and the cookies of every write come from.

@@ -248,6 +248,11 @@ fn doubtful(creates: bool, detail: String, wait: Wait) -> AttemptOutcome {
 }
 
 impl Request {
+    /// Whether its body is JSON, and says so.
+    pub(super) fn is_json(&self) -> bool {
+        self.body.is_some() && self.content_type == Some("application/json")
+    }
+
     /// The request, behind `base` and nowhere else.
     pub(super) fn render(&self, base: &Url, context: &Value) -> Result<SealedRequest, String> {
         let base = self.host.as_ref().unwrap_or(base);
