@@ -11,6 +11,7 @@ mod capture;
 mod catchup;
 mod catalogue;
 mod console;
+mod contract_fuzz;
 mod corpus;
 mod day;
 mod hard_times;
