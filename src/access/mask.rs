@@ -2,29 +2,10 @@
 
 use serde_json::Value;
 
+use crate::domain::personal::{MEMBERS, OPTIONS, PEOPLE};
+
 /// What stands in place of a value.
 pub const MASK: &str = "•••";
-
-/// Members of a person or an address that tell who somebody is.
-const PERSONAL: [&str; 12] = [
-    "email",
-    "first_name",
-    "last_name",
-    "middle_name",
-    "prefix",
-    "suffix",
-    "company",
-    "street",
-    "postcode",
-    "telephone",
-    "vat_id",
-    "fax",
-];
-/// Members that hold a person or an address.
-const PEOPLE: [&str; 4] = ["customer", "billing_address", "shipping_address", "recipient"];
-
-/// Custom options that name people or carry a letter: of gift cards.
-const PERSONAL_OPTIONS: &str = "giftcard_";
 
 /// A canonical document without what tells who the buyer is; whether anything was left out.
 pub fn document(document: &mut Value) -> bool {
@@ -54,7 +35,7 @@ fn person(value: &mut Value) -> bool {
     let Some(members) = value.as_object_mut() else { return false };
     let mut masked = false;
     for (name, value) in members {
-        if PERSONAL.contains(&name.as_str()) && !value.is_null() {
+        if MEMBERS.contains(&name.as_str()) && !value.is_null() {
             // Of its kind: a reader that expects lines of a street gets one.
             *value = if value.is_array() { Value::from(vec![MASK]) } else { MASK.into() };
             masked = true;
@@ -83,7 +64,7 @@ pub fn preview(answer: &mut Value) {
 /// Whether what stands at such a place of a document may tell who somebody is, as a JSON pointer.
 pub fn is_personal(path: &str) -> bool {
     let mut parts = path.split('/');
-    parts.clone().any(|part| PERSONAL.contains(&part) || part == "note")
+    parts.clone().any(|part| MEMBERS.contains(&part) || part == "note")
         && parts.any(|part| PEOPLE.contains(&part) || part == "order")
         || path.contains("/options/")
         || path.contains("/settlements/")
@@ -108,7 +89,7 @@ pub fn side_of_change(said: &mut Value) {
 fn options(options: Option<&mut Value>) -> bool {
     let mut masked = false;
     for option in elements(options) {
-        let personal = option["id"].as_str().is_some_and(|id| id.starts_with(PERSONAL_OPTIONS));
+        let personal = option["id"].as_str().is_some_and(|id| id.starts_with(OPTIONS));
         for member in ["value", "raw"] {
             let Some(said) = option.get_mut(member).filter(|said| !said.is_null()) else { continue };
             if personal || said.as_str().is_some_and(|said| text(said) != said) {

@@ -10,7 +10,8 @@
 //! [`breaker`], [`throttle`] and [`adaptive`] are the policies as plain values. [`gate`] is one destination's door: its places, its
 //! breaker and throttle under one short lock. [`dispatcher`] asks the store whose turn it is, has the next attempt
 //! put together by [`preparing`], starts it and hands it to [`sending`], which sends and reads, or to [`batching`] where several go
-//! in one request; [`settling`] makes the end durable. [`parking`] puts a parked delivery into words.
+//! in one request; [`discretion`] keeps buyers out of what was
+//! answered, and [`settling`] makes the end durable. [`parking`] puts a parked delivery into words.
 //!
 //! What is read from a destination beside its deliveries ([`Asking`]) goes through the same door and behind them.
 //!
@@ -29,6 +30,7 @@ mod asking;
 pub mod backoff;
 mod batching;
 pub mod breaker;
+mod discretion;
 mod dispatcher;
 pub mod events;
 mod gate;

@@ -73,6 +73,7 @@ pub(super) fn prepare(
         identity: Identity { revision: due.revision, generation: due.generation, document: due.document_id },
         facts,
         request,
+        document: due.document,
         traceparent: due.traceparent,
         plan,
         steps,

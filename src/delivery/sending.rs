@@ -9,8 +9,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue};
+use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
+use super::discretion;
 use super::gate::{Gate, Seat};
 use super::machine::{self, Ahead, DeliveryEvent, Effect, InFlight, Moment, Next, Policy, Step, Withheld};
 use super::settling::{Settling, settle};
@@ -35,6 +37,8 @@ pub(super) struct Errand {
     pub(super) identity: Identity,
     pub(super) facts: InFlight,
     pub(super) request: SealedRequest,
+    /// The canonical document, plain JSON.
+    pub(super) document: Bytes,
     pub(super) traceparent: Option<String>,
     pub(super) plan: Plan,
     /// What it needs where it takes several steps.
@@ -91,9 +95,10 @@ pub(super) async fn conclude(
     errand: Errand,
     started: StartedAttempt,
     mut seat: Seat,
-    report: Report,
+    mut report: Report,
 ) {
     let gate = Arc::clone(seat.gate());
+    discretion::keep(&mut report, &errand.document);
     let moment = Moment { now: engine.clock.now(), jitter: engine.entropy.unit() };
     let step = machine::step(&errand.facts, report.event, &gate.policy, moment);
     if !seat.rides() {

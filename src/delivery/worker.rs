@@ -232,6 +232,7 @@ impl Delivery {
                 ahead: Ahead::Nothing,
             },
             request,
+            document: delivery.body.clone(),
             traceparent: delivery.traceparent.map(str::to_owned),
             plan: Plan::Send,
             steps: None,

@@ -193,6 +193,27 @@ impl Finding {
     }
 }
 
+impl Finding {
+    /// The sentences that may repeat what was answered.
+    pub fn details(&mut self) -> impl Iterator<Item = &mut String> {
+        let (own, of_outcome) = match self {
+            Finding::Different { detail, .. }
+            | Finding::Many { detail, .. }
+            | Finding::Unmet(detail)
+            | Finding::Stuck { detail, .. }
+            | Finding::Making { detail, .. }
+            | Finding::Forgotten { detail }
+            | Finding::TotalsDiffer { detail, .. } => (Some(detail), None),
+            Finding::NotMade(rejection) => (Some(&mut rejection.detail), None),
+            Finding::Failed(outcome) | Finding::Unfinished { outcome, .. } | Finding::Unseen { outcome } => {
+                (None, Some(outcome))
+            }
+            Finding::Absent | Finding::Ours(_) => (None, None),
+        };
+        own.into_iter().chain(of_outcome.into_iter().flat_map(AttemptOutcome::details))
+    }
+}
+
 /// What is looked for, drawn from the document that was sent.
 #[derive(Clone, Debug)]
 pub struct Sought {

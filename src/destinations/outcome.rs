@@ -194,6 +194,19 @@ impl AttemptOutcome {
         }
     }
 
+    /// The sentences that may repeat what was answered.
+    pub fn details(&mut self) -> impl Iterator<Item = &mut String> {
+        let detail = match self {
+            AttemptOutcome::Rejected(rejection) => Some(&mut rejection.detail),
+            AttemptOutcome::Credential { detail }
+            | AttemptOutcome::Throttled { detail, .. }
+            | AttemptOutcome::Unavailable { detail, .. }
+            | AttemptOutcome::Uncertain { detail, .. } => Some(detail),
+            AttemptOutcome::Accepted(_) | AttemptOutcome::AlreadyApplied(_) | AttemptOutcome::Deferred { .. } => None,
+        };
+        detail.into_iter()
+    }
+
     /// Whether a `Retry-After` came that could not be used (RET-3 counts them).
     pub fn retry_after_ignored(&self) -> bool {
         match self {

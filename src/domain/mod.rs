@@ -7,6 +7,7 @@
 //! [`spread`] turns exact columns into minor units, [`expand`] builds the [`sales_order`], and [`conserve`] holds the
 //! five laws against the result before anybody sees it. [`shaping`] puts it the way a destination wants it ([`shape`]),
 //! under the same laws.
+//! [`personal`] knows which members tell who somebody is.
 //!
 //! Deliberately absent: conversion between currencies, tax calculation, and any amount Commerce did not name.
 
@@ -23,6 +24,7 @@ pub mod policy;
 pub mod catalogue;
 pub mod order;
 pub mod item_tree;
+pub mod personal;
 pub mod options;
 pub mod sales_order;
 pub mod order_change;

@@ -314,3 +314,20 @@ async fn a_warehouse_gets_what_ships_in_words_and_no_money() {
     }
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dat_1_what_a_destination_says_of_the_buyer_is_kept_without_the_buyer() {
+    let config = "profile = \"patchworks-callback\"\nauth = { type = \"query\", name = \"patchworks_signature\", value = \"s1gn&ture\" }\n";
+    let (app, office) = beside(Arc::<Box>::default(), config, "/callbacks/c1").await;
+    let (number, order) = orders().into_iter().find(|(number, _)| *number == "100000101").unwrap();
+    let said = "No customer Priya Nair <priya.nair@example.com> at 12 Larkspur Row";
+    office.when_creating([Fault::Say(Reply::json(200, &json!([{ "error": { "message": said } }])))]);
+    send(&app, &order).await;
+    let exception = until("it waits", async || app.exceptions_of(number).await.pop()).await;
+    let message = exception["message"].as_str().unwrap();
+    assert!(message.contains("No customer [first_name] [last_name] <[email]> at [street]"), "{exception}");
+    let delivery = app.order(number).await["deliveries"][0]["id"].as_str().unwrap().to_owned();
+    let detail = app.sees(&format!("/api/v1/deliveries/{delivery}")).await["attempts_made"][0]["detail"].to_string();
+    assert!(detail.contains("[last_name]") && !detail.contains("Nair"), "{detail}");
+    app.stop().await;
+}
