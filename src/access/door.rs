@@ -15,7 +15,7 @@ use super::audit::Actor;
 use super::caller::Caller;
 use super::origin::{self, Forged};
 use super::password::{self, Busy, Hasher, Weak};
-use super::session::{Lifetime, SEEN_EVERY, SessionSecret, SignedIn};
+use super::session::{Lifetime, SEEN_EVERY, SessionSecret, SignedIn, WATCHING};
 use super::throttle::{Throttle, Try};
 use super::tokens::{Denied, Tokens};
 use super::{totp, users};
@@ -173,23 +173,23 @@ impl Access {
     /// When the store cannot be asked.
     pub async fn session_of(&self, headers: &HeaderMap) -> Result<Option<SignedIn>, StoreError> {
         match SessionSecret::of(headers) {
-            Some(secret) => self.signed_in(&secret).await,
+            Some(secret) => self.signed_in(&secret, headers.contains_key(WATCHING)).await,
             None => Ok(None),
         }
     }
 
-    /// Who is signed in with this secret.
+    /// Who is signed in with this secret; `watches`: nobody did anything, a page looked by itself.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn signed_in(&self, secret: &SessionSecret) -> Result<Option<SignedIn>, StoreError> {
+    async fn signed_in(&self, secret: &SessionSecret, watches: bool) -> Result<Option<SignedIn>, StoreError> {
         let digest = secret.digest();
         let Some(row) = self.store.session(digest).await? else { return Ok(None) };
         let now = self.clock.now();
         if !self.settings.lifetime.holds(&row, now) {
             return Ok(None);
         }
-        if now >= later(row.seen_at, SEEN_EVERY) {
+        if !watches && now >= later(row.seen_at, SEEN_EVERY) {
             // Should this fail, the session ends a little early; the call itself is not worse for it.
             drop(self.store.touch_session(digest, now).await);
         }

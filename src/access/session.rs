@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
 use super::audit::Actor;
 use super::caller::Caller;
@@ -26,6 +26,9 @@ pub const PLAIN_COOKIE: &str = "crossdock";
 
 /// A session's use is written down at most so often.
 pub const SEEN_EVERY: Duration = Duration::from_mins(1);
+
+/// On a call that a page makes by itself, so that an open page alone keeps nobody signed in.
+pub const WATCHING: HeaderName = HeaderName::from_static("crossdock-watching");
 
 /// A session that begins later than this from now was written under another clock.
 const AHEAD_MAX: Duration = Duration::from_mins(2);

@@ -12,21 +12,24 @@ use bytes::Bytes;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
+use super::live;
 use super::views::{self, Page};
 use super::{Console, PREFIX};
+use crate::access::session::WATCHING;
 use crate::api;
 pub use crate::templates::segment;
 
 /// Largest answer of the API that a page is made of.
 const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// What of a request proves who sends it, and from where.
-const CREDENTIALS: [HeaderName; 6] = [
+const CREDENTIALS: [HeaderName; 7] = [
     HeaderName::from_static("x-forwarded-for"),
     header::COOKIE,
     header::AUTHORIZATION,
     header::ORIGIN,
     header::HOST,
     HeaderName::from_static("sec-fetch-site"),
+    WATCHING,
 ];
 
 /// One person at the console.
@@ -187,6 +190,10 @@ impl FromRequestParts<Console> for Desk {
         let uri = parts.extensions.get::<axum::extract::OriginalUri>().map_or(&parts.uri, |original| &original.0);
         let here = uri.path_and_query().map_or_else(|| PREFIX.to_owned(), ToString::to_string);
         let mut desk = Desk::at(console.clone(), &parts.headers, peer, here);
+        if uri.path() == live::PATH {
+            // A browser says nothing of its own with a stream.
+            desk.credentials.insert(WATCHING, HeaderValue::from_static("1"));
+        }
         match desk.get("/whoami").await {
             Ok(who) => {
                 desk.who = who;

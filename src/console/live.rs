@@ -17,6 +17,8 @@ use crate::api::Api;
 
 /// How often it is looked whether something changed.
 const EVERY: Duration = Duration::from_secs(1);
+/// Where the stream is.
+pub const PATH: &str = "/console/live";
 /// A page asks for a new stream after this time, so that a session that ended is noticed.
 const STREAM_MAX: Duration = Duration::from_mins(10);
 /// Pages that may listen at a time.

@@ -222,6 +222,14 @@ async fn api_4_sessions_end_when_idle_and_at_last_and_whenever_the_person_change
     let idle = site.signs_in("anna").await;
     site.clock.advance(Duration::from_mins(30));
     assert_eq!(idle.sees("/session").await.status, StatusCode::UNAUTHORIZED);
+    let open_page = site.signs_in("anna").await;
+    let looks = async || open_page.sends("GET", "/session", &[("crossdock-watching", "1")], "").await.status;
+    for _ in 0..2 {
+        site.clock.advance(Duration::from_mins(14));
+        assert_eq!(looks().await, StatusCode::OK);
+    }
+    site.clock.advance(Duration::from_mins(2));
+    assert_eq!(looks().await, StatusCode::UNAUTHORIZED, "a page that looks by itself keeps nobody signed in");
     let boss_page = site.signs_in("boss").await;
     for change in [r#"{"role":"viewer"}"#, r#"{"password":"seven green harbours"}"#, r#"{"disabled":true}"#] {
         let name_page = if change.contains("disabled") {

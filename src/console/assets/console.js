@@ -14,7 +14,7 @@ let wanted = false;
 async function refresh() {
   if (busy()) { wanted = true; return; }
   wanted = false;
-  const response = await fetch(location.href, { credentials: "same-origin", redirect: "manual" });
+  const response = await fetch(location.href, { credentials: "same-origin", redirect: "manual", headers: { "crossdock-watching": "1" } });
   // Whose session has ended keeps what they were typing; the next page asks them to sign in.
   if (!response.ok) return;
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
