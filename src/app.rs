@@ -28,6 +28,7 @@ use crate::commerce::rest::SharedRest;
 use crate::config::{self, Config, ConfigVersion, Loaded, StoreUrl};
 use crate::console::{self, Console};
 use crate::delivery::{self, Delivery};
+use crate::exceptions::bulk::running;
 use crate::exceptions::replay::Desk;
 use crate::incidents;
 use crate::intake::{self, Intake};
@@ -281,6 +282,12 @@ async fn open_all(
         health: health.clone(),
         bell: alarm,
     }));
+    let carrying = running::Runner {
+        desk: repairs.clone(),
+        entropy: doors.entropy.clone(),
+        observer: observer.clone(),
+        pace: running::Pace::default(),
+    };
     let rooms = Arc::new(Rooms {
         desk: repairs,
         delivery: delivery.clone(),
@@ -301,6 +308,7 @@ async fn open_all(
         config_version: version.as_str().to_owned(),
         store_path: path.clone(),
         due: config.exceptions.due,
+        bulk: config.exceptions.bulk,
         running: RunningCalls::default(),
     });
     let incidents = incidents::Watcher::new(
@@ -330,6 +338,8 @@ async fn open_all(
     let mut tasks = watch::start(watched, wake, &supervisor);
     let keepers = keepers(&config, &store, &doors, &keepers_observer, &supervisor.stopped);
     tasks.extend(keepers.map(|(name, keeper)| watch::supervised(name, tokio::spawn(keeper), &supervisor, health)));
+    let carrying = tokio::spawn(carrying.run(supervisor.stopped.clone()));
+    tasks.push(watch::supervised("bulk acts", carrying, &supervisor, health));
     tasks.extend((!reading.instances.is_empty()).then(|| {
         let reading = tokio::spawn(reading.run(supervisor.stopped.clone()));
         watch::supervised("reading", reading, &supervisor, health)

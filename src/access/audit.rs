@@ -55,6 +55,7 @@ impl Actor {
             from: self.usual_place(),
             at,
             keep: None,
+            member: None,
         }
     }
 }

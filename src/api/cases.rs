@@ -135,7 +135,9 @@ async fn handle<P: Permission>(
                 due::tell(&times, &mut row, now);
                 KeptAnswer::json(&row)
             }
-            Done::Delivery(_) | Done::Mappings(_) | Done::Otherwise => unreachable!("the act is about an exception"),
+            Done::Delivery(_) | Done::Bulk(_) | Done::Mappings(_) | Done::Otherwise => {
+                unreachable!("the act is about an exception")
+            }
         };
         ticket.keep(Shown::Kept, Arc::new(tell))
     });

@@ -12,6 +12,7 @@ use super::page::{one_of, paging};
 use super::state::{Api, delivery_seen_by};
 use crate::access::Operator;
 use crate::access::roles::{CanDecide, CanRead};
+use crate::clock::Timestamp;
 use crate::envelope::ids::DeliveryId;
 use crate::exceptions::resend;
 use crate::observe::Event;
@@ -30,6 +31,10 @@ pub struct ListQuery {
     destination: Option<String>,
     state: Option<String>,
     increment_id: Option<String>,
+    origin: Option<String>,
+    kind: Option<String>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
     limit: Option<u32>,
     cursor: Option<String>,
 }
@@ -75,6 +80,10 @@ pub async fn list(
         destination: query.destination,
         state: one_of("state", query.state, &STATES)?,
         subject_id: query.increment_id,
+        origin: query.origin,
+        kind: query.kind,
+        since: query.since,
+        until: query.until,
     };
     Ok(Json(api.store.deliveries(filter, paging(query.limit, query.cursor)?).await?))
 }
@@ -118,7 +127,9 @@ pub async fn decide(
 fn told(done: Done<'_>) -> KeptAnswer {
     match done {
         Done::Delivery(delivery) => KeptAnswer::json(delivery),
-        Done::Exception(_) | Done::Mappings(_) | Done::Otherwise => unreachable!("the act is about a delivery"),
+        Done::Exception(_) | Done::Bulk(_) | Done::Mappings(_) | Done::Otherwise => {
+            unreachable!("the act is about a delivery")
+        }
     }
 }
 
@@ -161,7 +172,7 @@ fn word(said: Said) -> &'static str {
 }
 
 /// A decision that ends a delivery without sending it needs a reason: the timeline shows it for ever.
-fn verdict(body: &DecideBody, now: crate::clock::Timestamp) -> Result<Verdict, ApiError> {
+fn verdict(body: &DecideBody, now: Timestamp) -> Result<Verdict, ApiError> {
     let reason = body.reason.trim();
     let needed = |path: &str, message: &str| {
         ApiError::unprocessable("the decision is incomplete", vec![ProblemLine::new(path, message)])

@@ -14,6 +14,7 @@ use super::page::{LIMIT_MAX, one_of, paging};
 use super::state::{Api, Replayed};
 use crate::access::Operator;
 use crate::access::roles::{CanRead, CanReplay, Permission};
+use crate::clock::Timestamp;
 use crate::envelope::ids::{EnvelopeId, ExceptionId};
 use crate::exceptions::{due, handling};
 use crate::observe::Event;
@@ -24,12 +25,6 @@ use crate::store::{ExceptionFilter, StoreError};
 
 /// What an exception may be, and the two words for several of them.
 pub const STATES: [&str; 8] = ["open", "assigned", "snoozed", "resolved", "dismissed", "superseded", "waiting", "all"];
-
-/// How bad one may be.
-const SEVERITIES: [&str; 4] = ["info", "warning", "error", "critical"];
-
-/// Whose desk one may be on.
-const OWNERS: [&str; 3] = ["operations", "finance", "integration"];
 
 /// Most records that one release of a group replays; the answer says how many are left.
 pub const RELEASE_MAX: usize = 1000;
@@ -48,6 +43,10 @@ pub struct ListQuery {
     destination: Option<String>,
     overdue: Option<bool>,
     text: Option<String>,
+    origin: Option<String>,
+    kind: Option<String>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
     limit: Option<u32>,
     cursor: Option<String>,
 }
@@ -62,12 +61,16 @@ impl ListQuery {
             code: self.code.take(),
             fingerprint: self.fingerprint.take(),
             subject_id: self.increment_id.take(),
-            severity: one_of("severity", self.severity.take(), &SEVERITIES)?,
-            owner: one_of("owner", self.owner.take(), &OWNERS)?,
+            severity: one_of("severity", self.severity.take(), &handling::SEVERITIES)?,
+            owner: one_of("owner", self.owner.take(), &handling::OWNERS)?,
             assignee: assignee.map(Option::unwrap_or_default),
             destination: self.destination.take(),
             overdue: (self.overdue == Some(true)).then(|| due::overdue(&api.due, api.clock.now())),
             text: self.text.take().filter(|text| !text.is_empty()),
+            origin: self.origin.take(),
+            kind: self.kind.take(),
+            since: self.since.take(),
+            until: self.until.take(),
         })
     }
 

@@ -171,7 +171,9 @@ pub struct Edited {
 fn edited(table: &str, done: Done<'_>) -> KeptAnswer {
     match done {
         Done::Mappings(version) => KeptAnswer::json(&Edited { table: table.to_owned(), version }),
-        Done::Delivery(_) | Done::Exception(_) | Done::Otherwise => unreachable!("an edit tells a version"),
+        Done::Delivery(_) | Done::Exception(_) | Done::Bulk(_) | Done::Otherwise => {
+            unreachable!("an edit tells a version")
+        }
     }
 }
 
@@ -223,7 +225,9 @@ async fn import(
 fn told(table: &str, rows: usize, done: Done<'_>) -> KeptAnswer {
     let version = match done {
         Done::Mappings(version) => version,
-        Done::Delivery(_) | Done::Exception(_) | Done::Otherwise => unreachable!("an import makes a version"),
+        Done::Delivery(_) | Done::Exception(_) | Done::Bulk(_) | Done::Otherwise => {
+            unreachable!("an import makes a version")
+        }
     };
     let mut answer = KeptAnswer::json(&Imported { table: table.to_owned(), rows, version });
     answer.headers.push(("etag".to_owned(), format!("\"v{version}\"")));

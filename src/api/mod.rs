@@ -7,6 +7,7 @@
 //! Deliberately absent: rules and SQL. What arrives from origins is `intake`'s.
 
 pub mod audit_export;
+pub mod bulk;
 pub mod diff;
 pub mod error;
 pub mod expander;
@@ -55,9 +56,9 @@ use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
-    CanDecide, CanEditMappings, CanExpand, CanFixGroups, CanHoldDestinations, CanManageAlerts, CanManageTokens,
-    CanManageUsers, CanOwnAccount, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay, CanRevealPersonalData,
-    Needs, Operator, Permission, Role,
+    CanApprove, CanDecide, CanEditMappings, CanExpand, CanFixGroups, CanHoldDestinations, CanManageAlerts,
+    CanManageTokens, CanManageUsers, CanOwnAccount, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay,
+    CanRevealPersonalData, Needs, Operator, Permission, Role,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
@@ -128,6 +129,14 @@ pub fn routes() -> Vec<Route> {
         get("/exceptions/groups/{fingerprint}/proposals", CanRead, fixing::proposals),
         post("/exceptions/groups/{fingerprint}/fix", CanFixGroups, KeyRule::Required, fixing::fix),
         post("/exceptions/groups/{fingerprint}/release", CanReplay, KeyRule::Required, exceptions::release),
+
+        get("/bulk", CanRead, bulk::list),
+        post("/bulk", CanReplay, KeyRule::Required, bulk::ask),
+        get("/bulk/{id}", CanRead, bulk::show),
+        post("/bulk/{id}/approve", CanApprove, KeyRule::Required, bulk::approve),
+        post("/bulk/{id}/refuse", CanApprove, KeyRule::Required, bulk::refuse),
+        post("/bulk/{id}/undo", CanReplay, KeyRule::Required, bulk::undo),
+        post("/bulk/{id}/stop", CanReplay, KeyRule::Required, bulk::stop),
 
         get("/mappings", CanRead, mappings::tables),
         get("/mappings/{table}", CanRead, mappings::show),

@@ -25,7 +25,7 @@ pub async fn replay(
     ticket: Option<Ticket>,
 ) -> Result<Replayed, StoreError> {
     let keep = ticket.map(keep);
-    let asked = Asked { actor: act.actor, reason: act.reason, from: act.from, keep };
+    let asked = Asked { actor: act.actor, reason: act.reason, from: act.from, keep, member: None };
     if dry_run {
         return preview(desk, id, None).await;
     }

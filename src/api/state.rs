@@ -23,6 +23,7 @@ use crate::domain::due::DueTimes;
 use crate::domain::mapping::{MappingRow, Table};
 use crate::domain::sales_order::SalesOrder;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
+use crate::exceptions::bulk;
 use crate::observe::{Health, Observer};
 use crate::store::books::Ticket;
 use crate::store::view::DeliveryDetail;
@@ -55,6 +56,8 @@ pub struct Parts {
     pub store_path: Option<PathBuf>,
     /// By when a person should have seen to an exception.
     pub due: DueTimes,
+    /// How acts on many records go.
+    pub bulk: bulk::Settings,
     /// Calls under an `Idempotency-Key` that are running now.
     pub running: RunningCalls,
 }

@@ -170,6 +170,7 @@ impl Which {
             destination: self.destination,
             overdue: self.overdue.then(|| due::overdue(times, open::clock().now())),
             text: self.text,
+            ..ExceptionFilter::default()
         })
     }
 }

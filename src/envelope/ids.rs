@@ -140,6 +140,10 @@ id!(
     MessageId, "msg"
 );
 id!(
+    /// An act on many records at once.
+    BulkId, "blk"
+);
+id!(
     /// One request to us, for correlation.
     RequestId, "req"
 );

@@ -11,12 +11,13 @@ use serde::Serialize;
 
 use crate::clock::{SharedClock, Timestamp};
 use crate::domain::mapping::Mappings;
-use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
+use crate::envelope::ids::{BulkId, DeliveryId, EnvelopeId, ExceptionId};
 use crate::envelope::keys::Digest;
 use crate::processor::enqueue::{delivery, enqueue};
 use crate::processor::step::Outcome;
 use crate::processor::{Processor, Wake};
 use crate::store::books::Keep;
+use crate::store::bulk::Mark;
 use crate::store::view::{DueDelivery, ExceptionRow, Paging, StoredEnvelope};
 use crate::store::write::{Act, Decision, Replay, Reported, SealedRequest, Verdict};
 use crate::store::{ExceptionFilter, SharedStore, StoreError};
@@ -50,6 +51,8 @@ pub struct Asked {
     pub from: String,
     /// Makes the answer that is written down with the effect, for repeats of the call (API-2).
     pub keep: Option<KeepReplay>,
+    /// The member of a bulk act that this is the turn of.
+    pub member: Option<(BulkId, u32)>,
 }
 
 /// From what a replay came to, the answer to keep.
@@ -177,7 +180,7 @@ impl Way<'_> {
 pub async fn preview(desk: &Desk, id: ExceptionId, supposed: Option<&Arc<Mappings>>) -> Result<Replayed, ReplayError> {
     let way = Way::Preview(supposed);
     let exception = open_exception(desk, id).await?;
-    let nobody = Asked { actor: String::new(), reason: String::new(), from: String::new(), keep: None };
+    let nobody = Asked { actor: String::new(), reason: String::new(), from: String::new(), keep: None, member: None };
     match (exception.delivery_id, exception.envelope_id) {
         (Some(delivery_id), _) => again_delivery(desk, &nobody, &exception, delivery_id, way).await,
         (None, Some(envelope_id)) => again_envelope(desk, &nobody, &exception, envelope_id, way).await,
@@ -266,6 +269,9 @@ async fn again_delivery(
     }
     if replayed.result != "released" {
         // Still a defect of the record, or no longer wanted there: the delivery stays as it is.
+        if let (Way::CarryOut, Some(mark)) = (way, mark(asked, &replayed)) {
+            desk.store.mark_member(mark, desk.clock.now()).await?;
+        }
         return Ok(replayed);
     }
     let verdict = verdict(desk, &envelope, (&parked, reported), outcome, &mut replayed);
@@ -377,5 +383,12 @@ fn act(desk: &Desk, asked: &Asked, exception: &ExceptionRow, replayed: &Replayed
         from: asked.from.clone(),
         at,
         keep: asked.keep.as_ref().map(|keep| keep(replayed)),
+        member: mark(asked, replayed),
     }
+}
+
+fn mark(asked: &Asked, replayed: &Replayed) -> Option<Mark> {
+    let (bulk, number) = asked.member?;
+    let (result, explanation) = (Some(replayed.result.to_owned()), replayed.explanation.clone());
+    Some(Mark { bulk, number, result, explanation, made: None })
 }

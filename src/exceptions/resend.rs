@@ -7,6 +7,7 @@
 use crate::clock::Entropy;
 use crate::envelope::ids::DeliveryId;
 use crate::envelope::keys::{IdempotencyKey, KeyParts};
+use crate::store::bulk::Mark;
 use crate::store::view::{DueDelivery, Paging};
 use crate::store::write::{Act, NewDelivery, Resend};
 use crate::store::{DeliveryFilter, Store, StoreError};
@@ -39,7 +40,9 @@ pub async fn resend(
     let generation = next_generation(store, &original).await?;
     let delivery = again(store, entropy, &original, generation, &act);
     let new = delivery.id;
-    let act = Act { after: serde_json::json!({ "delivery": new, "generation": generation }).to_string(), ..act };
+    let after = serde_json::json!({ "delivery": new, "generation": generation }).to_string();
+    let member = act.member.map(|mark| Mark { made: Some(new), ..mark });
+    let act = Act { after, member, ..act };
     store.resend(Resend { original: id, delivery, act }).await?;
     Ok(new)
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::bulk::BulkRow;
 use super::view::{DeliveryDetail, ExceptionRow};
 use crate::clock::Timestamp;
 use crate::envelope::ids::EnvelopeId;
@@ -56,6 +57,8 @@ pub enum Done<'a> {
     Delivery(&'a DeliveryDetail),
     /// An exception was seen to: as it stands now.
     Exception(&'a ExceptionRow),
+    /// An act on many records was asked for or ruled about: as it stands now.
+    Bulk(&'a BulkRow),
     /// A mapping table was replaced: the version of all mappings.
     Mappings(u64),
     /// Anything else; the answer does not depend on it.

@@ -13,6 +13,7 @@ pub mod write;
 pub mod running;
 pub mod accounts;
 pub mod alerts;
+pub mod bulk;
 pub mod finding;
 pub mod traffic;
 pub mod trail;
@@ -35,6 +36,7 @@ use crate::envelope::keys::Digest;
 use accounts::Accounts;
 use alerts::{Alert, AlertChange, DueMessage, MessageEnd, OpenCauses, OrderHour};
 use books::{AuditBreak, AuditHead, AuditRow, CallName, KeptAnswer, MoneyRow, SilentSlice};
+use bulk::Bulks;
 use cases::{Handling, MappingChange, MappingEdit, Note, Overdue};
 use finding::{Found, IndexSlice, Indexed, Question};
 use known::{KnownKey, KnownRow};
@@ -134,6 +136,14 @@ pub struct DeliveryFilter {
     pub state: Option<String>,
     /// About this subject id.
     pub subject_id: Option<String>,
+    /// One origin of the events behind them.
+    pub origin: Option<String>,
+    /// About this kind of subject: `order`, …
+    pub kind: Option<String>,
+    /// Made no earlier.
+    pub since: Option<Timestamp>,
+    /// Made before.
+    pub until: Option<Timestamp>,
 }
 
 /// Which exceptions to list.
@@ -160,6 +170,14 @@ pub struct ExceptionFilter {
     pub overdue: Option<Overdue>,
     /// In the message, the value, the path or the remedy, whatever its case.
     pub text: Option<String>,
+    /// One origin of the events behind them.
+    pub origin: Option<String>,
+    /// About this kind of subject: `order`, …
+    pub kind: Option<String>,
+    /// Opened no earlier.
+    pub since: Option<Timestamp>,
+    /// Opened before.
+    pub until: Option<Timestamp>,
 }
 
 /// How many attempts a destination can take now.
@@ -181,7 +199,7 @@ impl Slots {
 }
 
 /// The promises every backend keeps; `contract.rs` runs them against each.
-pub trait Store: Accounts + Send + Sync + 'static {
+pub trait Store: Accounts + Bulks + Send + Sync + 'static {
     /// Made once, kept in the store and its backups.
     fn installation_id(&self) -> &str;
 

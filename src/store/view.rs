@@ -387,7 +387,7 @@ impl ExceptionRow {
 }
 
 /// DESIGN 2.2: `{"kind": "order", "increment_id": …}`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExceptionSubject {
     /// `order`, …
     pub kind: String,

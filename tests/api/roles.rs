@@ -18,6 +18,7 @@ pub fn concrete(path: &str) -> String {
         "deliveries" => id("dlv"),
         "exceptions" => id("exc"),
         "users" => id("usr"),
+        "bulk" => id("blk"),
         _ => id("tok"),
     };
     path.replace("{id}", &id)

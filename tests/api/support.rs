@@ -192,6 +192,7 @@ impl Site {
             config_version: "c0ffee".to_owned(),
             store_path: Some(path),
             due: crossdock::domain::due::DueTimes::default(),
+            bulk: crossdock::exceptions::bulk::Settings::default(),
             running: RunningCalls::default(),
         });
         let router = api_router(api.clone()).merge(health_router(api.clone())).merge(metrics_router(api.clone()));

@@ -13,7 +13,13 @@ use crate::store::write::{Act, Decision, Verdict};
 use crate::store::{DeliveryFilter, ExceptionFilter, SharedStore, StoreError};
 
 fn asked() -> Asked {
-    Asked { actor: "token:sim".to_owned(), reason: "looked at it".to_owned(), from: String::new(), keep: None }
+    Asked {
+        actor: "token:sim".to_owned(),
+        reason: "looked at it".to_owned(),
+        from: String::new(),
+        keep: None,
+        member: None,
+    }
 }
 
 /// Writes the table of SKUs as it stands in people's minds.
@@ -34,6 +40,7 @@ pub async fn import(world: &Arc<World>, store: &SharedStore, clock: &SharedClock
         from: String::new(),
         at: clock.now(),
         keep: None,
+        member: None,
     };
     store.import_mappings("skus".to_owned(), rows, act).await.map(drop)
 }
@@ -169,6 +176,7 @@ async fn decide(world: &Arc<World>, service: &Service, row: &ExceptionRow) {
         from: String::new(),
         at: service.desk.clock.now(),
         keep: None,
+        member: None,
     };
     let decided = service.store().decide(Decision { delivery: id, verdict, act }).await;
     world.note(|| {

@@ -35,6 +35,7 @@ fn telling(name: &str, action: &str) -> Act {
         Arc::new(|done| match done {
             Done::Delivery(delivery) => answer(&delivery.delivery.state),
             Done::Exception(exception) => answer(&exception.state),
+            Done::Bulk(bulk) => answer(&bulk.state),
             Done::Mappings(version) => answer(&version.to_string()),
             Done::Otherwise => answer("done"),
         }),

@@ -264,6 +264,7 @@ pub fn act(action: &str) -> Act {
         from: "192.0.2.7".into(),
         at: at(60),
         keep: None,
+        member: None,
     }
 }
 

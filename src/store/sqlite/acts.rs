@@ -2,6 +2,7 @@
 
 use super::answers;
 use super::audit;
+use super::bulk;
 use super::conclude;
 use super::delivery::{self, Row};
 use super::effects::{self, Packs, Place};
@@ -91,6 +92,7 @@ pub(super) fn decide(tx: &mut Tx<'_>, decision: &Decision) -> Outcome<()> {
 
 /// The last words of an act whose answer is a delivery: as it stands after the effect.
 pub(super) fn recorded_about(tx: &Tx<'_>, act: &Act, delivery: DeliveryId) -> Outcome<()> {
+    bulk::of_act(tx, act)?;
     audit::record(tx, act)?;
     if act.keep.is_none() {
         return Ok(());
@@ -105,8 +107,9 @@ pub(super) fn recorded_about(tx: &Tx<'_>, act: &Act, delivery: DeliveryId) -> Ou
     answers::of_act(tx, act, Done::Delivery(&detail))
 }
 
-/// The last words of every act: its audit row (API-5), and the answer that a repeat of the call gets (API-2).
+/// The last words of every act: the mark of a bulk act's member, its audit row (API-5), and the answer that a repeat of the call gets (API-2).
 pub(super) fn recorded(tx: &Tx<'_>, act: &Act, done: Done<'_>) -> Outcome<()> {
+    bulk::of_act(tx, act)?;
     audit::record(tx, act)?;
     answers::of_act(tx, act, done)
 }

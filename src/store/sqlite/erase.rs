@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::answers;
 use super::audit;
+use super::bulk;
 use super::cases;
 use super::delivery;
 use super::exceptions::{self, Ending};
@@ -108,6 +109,7 @@ fn erase_one(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut Eras
         (subject, until),
     )?;
     index::erase(tx, subject)?;
+    bulk::erase(tx, subject, WORDS)?;
     erased.bodies += complaints(tx, subject, erasure)?;
     erased.answers += kept_answers(tx, subject)?;
     tx.run("UPDATE subjects SET erased_at = MAX(COALESCE(erased_at, ?2), ?2) WHERE seq = ?1", (subject, until))?;

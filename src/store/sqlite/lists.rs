@@ -9,7 +9,9 @@ use super::fault::Outcome;
 use super::rows;
 use super::tally;
 use super::tx;
-use crate::clock::Timestamp;
+use std::time::Duration;
+
+use crate::clock::{Timestamp, earlier};
 use crate::store::cases::Overdue;
 use crate::store::view::{DeliveryRow, EventRow, ExceptionRow, Page, Paging};
 use crate::store::{DeliveryFilter, EventFilter, ExceptionFilter};
@@ -31,11 +33,13 @@ pub(super) struct Plan {
     seq: &'static str,
     conditions: Vec<&'static str>,
     values: Vec<Value>,
+    /// Nothing below it can be wanted.
+    floor: i64,
 }
 
 impl Plan {
     fn new(select: &'static str, table: &'static str, joins: &'static str, seq: &'static str) -> Self {
-        Plan { select, table, index: None, joins, seq, conditions: Vec::new(), values: Vec::new() }
+        Plan { select, table, index: None, joins, seq, conditions: Vec::new(), values: Vec::new(), floor: 1 }
     }
 
     fn by(&mut self, index: &'static str) {
@@ -50,6 +54,14 @@ impl Plan {
     fn only_at(&mut self, condition: &'static str, times: &[Timestamp]) {
         self.conditions.push(condition);
         self.values.extend(times.iter().map(|time| Value::Integer(time.as_microsecond())));
+    }
+
+    fn between(&mut self, [since, until]: [&'static str; 2], from: Option<Timestamp>, to: Option<Timestamp>) {
+        for (condition, time) in [(since, from), (until, to)] {
+            if let Some(time) = time {
+                self.only_at(condition, &[time]);
+            }
+        }
     }
 
     /// The statement; the first parameters are the conditions', then come the bounds and the limit.
@@ -75,11 +87,11 @@ impl Plan {
             (None, i64::MAX) => newest(conn, self.table)?.saturating_add(1),
             (_, before) => before,
         };
-        let floor = if self.index.is_some() { i64::MIN } else { before.saturating_sub(WALK_MAX) };
+        let floor = if self.index.is_some() { i64::MIN } else { before.saturating_sub(WALK_MAX).max(self.floor) };
         let mut values = self.values.clone();
         values.extend([Value::Integer(before), Value::Integer(floor), Value::Integer(tx::int(range.limit) + 1)]);
         let found = tx::rows(conn, &self.sql(), rusqlite::params_from_iter(values), map)?;
-        let unseen = (floor > 1).then_some(floor);
+        let unseen = (floor > self.floor).then_some(floor);
         Ok(cut(list, found, range.limit, unseen))
     }
 }
@@ -165,9 +177,16 @@ pub(super) fn deliveries_plan(filter: &DeliveryFilter) -> Plan {
         }
         Some(state) => plan.only("d.state = ?", state),
     }
-    if let Some(destination) = &filter.destination {
-        plan.only("d.destination = ?", destination);
+    for (condition, value) in [
+        ("d.destination = ?", &filter.destination),
+        ("(SELECT o.origin FROM envelopes AS o WHERE o.seq = d.envelope) = ?", &filter.origin),
+        ("s.kind = ?", &filter.kind),
+    ] {
+        if let Some(value) = value {
+            plan.only(condition, value);
+        }
     }
+    plan.between(["d.created_at >= ?", "d.created_at < ?"], filter.since, filter.until);
     plan
 }
 
@@ -178,7 +197,30 @@ pub(super) fn deliveries(conn: &Connection, filter: &DeliveryFilter, paging: &Pa
     if waiting && filter.destination.is_none() && filter.subject_id.is_none() {
         return waiting_anywhere(conn, filter, range);
     }
-    deliveries_plan(filter).page(conn, "deliveries", range, rows::delivery)
+    let mut plan = deliveries_plan(filter);
+    if let (Some(since), None) = (filter.since, plan.index) {
+        plan.floor = first_made(conn, earlier(since, OUT_OF_STEP))?.max(1);
+    }
+    plan.page(conn, "deliveries", range, rows::delivery)
+}
+
+/// Rows are as old as their numbers say, but for what the machine's clock was set back by.
+const OUT_OF_STEP: Duration = Duration::from_hours(1);
+
+/// The number from which on deliveries were made at this time or later: a walk of a large store ends there.
+fn first_made(conn: &Connection, at: Timestamp) -> Outcome<i64> {
+    let (mut low, mut high) = (0, newest(conn, "deliveries")?.saturating_add(1));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let sql = "SELECT created_at FROM deliveries NOT INDEXED WHERE seq >= ?1 ORDER BY seq LIMIT 1";
+        let made = tx::row(conn, sql, [middle], |row| row.get::<_, i64>(0))?;
+        if made.is_none_or(|made| made >= at.as_microsecond()) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Ok(low)
 }
 
 /// The backlog is kept in order a destination: the newest of each are merged.
@@ -254,11 +296,14 @@ fn narrow(plan: &mut Plan, filter: &ExceptionFilter, now: Timestamp) {
             "instr(lower(x.message || ' ' || ifnull(x.value, '') || ' ' || x.path || ' ' || x.remedy), lower(?)) > 0",
             &filter.text,
         ),
+        ("(SELECT o.origin FROM envelopes AS o WHERE o.seq = x.envelope) = ?", &filter.origin),
+        ("(SELECT k.kind FROM subjects AS k WHERE k.seq = x.subject) = ?", &filter.kind),
     ] {
         if let Some(value) = value {
             plan.only(condition, value);
         }
     }
+    plan.between(["x.opened_at >= ?", "x.opened_at < ?"], filter.since, filter.until);
     match filter.assignee.as_deref() {
         None => {}
         Some("") => plan.conditions.push("x.assignee IS NULL"),

@@ -18,6 +18,7 @@ mod append;
 mod audit;
 pub(in crate::store) mod backup;
 mod bodies;
+mod bulk;
 mod cases;
 mod checkpoint;
 mod claim;

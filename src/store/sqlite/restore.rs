@@ -108,6 +108,7 @@ pub(super) fn take_over(tx: &mut Tx<'_>, now: Timestamp) -> Outcome<()> {
     tx.run("DELETE FROM sessions", [])?;
     // Nobody died: what was begun when the copy was made is simply worked on again.
     tx.run("UPDATE envelopes INDEXED BY envelopes_begun SET turn = 'ready' WHERE turn = 'begun'", [])?;
+    super::bulk::stop_restored(tx, now)?;
     // What was not sent in the copy was first sent after it, if ever: from then on its key may be known (UNC-2).
     tx.run(
         "UPDATE deliveries SET uncertain = 1, rung = 'restored', absent = 0, look_failures = 0, \

@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, TokenId};
 use crate::envelope::keys::Digest;
 use crate::store::books::Keep;
+use crate::store::bulk::Mark;
 
 /// Who did something, and from where; written with the effect in one transaction (API-5).
 #[derive(Clone, Debug)]
@@ -27,6 +28,9 @@ pub struct Act {
     pub at: Timestamp,
     /// The answer to write down with the effect, for repeats of the call (API-2).
     pub keep: Option<Keep>,
+    /// The mark of the member of a bulk act that this is about: written with the effect, and where it cannot be, neither
+    /// is the effect.
+    pub member: Option<Mark>,
 }
 
 /// A person's replay of one envelope: its open exceptions close, what was concluded anew is written (one transaction).

@@ -31,6 +31,7 @@ fn queries() -> Vec<(&'static str, String)> {
             destination: destination.map(str::to_owned),
             state: state.map(str::to_owned),
             subject_id: subject.map(str::to_owned),
+            ..DeliveryFilter::default()
         };
         lists::deliveries_plan(&filter).sql()
     };
