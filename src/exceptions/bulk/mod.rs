@@ -14,6 +14,8 @@
 pub mod asking;
 pub mod filter;
 pub mod running;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod alerts;
 pub mod books;
 pub mod build;
+pub mod bulk;
 pub mod delivery;
 pub mod finding;
 pub mod guards;
@@ -144,6 +145,15 @@ macro_rules! contract {
             p6_a_dismissed_delivery_is_given_up_and_one_in_doubt_is_not,
             p6_dismissing_one_complaint_leaves_the_others_and_what_is_under_way,
             single_rows_of_a_table_change_with_a_version_and_a_history,
+        });
+        $crate::store::contract::contract!($store, bulk {
+            api_2_a_members_mark_is_written_with_its_effect_or_neither_is_there,
+            api_5_what_is_stopped_goes_no_further_and_says_by_whom,
+            an_act_waits_for_its_approval_and_is_ruled_about_once,
+            poi_1_how_often_a_process_ended_over_a_member_is_counted,
+            members_come_in_pages_in_their_order_and_old_acts_go,
+            dat_1_what_was_said_of_an_erased_orders_member_goes,
+            lists_are_narrowed_by_origin_kind_and_time,
         });
         $crate::store::contract::contract!($store, accounts {
             api_4_a_name_is_one_persons_whatever_its_case,

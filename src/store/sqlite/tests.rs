@@ -1,6 +1,7 @@
 //! The contract on a file, and what only a file can go wrong with.
 
 mod books;
+mod bulk;
 mod contract;
 mod crash;
 mod failures;

@@ -19,12 +19,12 @@ use crate::store::view::{DueDelivery, Retired};
 use crate::store::write::{AttemptSeen, Erasure, NextState, Receipt, Replay, Retire, Rung, Settlement, SubjectFacts};
 use crate::store::{SharedStore, Store as _, StoreError, copies};
 
-fn copy(store: &Path, to: &Path, seconds: u64) -> copies::Copied {
+pub(super) fn copy(store: &Path, to: &Path, seconds: u64) -> copies::Copied {
     copies::copy(store, to, at(seconds), &mut |_, _| {}).expect("the copy is made")
 }
 
 /// A copy put in place of nothing, and served.
-fn restored(copy: &Path, path: &Path, seconds: u64) -> Arc<SqliteStore> {
+pub(super) fn restored(copy: &Path, path: &Path, seconds: u64) -> Arc<SqliteStore> {
     let hold = copies::hold(path).unwrap();
     assert_eq!(copies::put_in_place(&hold, copy, at(seconds)).unwrap(), None);
     drop(hold);

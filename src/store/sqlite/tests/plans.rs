@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::{folder, open};
 use crate::store::sqlite::{
-    answers, delivery, due, effects, exceptions, finding, held, index, lanes, lists, money, orders, reads, rows,
+    answers, bulk, delivery, due, effects, exceptions, finding, held, index, lanes, lists, money, orders, reads, rows,
     running, silent, state, traffic, wanted,
 };
 use crate::store::{DeliveryFilter, EventFilter, ExceptionFilter};
@@ -106,6 +106,7 @@ fn queries() -> Vec<(&'static str, String)> {
         ("deliveries to index", index::DELIVERIES.to_owned()),
         ("numbers to index", index::SUBJECTS.to_owned()),
         ("whether a body names the buyer", index::NAMES_BUYER.to_owned()),
+        ("bulk acts that go", format!("SELECT seq FROM bulk_acts{}", bulk::OPEN)),
         ("traffic of some hours", traffic::SLOTS.to_owned()),
         ("the newest orders of all instances", traffic::NEWEST.to_owned()),
     ]
