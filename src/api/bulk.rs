@@ -189,6 +189,47 @@ pub fn preview(
     }
 }
 
+impl BulkPreview {
+    /// What it comes to, in sentences for a terminal.
+    pub fn words(&self) -> String {
+        let mut words = format!("{} of {} records; nothing was changed\n", self.what, self.count);
+        let places = self.destinations.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>();
+        if !places.is_empty() {
+            words += &format!("for: {}\n", places.join(", "));
+        }
+        for sum in &self.sums {
+            words += &format!("{} orders of {} {}\n", sum.orders, sum.grand_total, sum.currency);
+        }
+        if self.without_total > 0 {
+            words += &format!("{} orders whose total is not known\n", self.without_total);
+        }
+        if self.what == RESEND {
+            words += &format!("at their destination already, and made there a second time: {}\n", self.at_destination);
+        } else {
+            let Counts { released, still_parked, ignored, refused, .. } = self.counts;
+            words += &format!(
+                "of {} looked at: {released} would go, {still_parked} would still wait, {ignored} are no longer wanted, \
+                 {refused} cannot be replayed\n",
+                self.sample.len()
+            );
+        }
+        if self.needs_approval {
+            words += "a second person must approve it\n";
+        }
+        words + &format!("{} a minute: {} s from the first to the last\n", self.per_minute, self.lasts_s)
+    }
+
+    /// The sample, a line each.
+    pub fn sample_lines(&self) -> impl Iterator<Item = String> {
+        let replayed = self.sample.iter().map(Member::line);
+        let resent = self.deliveries.iter().map(|row| {
+            let receipt = row.receipt.as_deref().unwrap_or("-");
+            format!("{}  {} at {}: {} ({receipt})", row.id, row.subject_id, row.destination, row.state)
+        });
+        replayed.chain(resent)
+    }
+}
+
 /// As the audit names an act that is asked for.
 pub fn action(what: &str) -> &'static str {
     if what == RESEND { "bulk.resend" } else { "bulk.replay" }

@@ -113,6 +113,15 @@ pub(super) async fn look(
     Ok(Looked { mappings_version, counts, items, next_cursor })
 }
 
+impl Member {
+    /// In a line.
+    pub(super) fn line(&self) -> String {
+        let same = if self.would_not_change { ", with the document it had" } else { "" };
+        let (id, number, result) = (self.exception_id, &self.subject.increment_id, self.result.replace('_', " "));
+        format!("{id}  {number} would be {result}{same}: {}", self.explanation)
+    }
+}
+
 impl Counts {
     /// Counts one that would come to this, and shows it.
     pub(super) fn member(&mut self, row: ExceptionRow, preview: Result<Replayed, String>) -> Member {

@@ -10,6 +10,7 @@ mod alerts;
 mod audit_log;
 mod backup;
 mod bench;
+mod bulk;
 mod capture;
 mod catalogue;
 mod chaos;
@@ -109,6 +110,8 @@ enum Verb {
     Alerts(alerts::Alerts),
     /// Process records again, alone or all of one cause
     Replay(replay::Replay),
+    /// Replay and resend everything that a filter means, with a time to take it back
+    Bulk(bulk::Bulk),
     /// Bring mapping tables in and out
     Mappings(mappings::Mappings),
     /// Make, list and revoke API tokens
@@ -198,6 +201,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Alerts(verb) => open::wait(alerts::run(verb, &shared)),
         Verb::Render(verb) => open::wait(render::run(verb, &shared)),
         Verb::Replay(verb) => open::wait(replay::run(verb, &shared)),
+        Verb::Bulk(verb) => open::wait(bulk::run(verb, &shared)),
         Verb::Mappings(verb) => open::wait(mappings::run(verb, &shared)),
         Verb::Token(verb) => open::wait(token::run(verb, &shared)),
         Verb::User(verb) => open::wait(user::run(verb, &shared)),

@@ -7,6 +7,7 @@
 mod support;
 
 mod alerts;
+mod bulk;
 mod capture;
 mod catchup;
 mod catalogue;
