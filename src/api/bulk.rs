@@ -91,6 +91,53 @@ pub enum BulkAnswer {
     Asked(Box<BulkRow>),
 }
 
+/// An act as it would be asked for, in a query.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookQuery {
+    what: String,
+    state: Option<String>,
+    origin: Option<String>,
+    kind: Option<String>,
+    destination: Option<String>,
+    /// With commas between them.
+    increment_ids: Option<String>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    code: Option<String>,
+    fingerprint: Option<String>,
+    severity: Option<String>,
+    owner: Option<String>,
+    assignee: Option<String>,
+    #[serde(default)]
+    overdue: bool,
+    text: Option<String>,
+    per_minute: Option<u32>,
+}
+
+impl LookQuery {
+    fn filter(self) -> Filter {
+        let numbers = self.increment_ids.unwrap_or_default();
+        let numbers = numbers.split(',').map(str::trim).filter(|number| !number.is_empty());
+        Filter {
+            state: self.state,
+            origin: self.origin,
+            kind: self.kind,
+            destination: self.destination,
+            increment_ids: numbers.map(str::to_owned).collect(),
+            since: self.since,
+            until: self.until,
+            code: self.code,
+            fingerprint: self.fingerprint,
+            severity: self.severity,
+            owner: self.owner,
+            assignee: self.assignee,
+            overdue: self.overdue,
+            text: self.text,
+        }
+    }
+}
+
 /// What people say about an act.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,6 +168,18 @@ pub struct BulkDetail {
     members: Page<BulkMember>,
 }
 
+/// `GET /bulk/preview`
+pub async fn look(
+    operator: Operator<CanReplay>,
+    State(api): State<Api>,
+    FromQuery(query): FromQuery<LookQuery>,
+) -> Result<Json<BulkPreview>, ApiError> {
+    let (what, per_minute) = (what(&operator, &query.what)?, query.per_minute);
+    let filter = query.filter();
+    let listed = list_now(&api, &operator, what, &filter).await?;
+    preview_of(&api, &operator, listed, filter, per_minute).await.map(Json)
+}
+
 /// `POST /bulk`
 pub async fn ask(
     operator: Operator<CanReplay>,
@@ -128,27 +187,16 @@ pub async fn ask(
     FromQuery(query): FromQuery<ReplayQuery>,
     FromJson(body): FromJson<AskBody>,
 ) -> Result<Json<BulkAnswer>, ApiError> {
-    let what = WHATS.into_iter().find(|known| *known == body.what);
-    let what = what.ok_or_else(|| refused(vec![ProblemLine::new("/what", "is replay or resend")]))?;
-    let decides = Needs::of::<CanDecide>();
-    if what == RESEND && !operator.caller().may(decides) {
-        return Err(ApiError::forbidden(decides));
-    }
-    let now = api.clock.now();
-    let mut act = operator.act(action(what), "", now);
+    let what = what(&operator, &body.what)?;
+    let mut act = operator.act(action(what), "", api.clock.now());
     let mappings_version = api.store.mappings_version().await?;
     if body.mappings_version.is_some_and(|seen| seen != mappings_version) {
         let why = "the mapping tables changed since the preview: look again";
         return Err(ApiError::new(Kind::PreconditionFailed, why));
     }
-    let listed = asking::list(api.store.as_ref(), what, &body.filter, (&api.due, now, &act.actor)).await?;
+    let listed = list_now(&api, &operator, what, &body.filter).await?;
     if body.dry_run || query.dry_run {
-        let ids = listed.exceptions.iter().map(|row| row.id).collect();
-        let previews = api.engines.previews(ids, None).await?;
-        let seen = |preview: Result<Replayed, String>| preview.map(|replayed| replayed.seen_by(operator.caller()));
-        let previews = previews.into_iter().map(|(id, preview)| (id, seen(preview))).collect();
-        let per_minute = body.per_minute.unwrap_or(api.bulk.per_minute);
-        let preview = preview(listed, body.filter, previews, (&api.bulk, per_minute, mappings_version, now));
+        let preview = preview_of(&api, &operator, listed, body.filter, body.per_minute).await?;
         return Ok(Json(BulkAnswer::Preview(Box::new(preview))));
     }
     act.reason = body.reason;
@@ -157,6 +205,38 @@ pub async fn ask(
     let row = asking::ask(api.store.as_ref(), api.entropy.as_ref(), &api.bulk, listed, asked).await?;
     note(&api, &row.asked_by, action(what), row.id);
     Ok(Json(BulkAnswer::Asked(Box::new(row))))
+}
+
+/// What shall be done; a resend takes its own permission as well.
+fn what(operator: &Operator<CanReplay>, word: &str) -> Result<&'static str, ApiError> {
+    let known = WHATS.into_iter().find(|known| *known == word);
+    let what = known.ok_or_else(|| refused(vec![ProblemLine::new("/what", "is replay or resend")]))?;
+    let decides = Needs::of::<CanDecide>();
+    if what == RESEND && !operator.caller().may(decides) {
+        return Err(ApiError::forbidden(decides));
+    }
+    Ok(what)
+}
+
+async fn list_now(api: &Api, operator: &Operator<CanReplay>, what: &str, filter: &Filter) -> Result<Listed, ApiError> {
+    let (now, actor) = (api.clock.now(), operator.actor().to_string());
+    Ok(asking::list(api.store.as_ref(), what, filter, (&api.due, now, &actor)).await?)
+}
+
+async fn preview_of(
+    api: &Api,
+    operator: &Operator<CanReplay>,
+    listed: Listed,
+    filter: Filter,
+    per_minute: Option<u32>,
+) -> Result<BulkPreview, ApiError> {
+    let mappings_version = api.store.mappings_version().await?;
+    let ids = listed.exceptions.iter().map(|row| row.id).collect();
+    let previews = api.engines.previews(ids, None).await?;
+    let seen = |preview: Result<Replayed, String>| preview.map(|replayed| replayed.seen_by(operator.caller()));
+    let previews = previews.into_iter().map(|(id, preview)| (id, seen(preview))).collect();
+    let per_minute = per_minute.unwrap_or(api.bulk.per_minute);
+    Ok(preview(listed, filter, previews, (&api.bulk, per_minute, mappings_version, api.clock.now())))
 }
 
 /// What an act would be; the previews are of the list's sample.

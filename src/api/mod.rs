@@ -132,6 +132,7 @@ pub fn routes() -> Vec<Route> {
 
         get("/bulk", CanRead, bulk::list),
         post("/bulk", CanReplay, KeyRule::Required, bulk::ask),
+        get("/bulk/preview", CanReplay, bulk::look),
         get("/bulk/{id}", CanRead, bulk::show),
         post("/bulk/{id}/approve", CanApprove, KeyRule::Required, bulk::approve),
         post("/bulk/{id}/refuse", CanApprove, KeyRule::Required, bulk::refuse),

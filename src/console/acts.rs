@@ -4,7 +4,7 @@
 use axum::Form;
 use axum::extract::Path;
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use serde_json::{Map, Value, json};
 
 use super::desk::{Call, Desk, Fields, Refused, segment};
@@ -28,6 +28,8 @@ enum As {
     Moment,
     /// As it is meant: `true` or `false`.
     Flag,
+    /// What is JSON already; as text where it is not.
+    Json,
     /// `mapping_key`, `value` and `destination` as the one row of a list.
     Row,
 }
@@ -49,10 +51,12 @@ struct Act {
     done: &'static str,
     /// The page that answers.
     page: &'static str,
+    /// The page that it leads to instead, below [`PREFIX`]; `{id}` is that of what was made.
+    leads_to: Option<&'static str>,
 }
 
 const fn call(name: &'static str, method: &'static str, path: &'static str, done: &'static str) -> Act {
-    Act { name, method, path, query: &[], body: None, csv: None, done, page: "done.html" }
+    Act { name, method, path, query: &[], body: None, csv: None, done, page: "done.html", leads_to: None }
 }
 
 const fn with(act: Act, body: &'static [(&'static str, As)]) -> Act {
@@ -61,6 +65,10 @@ const fn with(act: Act, body: &'static [(&'static str, As)]) -> Act {
 
 const fn asking(act: Act, query: &'static [&'static str]) -> Act {
     Act { query, ..act }
+}
+
+const fn leading_to(act: Act, page: &'static str) -> Act {
+    Act { leads_to: Some(page), ..act }
 }
 
 const fn sending_csv(act: Act, field: &'static str) -> Act {
@@ -81,6 +89,11 @@ const ACTS: &[Act] = &[
     with(call("note", "POST", "/exceptions/{id}/notes", "Noted"), &[("text", As::Text)]),
     with(call("decide", "POST", "/deliveries/{id}/decide", "Decided"), &[("verdict", As::Text), ("reason", As::Text), ("receipt", As::Some)]),
     with(call("resend", "POST", "/deliveries/{id}/resend", "Ordered a second effect"), &[("reason", As::Text), ("confirm", As::Text)]),
+    leading_to(with(call("ask-bulk", "POST", "/bulk", "Asked"), &[("what", As::Text), ("filter", As::Json), ("reason", As::Text), ("per_minute", As::Number), ("count", As::Number), ("mappings_version", As::Number)]), "/bulk/{id}"),
+    leading_to(with(call("approve-bulk", "POST", "/bulk/{id}/approve", "Approved"), REASON), "/bulk/{id}"),
+    leading_to(with(call("refuse-bulk", "POST", "/bulk/{id}/refuse", "Refused"), REASON), "/bulk/{id}"),
+    leading_to(with(call("undo-bulk", "POST", "/bulk/{id}/undo", "Taken back"), REASON), "/bulk/{id}"),
+    leading_to(with(call("stop-bulk", "POST", "/bulk/{id}/stop", "Stopped"), REASON), "/bulk/{id}"),
     with(call("reveal", "POST", "/documents/{id}/reveal", "Shown; the audit log says that you asked"), REASON),
     asking(call("release-destination", "POST", "/destinations/{name}/release", "Sending again"), &["reason"]),
     asking(call("hold-destination", "POST", "/destinations/{name}/hold", "Held"), &["reason"]),
@@ -110,6 +123,10 @@ pub async fn act(desk: Desk, Path(name): Path<String>, Form(fields): Form<Fields
     let method = Method::from_bytes(act.method.as_bytes()).unwrap_or_default();
     let answered = desk.call(method, Call { path, body: body.or(csv), headers: told(&fields) }).await;
     let mut result = desk.json(&answered)?;
+    if let Some(page) = act.leads_to {
+        let made = Fields::from([("id".to_owned(), result["id"].as_str().unwrap_or_default().to_owned())]);
+        return Ok(Redirect::to(&format!("{PREFIX}{}", filled(page, &made))).into_response());
+    }
     mask::preview(&mut result);
     let cookies: Vec<HeaderValue> = answered.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
     let back = back(&fields);
@@ -170,7 +187,7 @@ fn filled(path: &str, fields: &Fields) -> String {
 }
 
 /// `2026-12-01T10:00` of a form, as a time in UTC.
-fn moment(text: &str) -> String {
+pub(super) fn moment(text: &str) -> String {
     if text.len() == 16 { format!("{text}:00Z") } else { text.to_owned() }
 }
 
@@ -189,6 +206,10 @@ fn body(members: &[(&str, As)], fields: &Fields) -> Value {
             }
             As::Number => text.and_then(|text| text.parse::<u64>().ok()).map(Value::from),
             As::Moment => text.filter(|text| !text.is_empty()).map(|text| Value::from(moment(&text))),
+            As::Json => {
+                let text = text.unwrap_or_default();
+                Some(serde_json::from_str(&text).unwrap_or(Value::from(text)))
+            }
             As::Flag => Some(Value::from(text.as_deref() == Some("true"))),
             As::Row => {
                 let of = |name: &str| fields.get(name).map(|value| value.trim()).unwrap_or_default();

@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 
 use super::desk::Desk;
 use crate::api::Api;
+use crate::store::view::Paging;
 
 /// How often it is looked whether something changed.
 const EVERY: Duration = Duration::from_secs(1);
@@ -21,6 +22,8 @@ const EVERY: Duration = Duration::from_secs(1);
 pub const PATH: &str = "/console/live";
 /// A page asks for a new stream after this time, so that a session that ended is noticed.
 const STREAM_MAX: Duration = Duration::from_mins(10);
+/// Newest acts on many whose going is a change.
+const ACTS: u32 = 10;
 /// Pages that may listen at a time.
 const LISTENERS_MAX: usize = 200;
 
@@ -67,7 +70,8 @@ impl Live {
             }
             // A store that cannot answer now is told of elsewhere.
             let Ok(ledger) = api.store.ledger().await else { continue };
-            let now = (ledger, api.engines.destinations());
+            let Ok(acts) = api.store.bulks(None, Paging { limit: ACTS, cursor: None }).await else { continue };
+            let now = (ledger, api.engines.destinations(), acts.items);
             // Before the first look anything may have happened since the pages were made.
             if before.as_ref() != Some(&now) {
                 self.changes.send_modify(|changes| *changes += 1);

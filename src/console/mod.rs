@@ -121,6 +121,10 @@ pub fn router(console: Console) -> Router {
         .route("/alerts", get(pages::alerts::list))
         .route("/incidents", get(pages::destinations::incidents))
 
+        .route("/bulk", get(pages::bulk::list))
+        .route("/bulk/new", get(pages::bulk::preview))
+        .route("/bulk/{id}", get(pages::bulk::show))
+
         .route("/mappings", get(pages::mappings::tables))
         .route("/mappings/{table}", get(pages::mappings::table))
         .route("/mappings/{table}/export", get(pages::mappings::export))

@@ -7,7 +7,8 @@ use crossdock::demo::erp::StandInErp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::process::{Serve, binary, token};
+use crate::support::browser::{Browser, LIGHT, PHONE};
+use crate::support::process::{Serve, binary, token, user};
 use crate::support::{API_KEY, Answer, Site, TestApp, orders, until};
 
 const TABLE: &str = "key,value,destination\n24-WG085,ITEM-1,\n";
@@ -284,5 +285,85 @@ async fn verbs_beside_the_service_ask_wait_and_take_back() {
     assert_eq!(app.erp.counts().applied, 2);
     let (code, said) = run(&["bulk", "stop", &id]).await;
     assert!(code == 1 && said.contains("there is nothing to stop"), "{said}");
+    app.stop().await;
+}
+
+const PASSWORD: &str = "otter mills fourteen";
+
+/// From a list as it is narrowed to its preview, to the act, and back: nothing has gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_browser_a_list_is_replayed_and_taken_back() {
+    let app = app("[exceptions]\nundo = \"10m\"").await;
+    mapped_too_late(&app, 3).await;
+    tokio::task::block_in_place(|| user(&app.site, "olga", "operator", PASSWORD));
+    let Some(mut browser) = Browser::open(app.url("").trim_end_matches('/'), PHONE) else { return app.stop().await };
+    browser.goes("/console/exceptions/list?code=unmapped_sku");
+    browser.signs_in("olga", PASSWORD);
+    browser.follows("Replay these 3");
+    browser.sees("3 records are meant: 3 for erp");
+    browser.sees("Of the first 3: 3 would go");
+    browser.looks_at("bulk-preview");
+    browser.fills("Why", "the SKU is mapped");
+    browser.presses("Replay these 3");
+    browser.sees("Nothing has gone. It begins in");
+    browser.looks_at("bulk-waiting");
+    assert!(browser.is_at().starts_with("/console/bulk/blk_"), "{}", browser.is_at());
+    browser.presses("Undo");
+    browser.sees("Ended by user:olga");
+    browser.looks_at("bulk-undone");
+    browser.follows("Acts on many");
+    browser.sees("the SKU is mapped");
+    assert_eq!(app.erp.counts().requests, 0);
+    let acts = app.sees("/api/v1/bulk").await;
+    assert_eq!((&acts["items"][0]["state"], &acts["items"][1]), (&json!("undone"), &Value::Null));
+    // Without a delivered order there is nothing to send again, and everything that was ever sent is not offered.
+    browser.goes("/console/bulk/new?what=resend&state=delivered");
+    browser.sees("Say since when, or name order numbers");
+    browser.fills("Since (UTC)", "2026-01-01T00:00");
+    browser.presses("Narrow down");
+    browser.sees("Nothing is meant by that now.");
+    browser.close();
+    app.stop().await;
+}
+
+/// One asks, the overview says so, another approves, and the open page shows how it goes by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_browser_a_second_person_approves_a_resend_and_sees_it_go() {
+    let app = app("[exceptions]\nundo = \"2s\"\napprove_above = 1\nper_minute = 600").await;
+    for number in ["000000001", "000000002"] {
+        app.commerce_sends(orders::observed(number, "24-WG085", 1)).await;
+        app.order_is(number, "delivered").await;
+    }
+    for (name, role) in [("olga", "operator"), ("anna", "admin")] {
+        tokio::task::block_in_place(|| user(&app.site, name, role, PASSWORD));
+    }
+    let Some(mut browser) = Browser::open(app.url("").trim_end_matches('/'), LIGHT) else { return app.stop().await };
+    browser.goes("/console/deliveries?state=delivered&destination=erp");
+    browser.signs_in("olga", PASSWORD);
+    browser.follows("Resend these");
+    browser.fills("Orders", "000000001 000000002");
+    browser.presses("Narrow down");
+    browser.sees("2 of them are at their destination already");
+    browser.sees("A second person must approve it first.");
+    browser.looks_at("bulk-resend");
+    browser.fills("Why", "the ERP was restored");
+    browser.presses("Resend these 2");
+    browser.sees("Nothing goes before a second person has approved it.");
+    assert_eq!(browser.buttons("Approve"), 0, "an operator asks");
+    browser.goes("/console");
+    browser.sees("resend of 2 records awaits approval");
+    browser.presses("Sign out");
+    browser.goes("/console");
+    browser.signs_in("anna", PASSWORD);
+    browser.looks_at("overview-awaiting");
+    browser.follows("Look, and approve or refuse it");
+    browser.looks_at("bulk-awaiting");
+    browser.presses("Approve");
+    browser.sees("Approved by");
+    browser.sees("2 done, 0 skipped, 0 never went");
+    app.settled().await;
+    assert_eq!((app.erp.find("000000001").len(), app.erp.find("000000002").len()), (2, 2));
+    browser.looks_at("bulk-done");
+    browser.close();
     app.stop().await;
 }

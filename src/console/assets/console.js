@@ -41,6 +41,16 @@ if (live().length && "EventSource" in window) {
   addEventListener("visibilitychange", () => { if (wanted && !document.hidden) refresh().catch(() => {}); });
 }
 
+// --- how long something can still be taken back ---------------------------------------------------------------------
+// The page says it in words; with a script the seconds run, and what comes after is asked for when they are over.
+setInterval(() => {
+  for (const element of document.querySelectorAll("[data-until]")) {
+    const left = Math.ceil((Date.parse(element.dataset.until) - Date.now()) / 1000);
+    if (left > 0) element.textContent = left > 120 ? `in ${Math.round(left / 60)} min` : `in ${left} s`;
+    else if (!element.dataset.over) { element.dataset.over = "yes"; element.textContent = "now"; }
+  }
+}, 1000);
+
 // --- each form once ---------------------------------------------------------------------------------------------
 addEventListener("submit", (event) => {
   const form = event.target;

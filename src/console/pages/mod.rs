@@ -3,6 +3,7 @@
 pub mod account;
 pub mod alerts;
 pub mod audit;
+pub mod bulk;
 pub mod deliveries;
 pub mod destinations;
 pub mod documents;

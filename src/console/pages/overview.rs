@@ -16,6 +16,7 @@ pub async fn show(desk: Desk) -> Shown {
     let incidents = desk.get("/incidents").await?;
     let traffic = desk.get_if("/traffic").await?;
     let alerts = desk.get_if("/alerts").await?;
+    let acts = desk.get("/bulk?state=awaiting_approval&limit=5").await?;
     let orders = desk.get("/orders?limit=8").await?;
     let open: Vec<&Value> =
         incidents["items"].as_array().into_iter().flatten().filter(|incident| incident["ended_at"].is_null()).collect();
@@ -25,7 +26,7 @@ pub async fn show(desk: Desk) -> Shown {
     let context = json!({
         "title": "Overview", "nav": "overview", "ledger": ledger, "destinations": destinations["items"],
         "groups": groups["items"], "open_exceptions": waiting, "incidents": open, "orders": orders["items"],
-        "traffic": traffic, "chart": chart, "alerts": alerts,
+        "traffic": traffic, "chart": chart, "alerts": alerts, "acts": acts["items"],
     });
     Ok(desk.page("overview.html", context))
 }
