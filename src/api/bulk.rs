@@ -270,33 +270,27 @@ pub fn preview(
 }
 
 impl BulkPreview {
-    /// What it comes to, in sentences for a terminal.
-    pub fn words(&self) -> String {
-        let mut words = format!("{} of {} records; nothing was changed\n", self.what, self.count);
-        let places = self.destinations.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>();
-        if !places.is_empty() {
-            words += &format!("for: {}\n", places.join(", "));
-        }
-        for sum in &self.sums {
-            words += &format!("{} orders of {} {}\n", sum.orders, sum.grand_total, sum.currency);
-        }
-        if self.without_total > 0 {
-            words += &format!("{} orders whose total is not known\n", self.without_total);
-        }
-        if self.what == RESEND {
-            words += &format!("at their destination already, and made there a second time: {}\n", self.at_destination);
+    /// What it comes to, a line each, for a terminal.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("{} of {} records; nothing was changed", self.what, self.count)];
+        let places: Vec<String> = self.destinations.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        lines.extend((!places.is_empty()).then(|| format!("for: {}", places.join(", "))));
+        let sum = |sum: &Sum| format!("{} orders of {} {}", sum.orders, sum.grand_total, sum.currency);
+        lines.extend(self.sums.iter().map(sum));
+        lines.extend((self.without_total > 0).then(|| format!("{} orders without a known total", self.without_total)));
+        lines.push(if self.what == RESEND {
+            format!("at their destination already, and made there a second time: {}", self.at_destination)
         } else {
             let Counts { released, still_parked, ignored, refused, .. } = self.counts;
-            words += &format!(
-                "of {} looked at: {released} would go, {still_parked} would still wait, {ignored} are no longer wanted, \
-                 {refused} cannot be replayed\n",
-                self.sample.len()
-            );
-        }
-        if self.needs_approval {
-            words += "a second person must approve it\n";
-        }
-        words + &format!("{} a minute: {} s from the first to the last\n", self.per_minute, self.lasts_s)
+            let looked_at = self.sample.len();
+            format!(
+                "of {looked_at} looked at: {released} would go, {still_parked} would still wait, {ignored} are no longer \
+                 wanted, {refused} cannot be replayed"
+            )
+        });
+        lines.extend(self.needs_approval.then(|| "a second person must approve it".to_owned()));
+        lines.push(format!("{} a minute: {} s from the first to the last", self.per_minute, self.lasts_s));
+        lines
     }
 
     /// The sample, a line each.

@@ -138,7 +138,7 @@ struct How {
     /// How many the dry run showed: with another number by now, nothing is done
     #[arg(long, value_name = "NUMBER")]
     count: Option<u64>,
-    /// Records a minute [default: exceptions.per_minute of the configuration]
+    /// Records a minute [default: `per_minute` under [exceptions] of the configuration]
     #[arg(long, value_name = "NUMBER")]
     per_minute: Option<u32>,
     /// Why; kept in the audit of the act and of each record
@@ -422,7 +422,9 @@ fn show_preview(preview: &BulkPreview, json: bool) -> anyhow::Result<()> {
     if json {
         return print::json(preview);
     }
-    print::out(&preview.words())?;
+    for line in preview.lines() {
+        print::out(&format!("{}\n", print::visible(&line)))?;
+    }
     for line in preview.sample_lines() {
         print::out(&format!("  {}\n", print::visible(&line)))?;
     }

@@ -32,7 +32,7 @@ pub(super) fn exceptions(mut section: Section<'_>, report: &mut Report<'_>) -> E
     settings.bulk = bulk::Settings {
         undo: section.duration_or("undo", usual.undo, (Duration::ZERO, Duration::from_hours(24)), report),
         approve_above: section.count_or("approve_above", usual.approve_above, (0, 10_000), report),
-        per_minute: section.count_or("per_minute", usual.per_minute, (1, bulk::PER_MINUTE_MAX.into()), report),
+        per_minute: section.count_or("per_minute", usual.per_minute, (1, bulk::PER_MINUTE_MAX), report),
     };
     section.finish(report);
     settings

@@ -17,6 +17,9 @@ use crate::envelope::ids::{BulkId, DeliveryId, ExceptionId};
 /// Most members of one act.
 pub const MEMBERS_MAX: usize = 10_000;
 
+/// Most acts that are not over.
+pub const OPEN_MAX: u32 = 100;
+
 /// Acts that are over are kept up to this number; the audit trail keeps that they were.
 pub const ENDED_KEPT: u32 = 200;
 
@@ -230,7 +233,8 @@ pub struct OrderTotal {
 
 /// Acts on many records at once.
 pub trait Bulks {
-    /// Writes an act down with its members; nothing is done yet. The act as it stands.
+    /// Writes an act down with its members; nothing is done yet. The act as it stands. [`super::StoreError::NotAllowed`]
+    /// while [`OPEN_MAX`] are open.
     fn ask_bulk(&self, bulk: NewBulk) -> Answer<'_, BulkRow>;
 
     /// Carries out what a person says about an act; the act as that leaves it. [`super::StoreError::NotAllowed`] where it

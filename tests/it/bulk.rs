@@ -179,7 +179,7 @@ async fn key_3_c_every_member_is_made_a_second_time_once_however_often_the_servi
         let sent = client.post(format!("http://{}/in/flows/orders", serve.address)).header("x-api-key", API_KEY);
         assert_eq!(sent.header("content-type", "application/json").body(body).send().await.unwrap().status(), 202);
     }
-    tokio::time::timeout(Duration::from_secs(60), erp.applied(ORDERS as u64)).await.expect("every order is there");
+    tokio::time::timeout(Duration::from_mins(1), erp.applied(ORDERS as u64)).await.expect("every order is there");
     let call = async |address, method: Method, path: String, body: Value| {
         let sent = client.request(method, format!("http://{address}/api/v1/bulk{path}")).bearer_auth(&key);
         let sent = sent.header("idempotency-key", "once").header("content-type", "application/json");
@@ -211,7 +211,7 @@ async fn key_3_c_every_member_is_made_a_second_time_once_however_often_the_servi
     })
     .await;
     assert_eq!((&done["acted"], &done["skipped"]), (&json!(ORDERS), &json!(0)), "{done}");
-    tokio::time::timeout(Duration::from_secs(60), erp.applied(2 * ORDERS as u64)).await.expect("each a second time");
+    tokio::time::timeout(Duration::from_mins(1), erp.applied(2 * ORDERS as u64)).await.expect("each a second time");
     for number in 1..=ORDERS {
         assert_eq!(erp.find(&format!("{number:09}")).len(), 2, "{number}");
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::filter::{Filter, Finding};
 use super::{MEMBERS_MAX, PER_MINUTE_MAX, RESEND, Settings};
 use crate::clock::{Entropy, Timestamp, later};
+use crate::domain::currency::Currency;
 use crate::domain::due::DueTimes;
 use crate::envelope::ids::{BulkId, DeliveryId, EnvelopeId, ExceptionId};
 use crate::exceptions::handling;
@@ -226,9 +227,19 @@ fn sums(totals: &[Option<OrderTotal>]) -> (Vec<Sum>, u64) {
     let shown = |(currency, (orders, sum)): (&str, (u64, Decimal))| Sum {
         currency: currency.to_owned(),
         orders,
-        grand_total: sum.to_string(),
+        grand_total: written(sum, currency),
     };
     (sums.into_iter().map(shown).collect(), unknown)
+}
+
+/// Every digit that counts, and no fewer than the currency has.
+fn written(sum: Decimal, currency: &str) -> String {
+    let mut sum = sum.normalize();
+    let digits = currency.parse().map_or(0, Currency::digits);
+    if sum.scale() < digits {
+        sum.rescale(digits);
+    }
+    sum.to_string()
 }
 
 /// How an act shall go.
@@ -376,18 +387,25 @@ fn is_same_person(one: &str, other: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn total(currency: &str, digits: &str) -> Option<OrderTotal> {
-        Some(OrderTotal { currency: currency.into(), grand_total: digits.into() })
+    fn total(currency: &str, digits: &str) -> OrderTotal {
+        OrderTotal { currency: currency.into(), grand_total: digits.into() }
     }
 
     #[test]
     fn money_is_summed_exactly_by_currency_and_what_is_none_is_counted_apart() {
-        let totals = [total("GBP", "0.1"), total("GBP", "0.2000"), total("JPY", "1500"), None, total("GBP", "n/a")];
+        let totals = [
+            Some(total("GBP", "0.1")),
+            Some(total("GBP", "0.2000")),
+            Some(total("JPY", "1500")),
+            None,
+            Some(total("GBP", "n/a")),
+            Some(total("XXX", "0.123450")),
+        ];
         let (sums, unknown) = sums(&totals);
         let shown: Vec<_> = sums.iter().map(|sum| (&*sum.currency, sum.orders, &*sum.grand_total)).collect();
-        assert_eq!((shown, unknown), (vec![("GBP", 2, "0.3000"), ("JPY", 1, "1500")], 2));
+        assert_eq!((shown, unknown), (vec![("GBP", 2, "0.30"), ("JPY", 1, "1500"), ("XXX", 1, "0.12345")], 2));
         let large = Decimal::MAX.to_string();
-        let (_, unknown) = super::sums(&[total("GBP", &large), total("GBP", &large)]);
+        let (_, unknown) = super::sums(&[Some(total("GBP", &large)), Some(total("GBP", &large))]);
         assert_eq!(unknown, 1, "what cannot be summed is not lost");
     }
 

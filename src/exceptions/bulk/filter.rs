@@ -8,6 +8,8 @@ use crate::domain::due::DueTimes;
 use crate::exceptions::{due, handling};
 use crate::store::{DeliveryFilter, ExceptionFilter};
 
+/// Longest text of a filter, in characters: it is kept with the act and in the audit.
+const TEXT_MAX: usize = 200;
 /// Most numbers that one filter names.
 const NUMBERS_MAX: usize = 1_000;
 
@@ -90,6 +92,12 @@ impl Filter {
         if self.increment_ids.len() > NUMBERS_MAX {
             findings.push(finding("increment_ids", format!("names at most {NUMBERS_MAX} numbers")));
         }
+        let numbers = self.increment_ids.iter().map(|number| ("increment_ids", number));
+        let too_long = |(_, text): &(&str, &String)| text.chars().count() > TEXT_MAX;
+        findings.extend(self.texts().chain(numbers).find(too_long).map(|(member, _)| {
+            let message = format!("has at most {TEXT_MAX} characters");
+            finding(member, message)
+        }));
         if let (Some(since), Some(until)) = (self.since, self.until)
             && since >= until
         {
@@ -112,6 +120,22 @@ impl Filter {
             self.findings_of_resend(&mut findings);
         }
         findings
+    }
+
+    fn texts(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        let all = [
+            ("state", &self.state),
+            ("origin", &self.origin),
+            ("kind", &self.kind),
+            ("destination", &self.destination),
+            ("code", &self.code),
+            ("fingerprint", &self.fingerprint),
+            ("severity", &self.severity),
+            ("owner", &self.owner),
+            ("assignee", &self.assignee),
+            ("text", &self.text),
+        ];
+        all.into_iter().filter_map(|(member, text)| Some((member, text.as_ref()?)))
     }
 
     fn findings_of_resend(&self, findings: &mut Vec<Finding>) {
@@ -219,6 +243,8 @@ mod tests {
             ..Filter::default()
         };
         assert_eq!(members(&odd, REPLAY), ["increment_ids", "until", "state", "severity", "owner"]);
+        let long = Filter { text: Some("é".repeat(TEXT_MAX + 1)), ..Filter::default() };
+        assert_eq!(members(&long, REPLAY), ["text"]);
         let of_exceptions = Filter { code: Some("unmapped_sku".into()), overdue: true, ..Filter::default() };
         assert_eq!(members(&of_exceptions, RESEND), ["code", "overdue", "since"]);
     }

@@ -3,7 +3,7 @@
 use super::build::{Maker, act, at, delivered, settle, start};
 use crate::clock::{SeededEntropy, Timestamp};
 use crate::envelope::ids::{BulkId, EnvelopeId, ExceptionId};
-use crate::store::bulk::{BulkRow, BulkStep, ENDED_KEPT, Mark, NewBulk, OrderTotal, Ruling, Target, Targets};
+use crate::store::bulk::{BulkRow, BulkStep, ENDED_KEPT, Mark, NewBulk, OPEN_MAX, OrderTotal, Ruling, Target, Targets};
 use crate::store::view::Paging;
 use crate::store::write::{Act, Conclusion, Replay, SubjectFacts};
 use crate::store::{DeliveryFilter, ExceptionFilter, SharedStore, StoreError};
@@ -186,7 +186,7 @@ pub async fn members_come_in_pages_in_their_order_and_old_acts_go(store: &Shared
     let expected: Vec<(u32, String)> = (1..).zip(numbers).collect();
     assert_eq!(seen, expected);
     store.rule_bulk(ruling(first, BulkStep::Undo)).await.unwrap();
-    for seed in 0..u64::from(ENDED_KEPT) + 1 {
+    for seed in 0..=u64::from(ENDED_KEPT) {
         let targets = Targets::Replay(vec![records[0].1]);
         let bulk = store.ask_bulk(new(targets, Some(at(90)), 1_000 + seed)).await.unwrap().id;
         store.rule_bulk(ruling(bulk, BulkStep::Undo)).await.unwrap();
@@ -196,6 +196,23 @@ pub async fn members_come_in_pages_in_their_order_and_old_acts_go(store: &Shared
     let unknown = Targets::Replay(vec![ExceptionId::new(at(0), &SeededEntropy::new(7))]);
     assert!(matches!(store.ask_bulk(new(unknown, None, 5)).await, Err(StoreError::NotFound(_))));
     assert!(matches!(store.ask_bulk(new(Targets::Replay(Vec::new()), None, 6)).await, Err(StoreError::NotAllowed(_))));
+}
+
+pub async fn run_5_a_window_is_as_long_as_it_was_said_whatever_the_clock_does(store: &SharedStore) {
+    let maker = Maker::default();
+    let records = parked(store, &maker, &["1"]).await;
+    let bulk = ask(store, &records).await;
+    // The clock showed 70 s and jumps an hour ahead, with twenty seconds left.
+    store.shift_due(at(70), 3_600_000_000).await.unwrap();
+    assert_eq!(now(store, bulk).await.begins_at, Some(at(3_690)));
+    assert_eq!(store.take_turn(bulk, at(3_689)).await.unwrap(), None);
+    store.shift_due(at(3_680), -3_600_000_000).await.unwrap();
+    assert!(store.take_turn(bulk, at(90)).await.unwrap().is_some());
+    for seed in 1..u64::from(OPEN_MAX) {
+        store.ask_bulk(new(Targets::Replay(vec![records[0].1]), None, 1_000 + seed)).await.unwrap();
+    }
+    let refused = store.ask_bulk(new(Targets::Replay(vec![records[0].1]), None, 5)).await.unwrap_err().to_string();
+    assert!(refused.contains("100 such acts are open"), "{refused}");
 }
 
 pub async fn dat_1_what_was_said_of_an_erased_orders_member_goes(store: &SharedStore) {

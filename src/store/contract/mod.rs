@@ -152,6 +152,7 @@ macro_rules! contract {
             an_act_waits_for_its_approval_and_is_ruled_about_once,
             poi_1_how_often_a_process_ended_over_a_member_is_counted,
             members_come_in_pages_in_their_order_and_old_acts_go,
+            run_5_a_window_is_as_long_as_it_was_said_whatever_the_clock_does,
             dat_1_what_was_said_of_an_erased_orders_member_goes,
             lists_are_narrowed_by_origin_kind_and_time,
         });

@@ -14,7 +14,8 @@ use crate::clock::{Timestamp, from_micros};
 use crate::envelope::ids::{BulkId, DeliveryId, ExceptionId};
 use crate::store::books::Done;
 use crate::store::bulk::{
-    BulkMember, BulkRow, BulkStep, Bulks, ENDED_KEPT, Mark, NewBulk, OrderTotal, REPLAY, Ruling, Target, Targets, Turn,
+    BulkMember, BulkRow, BulkStep, Bulks, ENDED_KEPT, Mark, NewBulk, OPEN_MAX, OrderTotal, REPLAY, Ruling, Target,
+    Targets, Turn,
 };
 use crate::store::view::{ExceptionSubject, Page, Paging};
 use crate::store::write::Act;
@@ -222,6 +223,12 @@ fn ask(tx: &mut Tx<'_>, new: &NewBulk) -> Outcome<BulkRow> {
     if new.targets.count() == 0 || new.targets.count() > crate::store::bulk::MEMBERS_MAX {
         return Err(Fault::not_allowed("an act has at least one member, and no more than it may"));
     }
+    let open = tx.row("SELECT COUNT(*) FROM bulk_acts WHERE ended_at IS NULL", [], |row| row.get::<_, u32>(0))?;
+    if open.is_some_and(|open| open >= OPEN_MAX) {
+        return Err(Fault::not_allowed(format!(
+            "{OPEN_MAX} such acts are open: let some of them end, or take them back"
+        )));
+    }
     let state = if new.begins_at.is_some() { "waiting" } else { "awaiting_approval" };
     let bulk = tx.insert(
         "INSERT INTO bulk_acts (id, what, state, filter, sums, reason, asked_by, asked_at, needs_approval, begins_at, \
@@ -383,6 +390,15 @@ fn write(tx: &Tx<'_>, mark: &Mark, at: Timestamp) -> Outcome<()> {
         "UPDATE bulk_acts SET acted = acted + ?2, still_parked = still_parked + ?3, skipped = skipped + ?4, \
          state = CASE WHEN ?5 THEN 'done' ELSE state END, ended_at = CASE WHEN ?5 THEN ?6 ELSE ended_at END WHERE seq = ?1",
         (seq, acted, parked, !acted, over, at.as_microsecond()),
+    )?;
+    Ok(())
+}
+
+/// RUN-5: what can be taken back can be for as long as it was said, whatever the wall clock does.
+pub(super) fn shift(tx: &Tx<'_>, later_than: Timestamp, by: i64) -> Outcome<()> {
+    tx.run(
+        "UPDATE bulk_acts SET begins_at = begins_at + ?2 WHERE state = 'waiting' AND begins_at > ?1",
+        (later_than.as_microsecond(), by),
     )?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Row};
 
+use super::bulk;
 use super::fault::Outcome;
 use super::reads;
 use super::tally;
@@ -105,6 +106,9 @@ const SHIFT_MAX: usize = 500;
 /// never taken for younger than it is (UNC-2). When it went ahead they stay: the machine may have slept meanwhile, and
 /// that time passed at the destination too.
 pub(super) fn shift_due(tx: &Tx<'_>, after: i64, later_than: Timestamp, by: i64) -> Outcome<Option<i64>> {
+    if after == 0 {
+        bulk::shift(tx, later_than, by)?;
+    }
     let batch = tx.rows(
         "SELECT seq FROM deliveries WHERE state IN ('waiting', 'in_flight', 'parked') AND seq > ?1 \
          AND ((state = 'waiting' AND due_at > ?2) OR (?4 < 0 AND first_attempt_at IS NOT NULL)) ORDER BY seq LIMIT ?3",
