@@ -7,7 +7,6 @@
 //! Deliberately absent: rules and SQL. What arrives from origins is `intake`'s.
 
 pub mod audit_export;
-pub mod diff;
 pub mod error;
 pub mod expander;
 pub mod extract;
@@ -30,6 +29,7 @@ mod codes;
 mod deliveries;
 mod destinations;
 mod documents;
+mod editing;
 mod events;
 pub mod exceptions;
 mod expand;
@@ -55,9 +55,9 @@ use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
-    CanDecide, CanEditMappings, CanExpand, CanFixGroups, CanHoldDestinations, CanManageAlerts, CanManageTokens,
-    CanManageUsers, CanOwnAccount, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay, CanRevealPersonalData,
-    Needs, Operator, Permission, Role,
+    CanDecide, CanEditDocuments, CanEditMappings, CanExpand, CanFixGroups, CanHoldDestinations, CanManageAlerts,
+    CanManageTokens, CanManageUsers, CanOwnAccount, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay,
+    CanRevealPersonalData, Needs, Operator, Permission, Role,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
@@ -110,6 +110,7 @@ pub fn routes() -> Vec<Route> {
         get("/deliveries", CanRead, deliveries::list),
         get("/deliveries/{id}", CanRead, deliveries::show),
         post("/deliveries/{id}/decide", CanDecide, KeyRule::Required, deliveries::decide),
+        post("/deliveries/{id}/edit", CanEditDocuments, KeyRule::Required, editing::edit),
         post("/deliveries/{id}/resend", CanDecide, KeyRule::Required, deliveries::resend),
 
         get("/exceptions", CanRead, exceptions::list),

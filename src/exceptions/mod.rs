@@ -7,7 +7,9 @@
 //! Deliberately absent: automatic retries, which are the delivery room's.
 
 pub mod catalogue;
+pub mod diff;
 pub mod due;
+pub mod edit;
 pub mod handling;
 pub mod proposals;
 pub mod replay;

@@ -213,11 +213,24 @@ pub struct DocumentRow {
     pub mappings_version: u64,
     /// When.
     pub created_at: Timestamp,
+    /// How it came of another document by a person's hand; `null` for what was made of the event.
+    pub edited: Option<Edited>,
     /// The JSON itself; `null` in lists, and when it is gone.
     pub body: Option<serde_json::Value>,
     /// Why the JSON is no longer there, in words; left out while it is, and in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gone: Option<String>,
+}
+
+/// A person's hand in a document.
+#[derive(Clone, Debug, Serialize)]
+pub struct Edited {
+    /// The document it was made of.
+    pub original: DocumentId,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// A delivery as lists show it.
@@ -249,6 +262,8 @@ pub struct DeliveryRow {
     pub overtakes: bool,
     /// The document to send.
     pub document_id: DocumentId,
+    /// A person edited that document.
+    pub edited: bool,
     /// `waiting`, `in_flight`, `parked`, `delivered`, `superseded`, `abandoned`.
     pub state: String,
     /// The last attempt may have taken effect.

@@ -1,5 +1,6 @@
 //! What people do: replays, decisions, tokens. Each with its audit row in the same transaction (API-5).
 
+use super::again;
 use super::answers;
 use super::audit;
 use super::conclude;
@@ -62,7 +63,10 @@ pub(super) fn decide(tx: &mut Tx<'_>, decision: &Decision) -> Outcome<()> {
     let (at, actor) = (decision.act.at, &decision.act.actor);
     let resolution = match &decision.verdict {
         Decided::Retry { .. } => format!("sent again by {actor}"),
-        Decided::Replace { delivery, .. } => format!("replaced with {} by {actor}", delivery.id),
+        Decided::Replace { document, delivery } => {
+            let how = if document.edit.is_some() { "edited, and " } else { "" };
+            format!("{how}replaced with {} by {actor}", delivery.id)
+        }
         Decided::Applied { .. } => format!("found at the destination by {actor}"),
         Decided::Abandon { reason } => format!("given up by {actor}: {reason}"),
     };
@@ -143,6 +147,9 @@ fn replace(tx: &mut Tx<'_>, row: &Row, document: &NewDocument, new: &NewDelivery
     if effects::is_made(tx, row.subject, new)? {
         return Err(Fault::not_allowed(format!("the key {} is in use: a replacement needs a new one", new.key)));
     }
+    if let Some(edit) = &document.edit {
+        again::same_document(tx, row, edit.original)?;
+    }
     let at = decision.act.at;
     if !row.head && !delivery::take_head(tx, row)? {
         return Err(Fault::not_allowed(format!(
@@ -151,9 +158,12 @@ fn replace(tx: &mut Tx<'_>, row: &Row, document: &NewDocument, new: &NewDelivery
         )));
     }
     delivery::end(tx, row, "superseded", at)?;
-    let document = effects::insert_document(tx, row.envelope, document, at)?;
-    let place = Place { envelope: row.envelope, subject: row.subject, document, head: true };
-    effects::insert_delivery(tx, place, new, None, at)?;
+    let made = effects::insert_document(tx, row.envelope, document, at)?;
+    let place = Place { envelope: row.envelope, subject: row.subject, document: made, head: true };
+    let seq = effects::insert_delivery(tx, place, new, None, at)?;
+    if document.edit.is_some() {
+        effects::says_the_same(tx, seq, row.seq)?;
+    }
     tx.tally.waiting(&new.destination, 1);
     Ok(())
 }
