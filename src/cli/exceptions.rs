@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use super::{Outcome, Shared, fixing, open, print};
+use super::{Outcome, Shared, editing, fixing, open, print};
 use crate::access::Actor;
 use crate::api::exceptions::STATES;
 use crate::clock::{Timestamp, later};
@@ -59,6 +59,13 @@ enum Action {
                             crossdock exceptions fix a1b2c3d4e5f60718 --value 10042 --reason \"new item\"\n\n\
                             Exit code 1 when a record still waits for a person.")]
     Fix(fixing::Fix),
+    /// Edit the document that a destination refused, and send it in the place of what was refused
+    #[command(after_help = "Examples:\n  crossdock exceptions edit exc_01…\n  \
+                            crossdock exceptions edit exc_01… --set /order/shipping_address/postcode=\"LS1 1AA\" --dry-run\n  \
+                            crossdock exceptions edit exc_01… --set /lines/0/sku=10042 --reason \"by its new number\"\n\n\
+                            Without --set, --clear and --document the document is printed. The policy `edit` says what may be \
+                            edited; the laws of its money hold all the same. A replay of the event does not know of the edit.")]
+    Edit(editing::Edit),
     /// Say who looks after an exception
     #[command(after_help = "Examples:\n  crossdock exceptions assign exc_01… --to anna\n  \
                             crossdock exceptions assign exc_01… --to nobody")]
@@ -247,6 +254,7 @@ pub async fn run(verb: Exceptions, shared: &Shared) -> anyhow::Result<Outcome> {
             desk.handle(id, ("exception.note", String::new()), handling::note(&text)).await
         }
         Action::Proposals { group } => fixing::proposals(&loaded, &store, &group, shared.json).await,
+        Action::Edit(verb) => editing::run(verb, &loaded, &store, shared).await,
         Action::Fix(verb) => fixing::fix(verb, &loaded, &store, shared).await,
         Action::Note { id, text: None } => show_notes(&store.notes(id).await?, shared.json),
         Action::Explain { .. } | Action::Catalogue => unreachable!("answered above"),

@@ -18,6 +18,7 @@ mod check;
 mod commerce;
 mod demo;
 mod doctor;
+mod editing;
 mod erase;
 mod exceptions;
 mod expand;

@@ -113,6 +113,7 @@ pub fn router(console: Console) -> Router {
 
         .route("/deliveries", get(pages::deliveries::list))
         .route("/deliveries/{id}", get(pages::deliveries::show))
+        .route("/deliveries/{id}/edit", get(pages::documents::edit))
         .route("/documents/{id}", get(pages::documents::show))
         .route("/events/{id}", get(pages::documents::event))
 

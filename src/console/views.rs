@@ -40,6 +40,7 @@ templates![
     "deliveries.html",
     "delivery.html",
     "document.html",
+    "edit.html",
     "event.html",
     "destinations.html",
     "incidents.html",

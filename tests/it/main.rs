@@ -16,6 +16,7 @@ mod day;
 mod hard_times;
 mod journal;
 mod delivery;
+mod editing;
 mod events;
 mod finding;
 mod fixing;
