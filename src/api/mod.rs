@@ -45,6 +45,7 @@ mod search;
 mod tokens;
 mod session;
 mod users;
+mod views;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -55,9 +56,9 @@ use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
-    CanDecide, CanEditDocuments, CanEditMappings, CanExpand, CanFixGroups, CanHoldDestinations, CanManageAlerts,
-    CanManageTokens, CanManageUsers, CanOwnAccount, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay,
-    CanRevealPersonalData, Needs, Operator, Permission, Role,
+    CanDecide, CanEditDocuments, CanEditMappings, CanExpand, CanFixGroups, CanHoldDestinations, CanKeepViews,
+    CanManageAlerts, CanManageTokens, CanManageUsers, CanOwnAccount, CanRead, CanReadAudit, CanReleaseDestinations,
+    CanReplay, CanRevealPersonalData, Needs, Operator, Permission, Role,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
@@ -174,6 +175,11 @@ pub fn routes() -> Vec<Route> {
         post("/users/me/totp", CanOwnAccount, KeyRule::None, users::enrol_totp),
         post("/users/me/totp/confirm", CanOwnAccount, KeyRule::None, users::confirm_totp),
         post("/users/me/totp/remove", CanOwnAccount, KeyRule::None, users::remove_totp),
+
+        get("/views", CanRead, views::list),
+        post("/views", CanKeepViews, KeyRule::Taken, views::create),
+        patch("/views/{id}", CanKeepViews, KeyRule::Taken, views::change),
+        delete("/views/{id}", CanKeepViews, KeyRule::Taken, views::remove),
 
         get("/audit", CanReadAudit, audit::list),
         get("/audit/head", CanReadAudit, audit::head),

@@ -35,6 +35,7 @@ mod print;
 mod render;
 mod replay;
 mod restore;
+mod saved;
 mod serve;
 mod token;
 mod user;

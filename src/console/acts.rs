@@ -32,6 +32,8 @@ enum As {
     Row,
     /// What stands in fields called by a place of a document, where it differs from what stood there.
     Places,
+    /// What stands in fields called `filter:` and a member of a list's query, as an object.
+    Filter,
     /// As JSON, or as the text that it is instead; left out when empty.
     Json,
 }
@@ -98,6 +100,11 @@ const ACTS: &[Act] = &[
     with(call("remove-totp", "POST", "/users/me/totp/remove", "Given up"), &[("password", As::Exact)]),
     asking(call("sign-out-everywhere", "DELETE", "/session", "Signed out everywhere"), &["everywhere"]),
     with(call("change-user", "PATCH", "/users/{id}", "Changed"), &[("disabled", As::Flag)]),
+    with(call("keep-view", "POST", "/views", "Kept"), &[("list", As::Text), ("name", As::Text), ("filter", As::Filter), ("shared", As::Flag)]),
+    with(call("rename-view", "PATCH", "/views/{id}", "Renamed"), &[("name", As::Text)]),
+    with(call("share-view", "PATCH", "/views/{id}", "Changed"), &[("shared", As::Flag)]),
+    with(call("start-view", "PATCH", "/views/{id}", "Changed"), &[("start", As::Flag)]),
+    call("delete-view", "DELETE", "/views/{id}", "Deleted"),
     asking(call("acknowledge-alert", "POST", "/alerts/{id}/acknowledge", "Taken"), &["reason"]),
     with(call("test-contact", "POST", "/alerts/test", "Tried"), &[("contact", As::Text)]),
     asking(sending_csv(call("import-mappings", "PUT", "/mappings/{table}", "Replaced"), "csv"), &["reason"]),
@@ -207,6 +214,15 @@ fn body(members: &[(&str, As)], fields: &Fields) -> Value {
                 let places: Vec<Value> =
                     changed(fields).map(|(path, value)| json!({ "path": path, "value": value })).collect();
                 if places.is_empty() { None } else { Some(Value::from(places)) }
+            }
+            As::Filter => {
+                let members = fields.iter().filter_map(|(name, value)| Some((name.strip_prefix("filter:")?, value)));
+                Some(
+                    members
+                        .map(|(name, value)| (name.to_owned(), Value::from(value.trim())))
+                        .collect::<Map<_, _>>()
+                        .into(),
+                )
             }
             As::Json => text
                 .filter(|text| !text.is_empty())

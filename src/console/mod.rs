@@ -126,6 +126,8 @@ pub fn router(console: Console) -> Router {
         .route("/mappings/{table}", get(pages::mappings::table))
         .route("/mappings/{table}/export", get(pages::mappings::export))
 
+        .route("/views", get(pages::saved::list))
+
         .route("/audit", get(pages::audit::list))
         .route("/account", get(pages::account::show))
         .route("/settings", get(pages::settings::show))

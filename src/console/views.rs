@@ -51,6 +51,7 @@ templates![
     "mapping.html",
     "audit.html",
     "settings.html",
+    "views.html",
     "account.html",
     "sign-in.html",
     "done.html",

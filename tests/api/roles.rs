@@ -18,6 +18,7 @@ pub fn concrete(path: &str) -> String {
         "deliveries" => id("dlv"),
         "exceptions" => id("exc"),
         "users" => id("usr"),
+        "views" => id("viw"),
         _ => id("tok"),
     };
     path.replace("{id}", &id)

@@ -31,6 +31,7 @@ mod reading;
 mod registration;
 mod repairs;
 mod run;
+mod saved;
 mod secrecy;
 mod sign_in;
 mod see_and_act;

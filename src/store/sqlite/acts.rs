@@ -10,6 +10,7 @@ use super::exceptions::{self, Ending};
 use super::fault::{Fault, Outcome};
 use super::lanes;
 use super::reads;
+use super::saved;
 use super::state::{self, Verdict};
 use super::tx::Tx;
 use super::wanted;
@@ -198,5 +199,6 @@ pub(super) fn revoke_token(tx: &mut Tx<'_>, id: TokenId, act: &Act) -> Outcome<(
         return Err(Fault::not_allowed(format!("{id} is revoked already")));
     }
     tx.run("UPDATE tokens SET revoked_at = ?2 WHERE id = ?1", (id.as_bytes(), act.at.as_microsecond()))?;
+    saved::forget(tx, &id.to_string())?;
     recorded(tx, act, Done::Otherwise)
 }
