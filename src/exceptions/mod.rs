@@ -1,7 +1,7 @@
 //! Business records somebody owns: what a person may do about them.
 //!
 //! Exceptions are opened where the cause is found (the processor, the delivery machine) and closed here, on a person's
-//! word: [`replay`] processes a record again under the rules in force, one or all alike; [`resend`] does a second time what was done. A newer report of the same order
+//! word: [`replay`] processes a record again under the rules in force, one or all alike; [`edit`](mod@edit) sends one document in other words; [`resend`] does a second time what was done. A newer report of the same order
 //! closes them too, in the store. [`catalogue`] is what each code tells a person, [`handling`] what
 //! may be done about one beside that, [`due`] by when, [`proposals`] what a missing mapping may have to say.
 //! Deliberately absent: automatic retries, which are the delivery room's.

@@ -147,7 +147,7 @@ async fn a_form_without_scripts_edits_only_what_was_changed_and_says_what_is_wro
     let with = |fields: &[(&'static str, &'static str)]| [&hidden[..], fields].concat();
     let wrong =
         sends(&app, "edit-document", &with(&[("at:/lines/0/net", "1.00"), ("was:/lines/0/net", "20.00")])).await;
-    assert!(wrong.status == 422 && wrong.text.contains("/lines/0/net"), "{}", wrong.text);
+    assert!(wrong.status == 422 && wrong.text.contains("only words are edited"), "{}", wrong.text);
     let nothing = sends(&app, "edit-document", &with(&[("at:/order/note", ""), ("was:/order/note", "")])).await;
     assert_eq!(nothing.status, 422, "{}", nothing.text);
     let script = "<script>alert(1)</script>";
@@ -164,7 +164,7 @@ async fn a_form_without_scripts_edits_only_what_was_changed_and_says_what_is_wro
     .await;
     assert_eq!(shown.status, 200, "{}", shown.text);
     assert!(!shown.text.contains(script) && shown.text.contains("&lt;script&gt;"), "{}", shown.text);
-    assert!(!shown.text.contains("lines:/order"), "what does not change is not sent on");
+    assert!(!shown.text.contains("name=\"lines:"), "what does not change is not sent on");
     app.stop().await;
 }
 
