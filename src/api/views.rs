@@ -78,7 +78,7 @@ pub async fn create(
     }
     let list = views::list(&body.list).map_err(|invalid| refused("/list", invalid.to_string()))?;
     let (name, name_key) = views::name(&body.name).map_err(|invalid| refused("/name", invalid.to_string()))?;
-    let filter = checked(&api, list, body.filter)?;
+    let filter = checked(&api, &operator, list, body.filter)?;
     let now = api.clock.now();
     let view = SavedView {
         id: ViewId::new(now, &*api.entropy),
@@ -132,7 +132,7 @@ pub async fn change(
         let list = views::list(&view.list).map_err(|invalid| refused("/list", invalid.to_string()))?;
         let name = body.name.map(|name| views::name(&name)).transpose();
         change.name = name.map_err(|invalid| refused("/name", invalid.to_string()))?;
-        change.filter = body.filter.map(|filter| checked(&api, list, filter)).transpose()?;
+        change.filter = body.filter.map(|filter| checked(&api, &operator, list, filter)).transpose()?;
     }
     if let Some((name, _)) = &change.name {
         view.name.clone_from(name);
@@ -199,7 +199,8 @@ fn refused(path: impl Into<String>, why: String) -> ApiError {
 }
 
 /// A filter that its list takes: read as the list itself reads its query.
-fn checked(api: &Api, list: List, given: Filter) -> Result<Filter, ApiError> {
+fn checked<P: Permission>(api: &Api, operator: &Operator<P>, list: List, given: Filter) -> Result<Filter, ApiError> {
+    let actor = operator.actor().to_string();
     let filter = views::filter(list, given)
         .map_err(|(member, invalid)| refused(format!("/filter/{}", segment(&member)), invalid.to_string()))?;
     let members = filter.iter().map(|(name, value)| format!("{name}={}", segment(value)));
@@ -208,8 +209,8 @@ fn checked(api: &Api, list: List, given: Filter) -> Result<Filter, ApiError> {
         "orders" => read::<orders::ListQuery>(&query).and_then(|query| query.filter().map(drop)),
         "deliveries" => read::<deliveries::ListQuery>(&query).and_then(|query| query.filter().map(drop)),
         "groups" => read::<exceptions::ListQuery>(&query)
-            .and_then(|mut query| exceptions::of_what_waits(&query.filter(api, "")?)),
-        _ => read::<exceptions::ListQuery>(&query).and_then(|mut query| query.filter(api, "").map(drop)),
+            .and_then(|mut query| exceptions::of_what_waits(&query.filter(api, &actor)?)),
+        _ => read::<exceptions::ListQuery>(&query).and_then(|mut query| query.filter(api, &actor).map(drop)),
     };
     taken.map_err(|error| refused("/filter", error.detail().to_owned()))?;
     Ok(filter)

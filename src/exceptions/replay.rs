@@ -17,8 +17,8 @@ use crate::processor::enqueue::{delivery, enqueue};
 use crate::processor::step::Outcome;
 use crate::processor::{Processor, Wake};
 use crate::store::books::Keep;
-use crate::store::view::{DueDelivery, Edited, ExceptionRow, Paging, StoredEnvelope};
-use crate::store::write::{Act, Decision, Replay, Reported, SealedRequest, Verdict};
+use crate::store::view::{DueDelivery, ExceptionRow, Paging, StoredEnvelope};
+use crate::store::write::{Act, Decision, Edit, Replay, Reported, SealedRequest, Verdict};
 use crate::store::{ExceptionFilter, SharedStore, StoreError};
 
 /// What replaying needs.
@@ -328,7 +328,7 @@ fn verdict(
 }
 
 /// Whose edit the document of a delivery is, if it is one.
-async fn edited(desk: &Desk, parked: &DueDelivery) -> Result<Option<Edited>, StoreError> {
+async fn edited(desk: &Desk, parked: &DueDelivery) -> Result<Option<Edit>, StoreError> {
     Ok(desk.store.document(parked.document_id).await?.and_then(|document| document.edited))
 }
 

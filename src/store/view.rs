@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::write::{AttemptPurpose, Ladder, Progress, SealedRequest, Subject};
+use super::write::{AttemptPurpose, Edit, Ladder, Progress, SealedRequest, Subject};
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId, TokenId};
 use crate::envelope::keys::IdempotencyKey;
@@ -214,23 +214,12 @@ pub struct DocumentRow {
     /// When.
     pub created_at: Timestamp,
     /// How it came of another document by a person's hand; `null` for what was made of the event.
-    pub edited: Option<Edited>,
+    pub edited: Option<Edit>,
     /// The JSON itself; `null` in lists, and when it is gone.
     pub body: Option<serde_json::Value>,
     /// Why the JSON is no longer there, in words; left out while it is, and in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gone: Option<String>,
-}
-
-/// A person's hand in a document.
-#[derive(Clone, Debug, Serialize)]
-pub struct Edited {
-    /// The document it was made of.
-    pub original: DocumentId,
-    /// Who.
-    pub by: String,
-    /// Why.
-    pub reason: String,
 }
 
 /// A delivery as lists show it.

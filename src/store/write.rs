@@ -6,6 +6,7 @@ mod wanted;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId};
@@ -208,7 +209,7 @@ pub struct NewDocument {
 }
 
 /// How a document came of another one by a person's hand.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Edit {
     /// The document it was made of: the delivery that is replaced must still send that one.
     pub original: DocumentId,

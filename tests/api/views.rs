@@ -111,6 +111,10 @@ async fn a_view_that_its_list_would_not_take_is_refused_with_the_place() {
         assert_eq!(refused.json()["problems"][0]["path"], place, "{}", refused.text);
     }
     assert_eq!(site.get("/views?list=tokens").await.status, StatusCode::BAD_REQUEST);
+    let me =
+        json!({ "list": "groups", "name": "My desk", "filter": { "assignee": "me", "state": "assigned", "text": "" } });
+    let me = keeps(&site, Role::Operator, &me).await.json();
+    assert_eq!(me["filter"], json!({ "assignee": "me", "state": "assigned" }), "whoever opens it");
     kept(&site, Role::Operator, &view("Late <b>&\u{1f4e6}")).await;
     assert_eq!(keeps(&site, Role::Operator, &view(" late  <B>&\u{1f4e6}")).await.status, StatusCode::CONFLICT);
     assert_eq!(names(&site, Role::Operator).await, ["Late <b>&\u{1f4e6}"]);

@@ -116,6 +116,7 @@ async fn a_document_that_breaks_a_law_or_its_form_is_refused_with_the_place() {
         ("a mask", "/order/note", json!("••• and more"), "stands for what is hidden"),
         ("no such place", "/order/nothing/here", json!("x"), "no such place"),
         ("no pointer", "order/note", json!("x"), "no JSON pointer"),
+        ("a member with an endless name", &format!("/{}", "x".repeat(1 << 20)), json!(1), "unknown field"),
         ("what stands there already", "/lines/0/sku", json!("24-WG085"), "nothing would change"),
     ] {
         let answer = edits(&app, &delivery, case, &[(place, value)]).await;

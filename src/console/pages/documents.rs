@@ -40,21 +40,18 @@ fn place(path: &str, value: &Value) -> Value {
 
 /// `/lines/0/options/1/value` as `Line 1 option 2 value`.
 fn label(path: &str) -> String {
-    let mut words = String::new();
+    let mut words = Vec::new();
     let mut parts = path.split('/').filter(|part| !part.is_empty() && *part != "order").peekable();
     while let Some(part) = parts.next() {
-        if !words.is_empty() {
-            words.push(' ');
-        }
         match parts.peek().and_then(|next| next.parse::<usize>().ok()) {
             Some(index) => {
-                let one = part.strip_suffix('s').unwrap_or(part);
-                words.push_str(&format!("{one} {}", index + 1));
+                words.push(format!("{} {}", part.strip_suffix('s').unwrap_or(part), index + 1));
                 parts.next();
             }
-            None => words.push_str(&part.replace('_', " ")),
+            None => words.push(part.replace('_', " ")),
         }
     }
+    let words = words.join(" ");
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

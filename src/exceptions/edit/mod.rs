@@ -38,6 +38,12 @@ const PLACES_TOLD: usize = 50;
 /// Longest reason, in characters.
 pub const REASON_MAX: usize = 2_000;
 
+/// Characters of a place, and of what is wrong there, that an answer tells.
+const PROBLEM_CHARS: usize = 400;
+
+/// How much larger than its original an edited document may be, in bytes.
+const GROWTH_MAX: usize = 256 * 1024;
+
 /// What a person wants of a document.
 #[derive(Clone, Debug)]
 pub struct Wanted {
@@ -91,9 +97,10 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// At a place.
-    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Problem { path: path.into(), message: message.into() }
+    /// At a place. What a person made up is told shortened.
+    pub fn new(path: impl AsRef<str>, message: impl AsRef<str>) -> Self {
+        let short = |text: &str| text.chars().take(PROBLEM_CHARS).collect();
+        Problem { path: short(path.as_ref()), message: short(message.as_ref()) }
     }
 }
 
@@ -200,11 +207,12 @@ async fn draft(desk: &Desk, id: DeliveryId, wanted: &Wanted) -> Result<(Draft, D
     let envelope = stored(desk, envelope).await?;
     // A document may be large, and reading it back is work: not on a thread that serves others.
     let (desk, wanted) = (desk.clone(), wanted.clone());
-    let drafted =
-        tokio::task::spawn_blocking(move || changed(&desk, &envelope, &parked, policy, &wanted).map(|it| (it, parked)))
-            .await;
-    let broken = |panic| StoreError::Unusable(format!("an edit broke an assumption of ours: {panic}"));
-    drafted.map_err(broken)?.map_err(EditError::Refused)
+    let drafting = move || changed(&desk, &envelope, &parked, policy, &wanted).map(|draft| (draft, parked));
+    match tokio::task::spawn_blocking(drafting).await {
+        Ok(drafted) => drafted.map_err(EditError::Refused),
+        Err(broken) if broken.is_panic() => std::panic::resume_unwind(broken.into_panic()),
+        Err(_) => Err(StoreError::Stopped.into()),
+    }
 }
 
 async fn stored(desk: &Desk, id: EnvelopeId) -> Result<StoredEnvelope, EditError> {
@@ -268,6 +276,9 @@ fn changed(
     })?;
     let read = reread::document(&after, rounding_max)?;
     let body = read.written();
+    if body.len() > parked.document.len() + GROWTH_MAX {
+        return Err(vec![Problem::new("", format!("the document would grow by more than {GROWTH_MAX} bytes"))]);
+    }
     let spelt = serde_json::from_slice(&body).expect("what was written is JSON");
     let misspelt = diff::changes(&after, &spelt);
     if !misspelt.is_empty() {

@@ -114,7 +114,7 @@ pub fn applied(before: &Value, content: &Content) -> Result<Value, Vec<Problem>>
             let mut problems = Vec::new();
             for (path, value) in places {
                 if let Err(message) = set(&mut after, path, value.clone()) {
-                    problems.push(Problem::new(path.chars().take(200).collect::<String>(), message));
+                    problems.push(Problem::new(path, message));
                 }
             }
             problems.truncate(TOLD_MAX);
@@ -167,7 +167,7 @@ pub fn problems(asked: &Asked<'_>, after: &Value, changes: &[Change]) -> Vec<Pro
     }
     let problem = |change: &Change| {
         let judged = allowed(asked, &change.path).and_then(|()| value(after.pointer(&change.path)));
-        judged.err().map(|message| Problem::new(change.path.clone(), message))
+        judged.err().map(|message| Problem::new(&change.path, message))
     };
     changes.iter().filter_map(problem).take(TOLD_MAX).collect()
 }

@@ -10,9 +10,10 @@ use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, Requ
 use crate::envelope::keys::Digest;
 use crate::store::seal::Keys;
 use crate::store::view::{
-    AttemptRow, DeliveryDetail, DeliveryRow, DocumentRow, Edited, EventRow, ExceptionRow, ExceptionSubject, OrderRow,
+    AttemptRow, DeliveryDetail, DeliveryRow, DocumentRow, EventRow, ExceptionRow, ExceptionSubject, OrderRow,
     SealedView, TokenRow,
 };
+use crate::store::write::Edit;
 
 /// Columns and tables of an event; the body stays where it is.
 pub(super) const EVENT: &str = "SELECT e.seq, e.id, e.origin, e.kind, e.event_name, s.system, s.kind, s.scope, s.id, \
@@ -156,7 +157,7 @@ pub(super) fn document(row: &Row<'_>) -> rusqlite::Result<DocumentRow> {
         created_at: from_micros(row.get(7)?),
         edited: match row.get::<_, Option<[u8; 16]>>(8)? {
             Some(original) => {
-                Some(Edited { original: DocumentId::from_bytes(original), by: row.get(9)?, reason: row.get(10)? })
+                Some(Edit { original: DocumentId::from_bytes(original), by: row.get(9)?, reason: row.get(10)? })
             }
             None => None,
         },
