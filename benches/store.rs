@@ -195,6 +195,7 @@ impl Bench {
                 destination: "erp".into(),
                 body: self.document.clone(),
                 mappings_version: 1,
+                edit: None,
             }],
             deliveries: vec![NewDelivery {
                 id: delivery,

@@ -410,6 +410,29 @@ fn write_string(out: &mut String, text: &str) {
     }
 }
 
+/// A place that serde names, as a JSON pointer.
+pub fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut out = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => out.extend(["/", &index.to_string()]),
+            Segment::Map { key } => out.extend(["/", &key.replace('~', "~0").replace('/', "~1")]),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    out
+}
+
+/// `invalid type: string "…", expected u32 at line 1 column 9` without the value seen (ANS-1) and without the position.
+pub fn without_values(text: &str) -> String {
+    let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
+    match (text.starts_with("invalid"), text.rsplit_once(", expected ")) {
+        (true, Some((_, expected))) => format!("expected {expected}"),
+        _ => text.replace('`', "\""),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;

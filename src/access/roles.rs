@@ -103,6 +103,7 @@ pub trait Permission: Send + Sync + 'static {
 const EVERYBODY: &[Role] = &Role::ALL;
 const REPAIR: &[Role] = &[Role::Operator, Role::Admin];
 const TABLES: &[Role] = &[Role::Operator, Role::Mapper, Role::Admin];
+const SHARE: &[Role] = &[Role::Operator, Role::Mapper, Role::Finance, Role::Admin];
 const MONEY: &[Role] = &[Role::Finance, Role::Admin];
 const ADMIN: &[Role] = &[Role::Admin];
 
@@ -145,6 +146,10 @@ permissions! {
     CanRevealPersonalData, "personal-data:reveal": REPAIR;
     /// Change mapping tables.
     CanEditMappings, "mappings:edit": TABLES;
+    /// Keep filters of lists under names of one's own.
+    CanKeepViews, "views:keep": EVERYBODY;
+    /// Share them with everybody, and keep the shared ones in order.
+    CanShareViews, "views:share": SHARE;
     /// See reports in money beyond the ledger: reconciliation and what follows from it.
     CanSeeMoney, "money:read": MONEY;
     /// Take lists and reports out as files.

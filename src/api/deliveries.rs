@@ -39,6 +39,22 @@ pub struct ListQuery {
     cursor: Option<String>,
 }
 
+impl ListQuery {
+    /// What of it is asked for.
+    pub(super) fn filter(self) -> Result<DeliveryFilter, ApiError> {
+        let state = one_of("state", self.state, &STATES)?;
+        Ok(DeliveryFilter {
+            destination: self.destination,
+            state,
+            subject_id: self.increment_id,
+            origin: self.origin,
+            kind: self.kind,
+            since: self.since,
+            until: self.until,
+        })
+    }
+}
+
 /// What a person says about a parked delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -76,16 +92,8 @@ pub async fn list(
     State(api): State<Api>,
     FromQuery(query): FromQuery<ListQuery>,
 ) -> Result<Json<Page<DeliveryRow>>, ApiError> {
-    let filter = DeliveryFilter {
-        destination: query.destination,
-        state: one_of("state", query.state, &STATES)?,
-        subject_id: query.increment_id,
-        origin: query.origin,
-        kind: query.kind,
-        since: query.since,
-        until: query.until,
-    };
-    Ok(Json(api.store.deliveries(filter, paging(query.limit, query.cursor)?).await?))
+    let paging = paging(query.limit, query.cursor.clone())?;
+    Ok(Json(api.store.deliveries(query.filter()?, paging).await?))
 }
 
 /// `GET /deliveries/{id}`

@@ -180,17 +180,23 @@ pub async fn groups(
         return Err(ApiError::bad_request("groups come all at once: leave limit and cursor out"));
     }
     let filter = query.filter(&api, &operator.actor().to_string())?;
-    if filter.state.as_deref().is_some_and(|state| !["waiting", "open", "assigned", "snoozed"].contains(&state)) {
-        return Err(ApiError::bad_request(
-            "groups are of what waits: state is one of waiting, open, assigned, snoozed",
-        ));
-    }
+    of_what_waits(&filter)?;
     let mut items = api.store.exception_groups(filter).await?;
     let now = api.clock.now();
     for group in &mut items {
         due::tell_group(&api.due, group, now);
     }
     Ok(Json(Page { items, next_cursor: None }))
+}
+
+/// Groups are of what waits.
+pub(super) fn of_what_waits(filter: &ExceptionFilter) -> Result<(), ApiError> {
+    match filter.state.as_deref() {
+        None | Some("waiting" | "open" | "assigned" | "snoozed") => Ok(()),
+        Some(_) => {
+            Err(ApiError::bad_request("groups are of what waits: state is one of waiting, open, assigned, snoozed"))
+        }
+    }
 }
 
 /// One cause that still waits.

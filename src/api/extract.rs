@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::error::{ApiError, Kind, ProblemLine};
 use super::state::Api;
 use crate::access::roles::{Needs, Operator, Permission};
+use crate::json;
 use crate::store::books::Ticket;
 
 /// The address of whoever sends a request.
@@ -112,10 +113,10 @@ fn refuse_json(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiErro
     if !inner.is_data() {
         return syntax(inner);
     }
-    let path = pointer(error.path());
+    let path = json::pointer_of(error.path());
     ApiError::unprocessable(
         "the JSON does not have the form that is needed here",
-        vec![ProblemLine::new(path, without_values(&inner.to_string()))],
+        vec![ProblemLine::new(path, json::without_values(&inner.to_string()))],
     )
 }
 
@@ -126,28 +127,6 @@ fn syntax(error: &serde_json::Error) -> ApiError {
     let place = format!("line {}, column {}", error.line(), error.column());
     let finding = ProblemLine::new(place.clone(), "not valid JSON from here on");
     ApiError::bad_request(format!("the body is not valid JSON at {place}")).with_problems(vec![finding])
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    let mut out = String::new();
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => out.extend(["/", &index.to_string()]),
-            Segment::Map { key } => out.extend(["/", &key.replace('~', "~0").replace('/', "~1")]),
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
-    }
-    out
-}
-
-/// `invalid type: string "…", expected u32 at line 1 column 9` without the value seen (ANS-1) and without the position.
-fn without_values(text: &str) -> String {
-    let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
-    match (text.starts_with("invalid"), text.rsplit_once(", expected ")) {
-        (true, Some((_, expected))) => format!("expected {expected}"),
-        _ => text.replace('`', "\""),
-    }
 }
 
 #[cfg(test)]

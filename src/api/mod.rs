@@ -8,7 +8,6 @@
 
 pub mod audit_export;
 pub mod bulk;
-pub mod diff;
 pub mod error;
 pub mod expander;
 pub mod extract;
@@ -31,6 +30,7 @@ mod codes;
 mod deliveries;
 mod destinations;
 mod documents;
+mod editing;
 mod events;
 pub mod exceptions;
 mod expand;
@@ -46,6 +46,7 @@ mod search;
 mod tokens;
 mod session;
 mod users;
+mod views;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -56,9 +57,9 @@ use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
-    CanApprove, CanDecide, CanEditMappings, CanExpand, CanFixGroups, CanHoldDestinations, CanManageAlerts,
-    CanManageTokens, CanManageUsers, CanOwnAccount, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay,
-    CanRevealPersonalData, Needs, Operator, Permission, Role,
+    CanApprove, CanDecide, CanEditDocuments, CanEditMappings, CanExpand, CanFixGroups, CanHoldDestinations,
+    CanKeepViews, CanManageAlerts, CanManageTokens, CanManageUsers, CanOwnAccount, CanRead, CanReadAudit,
+    CanReleaseDestinations, CanReplay, CanRevealPersonalData, Needs, Operator, Permission, Role,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
@@ -111,6 +112,7 @@ pub fn routes() -> Vec<Route> {
         get("/deliveries", CanRead, deliveries::list),
         get("/deliveries/{id}", CanRead, deliveries::show),
         post("/deliveries/{id}/decide", CanDecide, KeyRule::Required, deliveries::decide),
+        post("/deliveries/{id}/edit", CanEditDocuments, KeyRule::Required, editing::edit),
         post("/deliveries/{id}/resend", CanDecide, KeyRule::Required, deliveries::resend),
 
         get("/exceptions", CanRead, exceptions::list),
@@ -183,6 +185,11 @@ pub fn routes() -> Vec<Route> {
         post("/users/me/totp", CanOwnAccount, KeyRule::None, users::enrol_totp),
         post("/users/me/totp/confirm", CanOwnAccount, KeyRule::None, users::confirm_totp),
         post("/users/me/totp/remove", CanOwnAccount, KeyRule::None, users::remove_totp),
+
+        get("/views", CanRead, views::list),
+        post("/views", CanKeepViews, KeyRule::Taken, views::create),
+        patch("/views/{id}", CanKeepViews, KeyRule::Taken, views::change),
+        delete("/views/{id}", CanKeepViews, KeyRule::Taken, views::remove),
 
         get("/audit", CanReadAudit, audit::list),
         get("/audit/head", CanReadAudit, audit::head),

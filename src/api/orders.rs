@@ -31,6 +31,14 @@ pub struct ListQuery {
     cursor: Option<String>,
 }
 
+impl ListQuery {
+    /// What of it is asked for.
+    pub(super) fn filter(self) -> Result<OrderFilter, ApiError> {
+        let state = one_of("state", self.state, &STATES)?;
+        Ok(OrderFilter { increment_id: self.increment_id, state, system: self.system })
+    }
+}
+
 /// Which of several orders of one number.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,12 +106,8 @@ pub async fn list(
     State(api): State<Api>,
     FromQuery(query): FromQuery<ListQuery>,
 ) -> Result<Json<Page<OrderItem>>, ApiError> {
-    let filter = OrderFilter {
-        increment_id: query.increment_id,
-        state: one_of("state", query.state, &STATES)?,
-        system: query.system,
-    };
-    let page = api.store.orders(filter, paging(query.limit, query.cursor)?).await?;
+    let paging = paging(query.limit, query.cursor.clone())?;
+    let page = api.store.orders(query.filter()?, paging).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for order in page.items {
         let mut item = with_what_hangs_on_it(&api, order).await?;

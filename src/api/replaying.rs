@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::diff::changes;
 use super::state::{ExpansionProblem, Preview, Replayed};
 use crate::domain::mapping::{MappingRow, Mappings, Table};
 use crate::envelope::ids::ExceptionId;
+use crate::exceptions::diff::changes;
 use crate::exceptions::replay::{self, Asked, Desk, KeepReplay, ReplayError};
 use crate::store::StoreError;
 use crate::store::books::{KeptAnswer, Shown, Ticket};

@@ -8,16 +8,17 @@ use bytes::Bytes;
 use super::error::ProblemLine;
 use super::expander::Expander;
 use super::replaying;
-use super::state::{DestinationView, Engines, Expansions, Replayed};
+use super::state::{DestinationView, Editing, Engines, Expansions, Replayed};
 use crate::alerting::Alerting;
 use crate::catalogue::Shelf;
 use crate::delivery::{Delivery, DestinationState, DestinationStatus};
 use crate::domain::mapping::{MappingRow, Table};
-use crate::envelope::ids::ExceptionId;
+use crate::envelope::ids::{DeliveryId, ExceptionId};
+use crate::exceptions::edit::{self, Edited, Wanted};
 use crate::exceptions::replay::Desk;
 use crate::observe::{Event, Observer};
 use crate::store::Answer;
-use crate::store::books::Ticket;
+use crate::store::books::{KeptAnswer, Shown, Ticket};
 use crate::store::write::Act;
 
 /// The rooms of a running service.
@@ -75,6 +76,29 @@ impl Engines for Rooms {
 
     fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act, ticket: Option<Ticket>) -> Answer<'_, Replayed> {
         Box::pin(replaying::replay(&self.desk, exception, dry_run, act, ticket))
+    }
+
+    fn edit(
+        &self,
+        delivery: DeliveryId,
+        wanted: Wanted,
+        dry_run: bool,
+        act: Act,
+        ticket: Option<Ticket>,
+    ) -> Editing<'_> {
+        Box::pin(async move {
+            if dry_run {
+                return edit::preview(&self.desk, delivery, &wanted).await;
+            }
+            let keep = ticket.map(|ticket| {
+                move |edited: &Edited| {
+                    let answer = KeptAnswer::json(edited);
+                    ticket.keep(Shown::Kept, Arc::new(move |_| answer.clone()))
+                }
+            });
+            let keep = keep.as_ref().map(|keep| keep as edit::KeepEdited<'_>);
+            edit::edit(&self.desk, delivery, &wanted, act, keep).await
+        })
     }
 
     fn previews(

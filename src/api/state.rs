@@ -3,13 +3,13 @@
 use std::fmt;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::diff::Change;
 use super::error::ProblemLine;
 use super::idempotency::RunningCalls;
 use crate::access::caller::Caller;
@@ -24,6 +24,8 @@ use crate::domain::mapping::{MappingRow, Table};
 use crate::domain::sales_order::SalesOrder;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::exceptions::bulk;
+use crate::exceptions::diff::Change;
+use crate::exceptions::edit::{EditError, Edited, Wanted};
 use crate::observe::{Health, Observer};
 use crate::store::books::Ticket;
 use crate::store::view::DeliveryDetail;
@@ -83,6 +85,9 @@ impl fmt::Debug for Api {
     }
 }
 
+/// An edit on its way.
+pub type Editing<'a> = Pin<Box<dyn Future<Output = Result<Edited, EditError>> + Send + 'a>>;
+
 /// What the API asks of the rooms that do the work; `app` implements it.
 pub trait Engines: Send + Sync + 'static {
     /// Orders in, sales orders out; touches nothing. `Err` when the body as a whole cannot be read.
@@ -91,6 +96,17 @@ pub trait Engines: Send + Sync + 'static {
     /// Processes the record behind an exception again; with `dry_run` only says what would come of it. Refuses with
     /// `NotFound` and `NotAllowed`. With a ticket the answer is kept in the transaction of the effect.
     fn replay(&self, exception: ExceptionId, dry_run: bool, act: Act, ticket: Option<Ticket>) -> Answer<'_, Replayed>;
+
+    /// Edits the document of a parked delivery; with `dry_run` only says what would come of it. With a ticket the answer is
+    /// kept in the transaction of the effect.
+    fn edit(
+        &self,
+        delivery: DeliveryId,
+        wanted: Wanted,
+        dry_run: bool,
+        act: Act,
+        ticket: Option<Ticket>,
+    ) -> Editing<'_>;
 
     /// What replays of these would come to, each for itself or why not, with one more mapping row if one is given; writes
     /// nothing.
@@ -203,12 +219,24 @@ impl Preview {
             return self;
         }
         mask::document(&mut self.document);
-        for change in self.changes.iter_mut().filter(|change| mask::is_personal(&change.path)) {
-            mask::side_of_change(&mut change.before);
-            mask::side_of_change(&mut change.after);
-        }
+        hide(&mut self.changes);
         self
     }
+}
+
+fn hide(changes: &mut [Change]) {
+    for change in changes.iter_mut().filter(|change| mask::is_personal(&change.path)) {
+        mask::side_of_change(&mut change.before);
+        mask::side_of_change(&mut change.after);
+    }
+}
+
+/// An edit without what tells who the buyer is, unless the caller may see that.
+pub(super) fn edit_seen_by(caller: &Caller, mut edited: Edited) -> Edited {
+    if !caller.may(Needs::of::<CanRevealPersonalData>()) {
+        hide(&mut edited.changes);
+    }
+    edited
 }
 
 impl Replayed {

@@ -31,10 +31,13 @@ pub fn timeline(order: &OrderDetail) -> Vec<Moment> {
         moments.push(moment(event.received_at, "received", event.id, received(event)));
     }
     for document in &order.documents {
-        let words = format!(
-            "{} made for {}, mappings version {}",
-            document.schema, document.destination, document.mappings_version
-        );
+        let words = match &document.edited {
+            Some(edited) => format!("{} for {} edited by {}", document.schema, document.destination, edited.by),
+            None => format!(
+                "{} made for {}, mappings version {}",
+                document.schema, document.destination, document.mappings_version
+            ),
+        };
         moments.push(moment(document.created_at, "document_made", document.id, words));
     }
     for delivery in &order.deliveries {

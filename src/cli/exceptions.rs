@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use super::{Outcome, Shared, fixing, open, print};
+use super::{Outcome, Shared, editing, fixing, open, print, saved};
 use crate::access::Actor;
 use crate::api::exceptions::STATES;
 use crate::clock::{Timestamp, later};
@@ -23,7 +23,7 @@ use crate::store::{ExceptionFilter, SharedStore};
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  crossdock exceptions --code unmapped_sku\n  crossdock exceptions groups\n  \
+    after_help = "Examples:\n  crossdock exceptions --code unmapped_sku\n  crossdock exceptions --view \"Overdue\"\n  crossdock exceptions groups\n  \
                   crossdock exceptions show exc_…\n  crossdock exceptions explain unmapped_sku"
 )]
 pub struct Exceptions {
@@ -59,6 +59,13 @@ enum Action {
                             crossdock exceptions fix a1b2c3d4e5f60718 --value 10042 --reason \"new item\"\n\n\
                             Exit code 1 when a record still waits for a person.")]
     Fix(fixing::Fix),
+    /// Edit the document that a destination refused, and send it in the place of what was refused
+    #[command(after_help = "Examples:\n  crossdock exceptions edit exc_01…\n  \
+                            crossdock exceptions edit exc_01… --set /order/shipping_address/postcode=\"LS1 1AA\" --dry-run\n  \
+                            crossdock exceptions edit exc_01… --set /lines/0/sku=10042 --reason \"by its new number\"\n\n\
+                            Without --set, --clear and --document the document is printed. The policy `edit` says what may be \
+                            edited; the laws of its money hold all the same. A replay of the event does not know of the edit.")]
+    Edit(editing::Edit),
     /// Say who looks after an exception
     #[command(after_help = "Examples:\n  crossdock exceptions assign exc_01… --to anna\n  \
                             crossdock exceptions assign exc_01… --to nobody")]
@@ -153,9 +160,32 @@ pub(super) struct Which {
     /// Only with this text in what is wrong, where, or what to do
     #[arg(long)]
     text: Option<String>,
+    /// What a shared view of this name asks for; flags beside it count before it
+    #[arg(long, value_name = "NAME")]
+    view: Option<String>,
 }
 
 impl Which {
+    /// With what the view asks for where no flag says otherwise; the state that it asks for.
+    async fn seen_as(self, store: &SharedStore, list: &str) -> anyhow::Result<(Self, Option<String>)> {
+        let mut filter = saved::filter(store, list, self.view.as_deref()).await?;
+        let mut or = |flag: Option<String>, member: &str| flag.or_else(|| filter.remove(member));
+        let state = or(None, "state");
+        let which = Which {
+            code: or(self.code, "code"),
+            group: or(self.group, "fingerprint"),
+            order: or(self.order, "increment_id"),
+            severity: or(self.severity, "severity"),
+            owner: or(self.owner, "owner"),
+            assignee: or(self.assignee, "assignee"),
+            destination: or(self.destination, "destination"),
+            overdue: self.overdue || or(None, "overdue").as_deref() == Some("true"),
+            text: or(self.text, "text"),
+            view: None,
+        };
+        Ok((which, state))
+    }
+
     fn filter(self, times: &DueTimes) -> anyhow::Result<ExceptionFilter> {
         let me = Actor::at_the_command_line().to_string();
         let assignee = self.assignee.map(|word| handling::person(Some(&word), &me)).transpose();
@@ -181,9 +211,9 @@ fn span(text: &str) -> Result<Duration, String> {
 
 #[derive(Debug, Args)]
 struct List {
-    /// Only these; `waiting` ones are open, assigned or snoozed
-    #[arg(long, default_value = "waiting", value_parser = STATES)]
-    state: String,
+    /// Only these; `waiting` ones, the default, are open, assigned or snoozed
+    #[arg(long, value_parser = STATES)]
+    state: Option<String>,
     #[command(flatten)]
     which: Which,
     /// How many, at most
@@ -209,7 +239,8 @@ pub async fn run(verb: Exceptions, shared: &Shared) -> anyhow::Result<Outcome> {
     let desk = Desk { store: store.clone(), times, now, json: shared.json };
     match action {
         Action::List(list) => {
-            let filter = ExceptionFilter { state: Some(list.state), ..list.which.filter(&times)? };
+            let (which, state) = list.which.seen_as(&store, "exceptions").await?;
+            let filter = ExceptionFilter { state: list.state.or(state), ..which.filter(&times)? };
             let paging = Paging { limit: list.limit, cursor: list.cursor };
             let mut page = store.exceptions(filter, paging).await?;
             for row in &mut page.items {
@@ -226,7 +257,9 @@ pub async fn run(verb: Exceptions, shared: &Shared) -> anyhow::Result<Outcome> {
             )
         }
         Action::Groups(which) => {
-            let mut groups = store.exception_groups(which.filter(&times)?).await?;
+            let (which, state) = which.seen_as(&store, "groups").await?;
+            let filter = ExceptionFilter { state, ..which.filter(&times)? };
+            let mut groups = store.exception_groups(filter).await?;
             for group in &mut groups {
                 due::tell_group(&times, group, now);
             }
@@ -248,6 +281,7 @@ pub async fn run(verb: Exceptions, shared: &Shared) -> anyhow::Result<Outcome> {
             desk.handle(id, ("exception.note", String::new()), handling::note(&text)).await
         }
         Action::Proposals { group } => fixing::proposals(&loaded, &store, &group, shared.json).await,
+        Action::Edit(verb) => editing::run(verb, &loaded, &store, shared).await,
         Action::Fix(verb) => fixing::fix(verb, &loaded, &store, shared).await,
         Action::Note { id, text: None } => show_notes(&store.notes(id).await?, shared.json),
         Action::Explain { .. } | Action::Catalogue => unreachable!("answered above"),

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
-use super::{Outcome, Shared, open, print};
+use super::{Outcome, Shared, open, print, saved};
 use crate::api::story;
 use crate::store::view::{OrderDetail, OrderRow, Page, Paging};
 use crate::store::{OrderFilter, SharedStore};
@@ -51,6 +51,9 @@ struct List {
     /// Only of this Commerce instance
     #[arg(long, value_name = "NAME")]
     system: Option<String>,
+    /// What a shared view of this name asks for; flags beside it count before it
+    #[arg(long, value_name = "NAME")]
+    view: Option<String>,
     /// How many, at most
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
@@ -65,7 +68,12 @@ pub async fn run(verb: Orders, shared: &Shared) -> anyhow::Result<Outcome> {
     let store = open::existing_store(&config)?;
     match verb.action.unwrap_or(Action::List(verb.list)) {
         Action::List(list) => {
-            let filter = OrderFilter { increment_id: None, state: list.state, system: list.system };
+            let mut seen = saved::filter(&store, "orders", list.view.as_deref()).await?;
+            let filter = OrderFilter {
+                increment_id: seen.remove("increment_id"),
+                state: list.state.or_else(|| seen.remove("state")),
+                system: list.system.or_else(|| seen.remove("system")),
+            };
             let page = store.orders(filter, Paging { limit: list.limit, cursor: list.cursor }).await?;
             show_page(&page, shared.json)
         }

@@ -28,10 +28,14 @@ enum As {
     Moment,
     /// As it is meant: `true` or `false`.
     Flag,
-    /// What is JSON already; as text where it is not.
-    Json,
     /// `mapping_key`, `value` and `destination` as the one row of a list.
     Row,
+    /// What stands in fields called by a place of a document, where it differs from what stood there.
+    Places,
+    /// What stands in fields called `filter:` and a member of a list's query, as an object.
+    Filter,
+    /// As JSON, or as the text that it is instead; left out when empty.
+    Json,
 }
 
 /// A call that a form makes.
@@ -94,6 +98,7 @@ const ACTS: &[Act] = &[
     leading_to(with(call("refuse-bulk", "POST", "/bulk/{id}/refuse", "Refused"), REASON), "/bulk/{id}"),
     leading_to(with(call("undo-bulk", "POST", "/bulk/{id}/undo", "Taken back"), REASON), "/bulk/{id}"),
     leading_to(with(call("stop-bulk", "POST", "/bulk/{id}/stop", "Stopped"), REASON), "/bulk/{id}"),
+    asking(with(call("edit-document", "POST", "/deliveries/{id}/edit", "Edited; it goes in the place of what was refused"), &[("document_id", As::Text), ("set", As::Places), ("document", As::Json), ("reason", As::Text)]), &["dry_run"]),
     with(call("reveal", "POST", "/documents/{id}/reveal", "Shown; the audit log says that you asked"), REASON),
     asking(call("release-destination", "POST", "/destinations/{name}/release", "Sending again"), &["reason"]),
     asking(call("hold-destination", "POST", "/destinations/{name}/hold", "Held"), &["reason"]),
@@ -106,6 +111,11 @@ const ACTS: &[Act] = &[
     with(call("remove-totp", "POST", "/users/me/totp/remove", "Given up"), &[("password", As::Exact)]),
     asking(call("sign-out-everywhere", "DELETE", "/session", "Signed out everywhere"), &["everywhere"]),
     with(call("change-user", "PATCH", "/users/{id}", "Changed"), &[("disabled", As::Flag)]),
+    with(call("keep-view", "POST", "/views", "Kept"), &[("list", As::Text), ("name", As::Text), ("filter", As::Filter), ("shared", As::Flag)]),
+    with(call("rename-view", "PATCH", "/views/{id}", "Renamed"), &[("name", As::Text)]),
+    with(call("share-view", "PATCH", "/views/{id}", "Changed"), &[("shared", As::Flag)]),
+    with(call("start-view", "PATCH", "/views/{id}", "Changed"), &[("start", As::Flag)]),
+    call("delete-view", "DELETE", "/views/{id}", "Deleted"),
     asking(call("acknowledge-alert", "POST", "/alerts/{id}/acknowledge", "Taken"), &["reason"]),
     with(call("test-contact", "POST", "/alerts/test", "Tried"), &[("contact", As::Text)]),
     asking(sending_csv(call("import-mappings", "PUT", "/mappings/{table}", "Replaced"), "csv"), &["reason"]),
@@ -130,7 +140,11 @@ pub async fn act(desk: Desk, Path(name): Path<String>, Form(fields): Form<Fields
     mask::preview(&mut result);
     let cookies: Vec<HeaderValue> = answered.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
     let back = back(&fields);
-    let context = json!({ "title": act.done, "act": act.name, "result": result, "back": back });
+    let mut context = json!({ "title": act.done, "act": act.name, "result": result, "back": back });
+    if act.name == "edit-document" {
+        context["again"] =
+            json!({ "id": fields.get("id"), "document_id": fields.get("document_id"), "fields": kept(&fields) });
+    }
     let dry = act.query.contains(&"dry_run") && field(&fields, "dry_run") == Some("true");
     let page = if dry { "preview.html" } else { act.page };
     let mut response = desk.page(page, context).into_response();
@@ -206,15 +220,28 @@ fn body(members: &[(&str, As)], fields: &Fields) -> Value {
             }
             As::Number => text.and_then(|text| text.parse::<u64>().ok()).map(Value::from),
             As::Moment => text.filter(|text| !text.is_empty()).map(|text| Value::from(moment(&text))),
-            As::Json => {
-                let text = text.unwrap_or_default();
-                Some(serde_json::from_str(&text).unwrap_or(Value::from(text)))
-            }
             As::Flag => Some(Value::from(text.as_deref() == Some("true"))),
             As::Row => {
                 let of = |name: &str| fields.get(name).map(|value| value.trim()).unwrap_or_default();
                 Some(json!([{ "key": of("mapping_key"), "value": of("value"), "destination": of("destination") }]))
             }
+            As::Places => {
+                let places: Vec<Value> =
+                    changed(fields).map(|(path, value)| json!({ "path": path, "value": value })).collect();
+                if places.is_empty() { None } else { Some(Value::from(places)) }
+            }
+            As::Filter => {
+                let members = fields.iter().filter_map(|(name, value)| Some((name.strip_prefix("filter:")?, value)));
+                Some(
+                    members
+                        .map(|(name, value)| (name.to_owned(), Value::from(value.trim())))
+                        .collect::<Map<_, _>>()
+                        .into(),
+                )
+            }
+            As::Json => text
+                .filter(|text| !text.is_empty())
+                .map(|text| serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text))),
         };
         if let Some(value) = value {
             body.insert(name.to_owned(), value);
@@ -223,9 +250,78 @@ fn body(members: &[(&str, As)], fields: &Fields) -> Value {
     Value::Object(body)
 }
 
+/// How a field is called that holds what shall stand at a place, and one that says what stood there.
+const AT: &str = "at:";
+const WAS: &str = "was:";
+/// In place of `at:` where each line is an element.
+const LINES_AT: &str = "lines:";
+
+/// Places of a document whose field says something else than it did when the page was made.
+fn changed(fields: &Fields) -> impl Iterator<Item = (&str, Value)> {
+    let read = |text: &str| text.replace("\r\n", "\n");
+    fields.iter().filter_map(move |(name, text)| {
+        let (path, lines) = match (name.strip_prefix(AT), name.strip_prefix(LINES_AT)) {
+            (Some(path), _) => (path, false),
+            (None, Some(path)) => (path, true),
+            (None, None) => return None,
+        };
+        let (text, was) = (read(text), fields.get(&format!("{WAS}{path}")).map(|was| read(was)).unwrap_or_default());
+        if text == was {
+            return None;
+        }
+        let value = match (lines, text.is_empty()) {
+            (true, _) => Value::from(text.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>()),
+            (false, true) => Value::Null,
+            (false, false) => Value::from(text),
+        };
+        Some((path, value))
+    })
+}
+
+/// The fields of a form that say what shall change, to be sent once more with a person's word.
+fn kept(fields: &Fields) -> Value {
+    let document = fields.get_key_value("document");
+    let places = fields.keys().filter(|name| name.starts_with(AT) || name.starts_with(LINES_AT));
+    let changed: Vec<&str> = changed(fields).map(|(path, _)| path).collect();
+    let differs = |name: &&String| {
+        let path = name.strip_prefix(AT).or_else(|| name.strip_prefix(LINES_AT));
+        path.is_some_and(|path| changed.contains(&path))
+    };
+    let named = places.filter(differs).filter_map(|name| fields.get_key_value(name));
+    let was = changed.iter().filter_map(|path| fields.get_key_value(&format!("{WAS}{path}")));
+    named.chain(was).chain(document).map(|(name, text)| json!({ "name": name, "value": text })).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_says_only_what_was_changed_in_it() {
+        let fields = Fields::from([
+            ("at:/order/note".into(), "a\r\nb".into()),
+            ("was:/order/note".into(), "a\nb".into()),
+            ("at:/lines/0/sku".into(), "B".into()),
+            ("was:/lines/0/sku".into(), "A".into()),
+            ("at:/order/shipping_address/region".into(), String::new()),
+            ("was:/order/shipping_address/region".into(), "Kent".into()),
+            ("lines:/order/shipping_address/street".into(), "1 High St\r\n\r\nFlat 2".into()),
+            ("was:/order/shipping_address/street".into(), "1 High St".into()),
+        ]);
+        let places = body(&[("set", As::Places)], &fields);
+        assert_eq!(
+            places["set"],
+            json!([
+                { "path": "/lines/0/sku", "value": "B" },
+                { "path": "/order/shipping_address/region", "value": null },
+                { "path": "/order/shipping_address/street", "value": ["1 High St", "Flat 2"] },
+            ])
+        );
+        assert_eq!(kept(&fields).as_array().unwrap().len(), 6, "what shall change, and what stood there");
+        assert_eq!(body(&[("set", As::Places)], &Fields::new()), json!({}));
+        let whole = Fields::from([("document".into(), "{\"a\": 1}".into())]);
+        assert_eq!(body(&[("document", As::Json)], &whole), json!({ "document": { "a": 1 } }));
+    }
 
     #[test]
     fn a_page_leads_back_to_a_page_of_ours_and_nowhere_else() {

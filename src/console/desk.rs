@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 
 use super::live;
 use super::views::{self, Page};
-use super::{Console, PREFIX};
+use super::{Console, PREFIX, pages};
 use crate::access::session::WATCHING;
 use crate::api;
 pub use crate::templates::segment;
@@ -159,6 +159,24 @@ impl Desk {
             // Half an answer, or none, must not read as "there is nothing".
             Err(_) => too_much(),
         }
+    }
+
+    /// The same desk for whoever has just signed in: with the cookies that they were answered with.
+    #[must_use]
+    pub fn renewed(mut self, answered: &Answered) -> Self {
+        let pairs = answered.headers.get_all(header::SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
+        let pairs: Vec<&str> = pairs.filter_map(|cookie| cookie.split(';').next()).collect();
+        if let Ok(cookies) = HeaderValue::from_str(&pairs.join("; ")) {
+            self.credentials.insert(header::COOKIE, cookies);
+        }
+        self
+    }
+
+    /// The page that this person begins with.
+    pub async fn begins(&self) -> String {
+        let views = self.get("/views").await.unwrap_or_default();
+        let start = views["items"].as_array().into_iter().flatten().find(|view| view["start"] == true);
+        start.map_or_else(|| PREFIX.to_owned(), pages::saved::address)
     }
 
     /// A page for this person.

@@ -113,6 +113,7 @@ pub fn router(console: Console) -> Router {
 
         .route("/deliveries", get(pages::deliveries::list))
         .route("/deliveries/{id}", get(pages::deliveries::show))
+        .route("/deliveries/{id}/edit", get(pages::documents::edit))
         .route("/documents/{id}", get(pages::documents::show))
         .route("/events/{id}", get(pages::documents::event))
 
@@ -128,6 +129,8 @@ pub fn router(console: Console) -> Router {
         .route("/mappings", get(pages::mappings::tables))
         .route("/mappings/{table}", get(pages::mappings::table))
         .route("/mappings/{table}/export", get(pages::mappings::export))
+
+        .route("/views", get(pages::saved::list))
 
         .route("/audit", get(pages::audit::list))
         .route("/account", get(pages::account::show))

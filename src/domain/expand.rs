@@ -47,8 +47,7 @@ pub fn expand(order: &Order, rules: &Rules<'_>) -> Result<SalesOrder, Vec<Defect
     let money_lines = money_lines(&positions);
     let fees = fees::fees(order, &money_lines);
     let payments = fees::payments(order);
-    let rounding_max = i64::from(rules.policies.rounding_tolerance)
-        .saturating_mul(i64::try_from(money_lines.len()).unwrap_or(i64::MAX).saturating_add(1));
+    let rounding_max = tolerated(rules.policies, &money_lines);
     let basket = Basket { order, money_lines: &money_lines, fees: &fees, payments: &payments, rounding_max };
     let ledger = ledger::balance(&basket, Side::Order, &order.amounts, order.currency);
     let base = base_ledger(&basket, &mut translator);
@@ -81,6 +80,17 @@ pub fn expand(order: &Order, rules: &Rules<'_>) -> Result<SalesOrder, Vec<Defect
     };
     let broken = conserve::check(order, &document);
     if broken.is_empty() { Ok(document) } else { Err(broken.iter().map(conserve::Violation::defect).collect()) }
+}
+
+fn tolerated(policies: &Policies, money_lines: &[usize]) -> i64 {
+    let lines = i64::try_from(money_lines.len()).unwrap_or(i64::MAX);
+    i64::from(policies.rounding_tolerance).saturating_mul(lines.saturating_add(1))
+}
+
+/// Minor units that a rounding line of this order may have (law 5): for a document that is read again.
+pub fn rounding_max(order: &Order, policies: &Policies, catalogue: &dyn Catalogue) -> i64 {
+    let positions = item_tree::positions(order, catalogue).unwrap_or_default();
+    tolerated(policies, &money_lines(&positions))
 }
 
 /// POI-2: every component repeats its bundle's options, so the two multiply.

@@ -1,11 +1,11 @@
 //! Custom options: readable where the payload or the catalogue can say it, raw always.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::catalogue::Catalogue;
 
 /// An option value exactly as sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Raw {
     /// Text, or digits.
@@ -41,7 +41,8 @@ pub struct CustomOption {
 }
 
 /// An option on a sales line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LineOption {
     /// Option id.
     pub id: String,

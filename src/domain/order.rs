@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::catalogue::PriceType;
 use super::currency::Currency;
@@ -106,7 +106,8 @@ pub struct Relations {
 }
 
 /// Who ordered.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Customer {
     /// Commerce's customer id; none for guests.
     pub id: Option<u64>,
@@ -125,7 +126,8 @@ pub struct Customer {
 }
 
 /// A postal address.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Address {
     /// Given name.
     pub first_name: Option<String>,
@@ -243,7 +245,8 @@ pub struct AppliedTax {
 }
 
 /// Commerce's own digits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AsSent {
     /// `subtotal`
     pub subtotal: Option<String>,
@@ -437,7 +440,8 @@ pub struct FixedTax {
 }
 
 /// A chosen attribute of a configurable product.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ConfiguredAttribute {
     /// Attribute id.
     pub attribute_id: String,

@@ -28,6 +28,18 @@ pub enum BundlePolicy {
     Kit,
 }
 
+/// What of a document that waits for a person a person may edit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EditPolicy {
+    /// Nothing: causes are put right, and records replayed.
+    Off,
+    /// Words: addresses, names, notes, references, SKUs, locations, what options say. No figure.
+    Fields,
+    /// Whatever the five laws leave open; never what identifies the order.
+    Document,
+}
+
 /// Every decision that shapes a sales order; one per destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -51,6 +63,8 @@ pub struct Policies {
     pub unresolved: OnUnmapped,
     /// Minor units, times (money lines + 1), that a rounding line may close; beyond it the order is parked (law 5).
     pub rounding_tolerance: u32,
+    /// What of a parked document may be edited.
+    pub edit: EditPolicy,
     /// How the destination wants money and options put; not a word of `[policies]`.
     #[serde(skip)]
     pub shape: Shape,
@@ -68,6 +82,7 @@ impl Default for Policies {
             unmapped_shipping: OnUnmapped::Pass,
             unresolved: OnUnmapped::Warn,
             rounding_tolerance: 1,
+            edit: EditPolicy::Fields,
             shape: Shape::default(),
         }
     }

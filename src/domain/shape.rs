@@ -2,10 +2,10 @@
 //!
 //! Nothing said is the document as it always was, byte for byte. What the words do stands in [`super::shaping`].
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Where tax stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaxShape {
     /// On each line, in the column `tax`.
@@ -22,7 +22,7 @@ pub enum TaxShape {
 }
 
 /// Where discounts stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DiscountShape {
     /// On each line, in the column `discount`.
@@ -33,7 +33,7 @@ pub enum DiscountShape {
 }
 
 /// Where shipping stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ShippingShape {
     /// Among the lines.
@@ -44,7 +44,7 @@ pub enum ShippingShape {
 }
 
 /// Where the words of custom options stand beside `options`, where they always are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OptionShape {
     /// Nowhere else.
@@ -59,7 +59,7 @@ pub enum OptionShape {
 }
 
 /// Where what Commerce left open between its rows and its header stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RoundingShape {
     /// On one line of kind `rounding`.

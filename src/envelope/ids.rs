@@ -128,6 +128,10 @@ id!(
     UserId, "usr"
 );
 id!(
+    /// A filter of a list under a name.
+    ViewId, "viw"
+);
+id!(
     /// One trouble of one destination.
     IncidentId, "inc"
 );

@@ -19,7 +19,7 @@ use crate::processor::{Processor, Wake};
 use crate::store::books::Keep;
 use crate::store::bulk::Mark;
 use crate::store::view::{DueDelivery, ExceptionRow, Paging, StoredEnvelope};
-use crate::store::write::{Act, Decision, Replay, Reported, SealedRequest, Verdict};
+use crate::store::write::{Act, Decision, Edit, Replay, Reported, SealedRequest, Verdict};
 use crate::store::{ExceptionFilter, SharedStore, StoreError};
 
 /// What replaying needs.
@@ -275,6 +275,12 @@ async fn again_delivery(
         return Ok(replayed);
     }
     let verdict = verdict(desk, &envelope, (&parked, reported), outcome, &mut replayed);
+    if replayed.result == "replaced"
+        && let Some(edited) = edited(desk, &parked).await?
+    {
+        replayed.explanation =
+            format!("What {} edited is replaced by what the event makes. {}", edited.by, replayed.explanation);
+    }
     if let Way::CarryOut = way {
         replayed.documents.clear();
         let act = act(desk, asked, exception, &replayed);
@@ -325,6 +331,11 @@ fn verdict(
     let stamp = desk.processor.stamp(&rules);
     let (document, delivery, _) = delivery(made, reported, &envelope.subject, parked.generation + 1, &stamp);
     Verdict::Replace { document, delivery }
+}
+
+/// Whose edit the document of a delivery is, if it is one.
+async fn edited(desk: &Desk, parked: &DueDelivery) -> Result<Option<Edit>, StoreError> {
+    Ok(desk.store.document(parked.document_id).await?.and_then(|document| document.edited))
 }
 
 /// Whether the sealed request names another place than the destination's configuration does now. The sealed one would

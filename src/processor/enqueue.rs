@@ -122,6 +122,7 @@ pub fn delivery(
         destination: made.destination.clone(),
         body: pack(&made.body),
         mappings_version: stamp.mappings_version,
+        edit: None,
     };
     let delivery = NewDelivery {
         id: DeliveryId::new(stamp.now, stamp.entropy),

@@ -28,6 +28,7 @@ use crate::catalogue::{Catalogues, Needs, Shelf};
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
 use crate::domain::defect::{Defect, ExceptionCode};
 use crate::domain::mapping::{MappingRow, Mappings, Table};
+use crate::domain::order::Order;
 use crate::envelope::kind::RecordKind;
 use crate::json::{self, Json, Limits};
 use crate::observe::{Event, Observer};
@@ -172,6 +173,18 @@ impl Processor {
     /// The same as if the mapping tables were these.
     pub fn preview_with(&self, envelope: &StoredEnvelope, mappings: &Arc<Mappings>) -> Outcome {
         outcome_of(envelope, &self.rules.load().with_mappings(mappings.clone()), self.known())
+    }
+
+    /// The order behind a stored envelope, as [`step::order_behind`].
+    ///
+    /// # Errors
+    /// What keeps the record from being read.
+    pub fn order_behind(&self, envelope: &StoredEnvelope, destination: &str) -> Result<(Order, i64), Vec<Defect>> {
+        let rules = self.rules.load();
+        with_record(&envelope.body, &envelope.path, |record| {
+            let json = record.map_err(|defect| vec![defect])?;
+            step::order_behind(&input(envelope, json), &rules, self.known(), destination)
+        })
     }
 
     /// Claims and concludes until `stopping` resolves. One envelope's failure never ends it; a store that stopped does.
@@ -335,13 +348,14 @@ async fn load_mappings(store: &SharedStore, version: u64) -> Result<Arc<Mappings
 /// Reads a stored envelope's record and processes it.
 fn outcome_of(envelope: &StoredEnvelope, rules: &Rules, known: Option<Known<'_>>) -> Outcome {
     with_record(&envelope.body, &envelope.path, |record| match record {
-        Ok(json) => {
-            let kind = envelope.kind.parse().unwrap_or(RecordKind::Unknown);
-            let event_name = envelope.event_name.as_deref();
-            guarded(&Input { origin: &envelope.origin, kind, event_name, json, later: true }, rules, known)
-        }
+        Ok(json) => guarded(&input(envelope, json), rules, known),
         Err(defect) => Outcome::parked(defect),
     })
+}
+
+fn input<'a>(envelope: &'a StoredEnvelope, json: &'a Json<'a>) -> Input<'a> {
+    let kind = envelope.kind.parse().unwrap_or(RecordKind::Unknown);
+    Input { origin: &envelope.origin, kind, event_name: envelope.event_name.as_deref(), json, later: true }
 }
 
 /// Finds the record at `path` of `body` and hands it to `then`; a body that cannot be read is a defect.

@@ -145,17 +145,38 @@ fn order(input: &Input<'_>, origin: &OriginRules, rules: &Rules, known: Option<K
     if let Some(wanted) = wanting::of(input, origin, &header) {
         return Outcome { facts, explanation: wanted.explanation(), wanted: Some(wanted), ..Outcome::default() };
     }
-    let outcome = match readable(input, origin, &header) {
-        Err(defect) => Outcome::parked(*defect),
-        Ok(not_yet_saved) => match parse::order(input.json, &reading(origin, not_yet_saved)) {
-            Err(defects) => Outcome::parked_all(defects),
-            Ok(order) => {
-                let view = known.and_then(|known| known.shelf.view(&order, &origin.system, known.now));
-                route(&order, rules, input.later, view.as_ref())
-            }
-        },
+    let outcome = match parsed(input, origin, &header) {
+        Err(defects) => Outcome::parked_all(defects),
+        Ok(order) => {
+            let view = known.and_then(|known| known.shelf.view(&order, &origin.system, known.now));
+            route(&order, rules, input.later, view.as_ref())
+        }
     };
     Outcome { facts, ..outcome }
+}
+
+fn parsed(input: &Input<'_>, origin: &OriginRules, header: &Header) -> Result<Order, Vec<Defect>> {
+    let not_yet_saved = readable(input, origin, header).map_err(|defect| vec![*defect])?;
+    parse::order(input.json, &reading(origin, not_yet_saved))
+}
+
+/// The order that a record holds, and the minor units that a rounding line of its document for a destination may have:
+/// what the laws are checked against where a document did not come from [`step`].
+///
+/// # Errors
+/// What keeps the record from being read.
+pub fn order_behind(
+    input: &Input<'_>,
+    rules: &Rules,
+    known: Option<Known<'_>>,
+    destination: &str,
+) -> Result<(Order, i64), Vec<Defect>> {
+    let origin = rules.origins.get(input.origin).ok_or_else(|| vec![removed_origin(input.origin)])?;
+    let order = parsed(input, origin, &parse::header(input.json, &reading(origin, false)))?;
+    let view = known.and_then(|known| known.shelf.view(&order, &origin.system, known.now));
+    let catalogue: &dyn Catalogue = view.as_ref().map_or(&NoCatalogue, |view| view);
+    let rounding_max = expand::rounding_max(&order, rules.policies_for(destination), catalogue);
+    Ok((order, rounding_max))
 }
 
 /// A change that holds the whole order is a report of it like any other; one that does not waits for the order.

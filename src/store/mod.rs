@@ -11,6 +11,7 @@ pub mod books;
 pub mod view;
 pub mod write;
 pub mod running;
+pub mod saved;
 pub mod accounts;
 pub mod alerts;
 pub mod bulk;
@@ -41,6 +42,7 @@ use cases::{Handling, MappingChange, MappingEdit, Note, Overdue};
 use finding::{Found, IndexSlice, Indexed, Question};
 use known::{KnownKey, KnownRow};
 use running::{Gap, Hold, Incident, Position, Standing};
+use saved::Views;
 use traffic::Traffic;
 use view::{
     DeliveryDetail, DeliveryRow, DocumentRow, DueDelivery, Erased, EventRow, ExceptionGroup, ExceptionRow, Interrupted,
@@ -199,7 +201,7 @@ impl Slots {
 }
 
 /// The promises every backend keeps; `contract.rs` runs them against each.
-pub trait Store: Accounts + Bulks + Send + Sync + 'static {
+pub trait Store: Accounts + Bulks + Views + Send + Sync + 'static {
     /// Made once, kept in the store and its backups.
     fn installation_id(&self) -> &str;
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::write::{AttemptPurpose, Ladder, Progress, SealedRequest, Subject};
+use super::write::{AttemptPurpose, Edit, Ladder, Progress, SealedRequest, Subject};
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId, TokenId};
 use crate::envelope::keys::IdempotencyKey;
@@ -213,6 +213,8 @@ pub struct DocumentRow {
     pub mappings_version: u64,
     /// When.
     pub created_at: Timestamp,
+    /// How it came of another document by a person's hand; `null` for what was made of the event.
+    pub edited: Option<Edit>,
     /// The JSON itself; `null` in lists, and when it is gone.
     pub body: Option<serde_json::Value>,
     /// Why the JSON is no longer there, in words; left out while it is, and in lists.
@@ -249,6 +251,8 @@ pub struct DeliveryRow {
     pub overtakes: bool,
     /// The document to send.
     pub document_id: DocumentId,
+    /// A person edited that document.
+    pub edited: bool,
     /// `waiting`, `in_flight`, `parked`, `delivered`, `superseded`, `abandoned`.
     pub state: String,
     /// The last attempt may have taken effect.

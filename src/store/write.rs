@@ -6,6 +6,7 @@ mod wanted;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId};
@@ -203,6 +204,19 @@ pub struct NewDocument {
     pub body: PackedBody,
     /// Version of the mappings it was made with.
     pub mappings_version: u64,
+    /// A person made it of another one.
+    pub edit: Option<Edit>,
+}
+
+/// How a document came of another one by a person's hand.
+#[derive(Clone, Debug, Serialize)]
+pub struct Edit {
+    /// The document it was made of: the delivery that is replaced must still send that one.
+    pub original: DocumentId,
+    /// Who.
+    pub by: String,
+    /// Why; erased with the buyer, since it may name him.
+    pub reason: String,
 }
 
 /// An intended effect at one destination.

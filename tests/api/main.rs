@@ -16,3 +16,4 @@ mod outside;
 mod people;
 mod repairs;
 mod roles;
+mod views;

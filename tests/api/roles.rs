@@ -19,6 +19,7 @@ pub fn concrete(path: &str) -> String {
         "exceptions" => id("exc"),
         "users" => id("usr"),
         "bulk" => id("blk"),
+        "views" => id("viw"),
         _ => id("tok"),
     };
     path.replace("{id}", &id)

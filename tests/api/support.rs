@@ -12,7 +12,7 @@ use crossdock::access::{Access, Actor, Settings};
 use crossdock::api::error::ProblemLine;
 use crossdock::api::expander::Expander;
 use crossdock::api::idempotency::RunningCalls;
-use crossdock::api::state::{DestinationView, Expansions, Replayed};
+use crossdock::api::state::{DestinationView, Editing, Expansions, Replayed};
 use crossdock::api::{Api, Engines, PREFIX, Parts, api_router, finish, health_router, metrics_router};
 use crossdock::clock::{Clock as _, ManualClock, SeededEntropy, SharedClock, SharedEntropy};
 use crossdock::domain::defect::Defect;
@@ -20,6 +20,7 @@ use crossdock::domain::mapping::{MappingRow, Mappings, Table};
 use crossdock::domain::policy::Policies;
 use crossdock::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId};
 use crossdock::envelope::keys::{Digest, EventKey, IdempotencyKey, KeyParts};
+use crossdock::exceptions::edit::{EditError, Wanted};
 use crossdock::observe::{Health, Metrics, Observer};
 use crossdock::store::books::Ticket;
 use crossdock::store::pack::pack;
@@ -82,6 +83,17 @@ impl Engines for Doubles {
                 documents: Vec::new(),
             })
         })
+    }
+
+    fn edit(
+        &self,
+        delivery: DeliveryId,
+        _wanted: Wanted,
+        _dry_run: bool,
+        _act: Act,
+        _ticket: Option<Ticket>,
+    ) -> Editing<'_> {
+        Box::pin(async move { Err(EditError::NotFound(delivery)) })
     }
 
     fn previews(
@@ -397,6 +409,7 @@ impl Site {
                 destination: "erp".into(),
                 body: pack(body.as_bytes()),
                 mappings_version: 0,
+                edit: None,
             }],
             deliveries: vec![NewDelivery {
                 id: delivery,

@@ -3,7 +3,7 @@
 use axum::extract::Path;
 use serde_json::{Value, json};
 
-use super::{Asked, Shown, asked, member};
+use super::{Asked, Shown, asked, member, saved};
 use crate::access::mask;
 use crate::console::desk::{Desk, query, segment};
 use crate::envelope::ids::DeliveryId;
@@ -15,9 +15,10 @@ pub async fn list(desk: Desk, asked_for: Asked) -> Shown {
     let filters = [of("destination"), of("state"), of("increment_id"), of("cursor"), ("limit", Some("50"))];
     let found = desk.get(&format!("/deliveries{}", query(&filters))).await?;
     let destinations = desk.get("/destinations").await?;
+    let views = saved::above(&desk, "deliveries", &fields).await?;
     let context = json!({
         "title": "Deliveries", "nav": "deliveries", "deliveries": found["items"], "next": found["next_cursor"],
-        "asked": fields, "destinations": destinations["items"],
+        "asked": fields, "destinations": destinations["items"], "views": views,
     });
     Ok(desk.page("deliveries.html", context))
 }

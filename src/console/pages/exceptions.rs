@@ -4,7 +4,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Asked, Shown, asked, member};
+use super::{Asked, Shown, asked, member, saved};
 use crate::access::mask;
 use crate::console::desk::{Desk, Refused, query, segment};
 
@@ -15,11 +15,24 @@ const MEMBERS: &str = "50";
 pub async fn groups(desk: Desk, asked_for: Asked) -> Shown {
     let fields = asked(asked_for);
     let of = |name| (name, member(&fields, name));
-    let filters =
-        [of("code"), of("severity"), of("owner"), of("assignee"), of("destination"), of("overdue"), of("text")];
+    let filters = [
+        of("state"),
+        of("code"),
+        of("severity"),
+        of("owner"),
+        of("assignee"),
+        of("destination"),
+        of("overdue"),
+        of("text"),
+        of("increment_id"),
+        of("fingerprint"),
+    ];
     let path = format!("/exceptions/groups{}", query(&filters));
     let groups = desk.get(&path).await?;
-    let context = json!({ "title": "Exceptions", "nav": "exceptions", "groups": groups["items"], "asked": fields });
+    let views = saved::above(&desk, "groups", &fields).await?;
+    let context = json!({
+        "title": "Exceptions", "nav": "exceptions", "groups": groups["items"], "asked": fields, "views": views,
+    });
     Ok(desk.page("groups.html", context))
 }
 
@@ -42,8 +55,10 @@ pub async fn list(desk: Desk, asked_for: Asked) -> Shown {
         ("limit", Some("50")),
     ];
     let found = desk.get(&format!("/exceptions{}", query(&filters))).await?;
+    let views = saved::above(&desk, "exceptions", &fields).await?;
     let context = json!({
         "title": "Exceptions", "nav": "exceptions", "exceptions": found["items"], "next": found["next_cursor"], "asked": fields,
+        "views": views,
     });
     Ok(desk.page("exceptions.html", context))
 }

@@ -12,6 +12,7 @@ pub mod mappings;
 pub mod orders;
 pub mod origins;
 pub mod overview;
+pub mod saved;
 pub mod search;
 pub mod settings;
 pub mod sign_in;

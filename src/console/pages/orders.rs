@@ -3,7 +3,7 @@
 use axum::extract::Path;
 use serde_json::{Value, json};
 
-use super::{Asked, Shown, asked, member};
+use super::{Asked, Shown, asked, member, saved};
 use crate::console::commerce_side;
 use crate::console::desk::{Desk, Refused, query, segment};
 use crate::console::proof;
@@ -17,9 +17,16 @@ pub async fn list(desk: Desk, asked_for: Asked) -> Shown {
     let fields = asked(asked_for);
     let of = |name| (name, member(&fields, name));
     let orders = desk
-        .get(&format!("/orders{}", query(&[of("state"), of("system"), of("cursor"), ("limit", Some("50"))])))
+        .get(&format!(
+            "/orders{}",
+            query(&[of("state"), of("system"), of("increment_id"), of("cursor"), ("limit", Some("50"))])
+        ))
         .await?;
-    let context = json!({ "title": "Orders", "nav": "orders", "orders": orders["items"], "next": orders["next_cursor"], "asked": fields });
+    let views = saved::above(&desk, "orders", &fields).await?;
+    let context = json!({
+        "title": "Orders", "nav": "orders", "orders": orders["items"], "next": orders["next_cursor"], "asked": fields,
+        "views": views,
+    });
     Ok(desk.page("orders.html", context))
 }
 

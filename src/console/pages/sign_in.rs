@@ -40,8 +40,12 @@ pub async fn sign_in(
     };
     let answered = desk.call(Method::POST, call).await;
     if answered.status.is_success() {
-        let next = field(&fields, "next").filter(|next| is_ours(next)).unwrap_or(PREFIX);
-        return with_cookies(Redirect::to(next).into_response(), &answered);
+        // Whoever wants no page in particular begins where they said.
+        let next = match field(&fields, "next").filter(|next| is_ours(next) && *next != PREFIX) {
+            Some(next) => next.to_owned(),
+            None => desk.renewed(&answered).begins().await,
+        };
+        return with_cookies(Redirect::to(&next).into_response(), &answered);
     }
     let problem: Value = serde_json::from_slice(&answered.body).unwrap_or(Value::Null);
     shown(&fields, field(&fields, "next"), Some(&problem), answered.status)

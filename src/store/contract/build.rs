@@ -130,6 +130,7 @@ impl Maker {
             destination: destination.into(),
             body: pack(format!("{{\"document\":\"{id}\"}}").as_bytes()),
             mappings_version: 0,
+            edit: None,
         }
     }
 

@@ -19,6 +19,7 @@ pub mod processing;
 pub mod random;
 pub mod reading;
 pub mod running;
+pub mod saved;
 pub mod wanted;
 
 /// Makes one test a promise; `$store` is an async function that gives a fresh store and whatever must outlive it.
@@ -134,6 +135,7 @@ macro_rules! contract {
             p5_a_replay_decided_before_another_one_is_not_carried_out_after_it,
             key_4_retry_sends_the_same_bytes_with_the_same_key,
             key_3_a_replacement_takes_the_place_in_the_lane,
+            key_3_a_an_edited_document_replaces_the_one_it_was_made_of_and_says_the_same_of_its_order,
             key_5_an_uncertain_delivery_is_not_replaced,
             key_7_what_was_applied_is_never_sent_or_replaced_again,
             an_abandoned_delivery_frees_its_lane,
@@ -161,6 +163,12 @@ macro_rules! contract {
             api_4_what_was_proved_must_still_be_true_when_a_session_begins,
             api_4_what_takes_something_from_a_person_ends_their_sessions,
             api_4_sessions_are_bounded_swept_and_replaced,
+        });
+        $crate::store::contract::contract!($store, saved {
+            everybody_sees_their_own_views_and_the_shared_ones,
+            somebody_begins_with_one_view_that_they_see,
+            views_are_bounded,
+            views_go_with_their_keeper,
         });
         $crate::store::contract::contract!($store, books {
             api_2_an_answer_is_kept_with_its_effect_or_neither_is_there,

@@ -7,7 +7,7 @@ use crate::envelope::ids::ExceptionId;
 use crate::envelope::keys::Digest;
 use crate::store::cases::{Handling, MappingEdit, Step};
 use crate::store::view::{ExceptionRow, Ledger, MappingRecord, Paging};
-use crate::store::write::{Conclusion, Decision, NextState, Replay, Verdict};
+use crate::store::write::{Conclusion, Decision, Edit, NewDocument, NextState, Replay, Verdict};
 use crate::store::{ExceptionFilter, SharedStore, StoreError};
 
 async fn open(store: &SharedStore) -> usize {
@@ -119,6 +119,35 @@ pub async fn key_3_a_replacement_takes_the_place_in_the_lane(store: &SharedStore
     let started = start(store, new).await.unwrap();
     settle(store, started, delivered()).await;
     assert_eq!((state(store, envelope).await.as_str(), due(store).await.len()), ("done", 1));
+}
+
+pub async fn key_3_a_an_edited_document_replaces_the_one_it_was_made_of_and_says_the_same_of_its_order(
+    store: &SharedStore,
+) {
+    let maker = Maker::default();
+    let (_, old) = maker.parked(store, "42").await;
+    let before = store.delivery(old).await.unwrap().unwrap().delivery;
+    let edit = |original| Edit { original, by: "token:anna".into(), reason: "a postcode".into() };
+    let verdict = |original| {
+        let document = NewDocument { edit: Some(edit(original)), ..maker.document("erp") };
+        let delivery = maker.successor(&document, create_key("42", "erp", 1), "order.create", "", 1);
+        Verdict::Replace { document, delivery }
+    };
+    // Made of a document that the delivery no longer sends.
+    let another = decide(store, old, verdict(maker.document("erp").id)).await;
+    assert!(matches!(another, Err(StoreError::NotAllowed(_))));
+    assert_eq!((delivery_state(store, old).await.as_str(), open(store).await), ("parked", 1));
+    decide(store, old, verdict(before.document_id)).await.unwrap();
+    let head = due(store).await.remove(0);
+    let new = store.delivery(head.id).await.unwrap().unwrap().delivery;
+    assert!(new.edited && !before.edited && new.reported_at == before.reported_at, "{new:?}");
+    let document = store.document(new.document_id).await.unwrap().unwrap().edited.unwrap();
+    assert_eq!(
+        (document.original, document.by.as_str(), document.reason.as_str()),
+        (before.document_id, "token:anna", "a postcode")
+    );
+    let again = decide(store, old, verdict(before.document_id)).await;
+    assert!(matches!(again, Err(StoreError::NotAllowed(_))), "of two at once one goes");
 }
 
 pub async fn key_5_an_uncertain_delivery_is_not_replaced(store: &SharedStore) {

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row};
 use super::SqliteStore;
 use super::acts::recorded;
 use super::fault::{Fault, Outcome};
+use super::saved;
 use super::tx::{self, Tx, count};
 use super::writer::Urgency::{Now, Soon};
 use crate::clock::{Entropy, Timestamp, from_micros};
@@ -202,6 +203,7 @@ fn remove(tx: &Tx<'_>, id: UserId, act: &Act) -> Outcome<()> {
     tx.run("DELETE FROM sessions WHERE user = ?1", [id.as_bytes()])?;
     tx.run("DELETE FROM recovery_codes WHERE user = ?1", [id.as_bytes()])?;
     tx.run("DELETE FROM users WHERE id = ?1", [id.as_bytes()])?;
+    saved::forget(tx, &id.to_string())?;
     still_led(tx, before)?;
     recorded(tx, act, Done::Otherwise)
 }

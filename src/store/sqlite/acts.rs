@@ -1,5 +1,6 @@
 //! What people do: replays, decisions, tokens. Each with its audit row in the same transaction (API-5).
 
+use super::again;
 use super::answers;
 use super::audit;
 use super::bulk;
@@ -10,6 +11,7 @@ use super::exceptions::{self, Ending};
 use super::fault::{Fault, Outcome};
 use super::lanes;
 use super::reads;
+use super::saved;
 use super::state::{self, Verdict};
 use super::tx::Tx;
 use super::wanted;
@@ -63,7 +65,10 @@ pub(super) fn decide(tx: &mut Tx<'_>, decision: &Decision) -> Outcome<()> {
     let (at, actor) = (decision.act.at, &decision.act.actor);
     let resolution = match &decision.verdict {
         Decided::Retry { .. } => format!("sent again by {actor}"),
-        Decided::Replace { delivery, .. } => format!("replaced with {} by {actor}", delivery.id),
+        Decided::Replace { document, delivery } => {
+            let how = if document.edit.is_some() { "edited, and " } else { "" };
+            format!("{how}replaced with {} by {actor}", delivery.id)
+        }
         Decided::Applied { .. } => format!("found at the destination by {actor}"),
         Decided::Abandon { reason } => format!("given up by {actor}: {reason}"),
     };
@@ -146,6 +151,9 @@ fn replace(tx: &mut Tx<'_>, row: &Row, document: &NewDocument, new: &NewDelivery
     if effects::is_made(tx, row.subject, new)? {
         return Err(Fault::not_allowed(format!("the key {} is in use: a replacement needs a new one", new.key)));
     }
+    if let Some(edit) = &document.edit {
+        again::same_document(tx, row, edit.original)?;
+    }
     let at = decision.act.at;
     if !row.head && !delivery::take_head(tx, row)? {
         return Err(Fault::not_allowed(format!(
@@ -154,9 +162,12 @@ fn replace(tx: &mut Tx<'_>, row: &Row, document: &NewDocument, new: &NewDelivery
         )));
     }
     delivery::end(tx, row, "superseded", at)?;
-    let document = effects::insert_document(tx, row.envelope, document, at)?;
-    let place = Place { envelope: row.envelope, subject: row.subject, document, head: true };
-    effects::insert_delivery(tx, place, new, None, at)?;
+    let made = effects::insert_document(tx, row.envelope, document, at)?;
+    let place = Place { envelope: row.envelope, subject: row.subject, document: made, head: true };
+    let seq = effects::insert_delivery(tx, place, new, None, at)?;
+    if document.edit.is_some() {
+        effects::says_the_same(tx, seq, row.seq)?;
+    }
     tx.tally.waiting(&new.destination, 1);
     Ok(())
 }
@@ -191,5 +202,6 @@ pub(super) fn revoke_token(tx: &mut Tx<'_>, id: TokenId, act: &Act) -> Outcome<(
         return Err(Fault::not_allowed(format!("{id} is revoked already")));
     }
     tx.run("UPDATE tokens SET revoked_at = ?2 WHERE id = ?1", (id.as_bytes(), act.at.as_microsecond()))?;
+    saved::forget(tx, &id.to_string())?;
     recorded(tx, act, Done::Otherwise)
 }

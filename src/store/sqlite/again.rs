@@ -7,21 +7,17 @@ use super::fault::{Fault, Outcome};
 use super::state;
 use super::tx::Tx;
 use crate::clock::Timestamp;
+use crate::envelope::ids::DocumentId;
 use crate::store::write::{NewDelivery, Resend};
 
 /// The successor takes the place in the lane, with the same document. The caller brings the envelope's state up to date.
 pub(super) fn renew(tx: &mut Tx<'_>, row: &Row, new: &NewDelivery, at: Timestamp) -> Outcome<()> {
-    let document = same_document(tx, row, new)?;
+    let document = sent_by_both(tx, row, new)?;
     is_new(tx, row, new)?;
     delivery::end(tx, row, "superseded", at)?;
     let place = Place { envelope: row.envelope, subject: row.subject, document, head: true };
     let seq = effects::insert_delivery(tx, place, new, None, at)?;
-    // The same content says the same of its order, and goes by the same route.
-    tx.run(
-        "UPDATE deliveries SET (reported_at, version, content, cancelled, overtakes) = \
-         (SELECT reported_at, version, content, cancelled, overtakes FROM deliveries WHERE seq = ?2) WHERE seq = ?1",
-        (seq, row.seq),
-    )?;
+    effects::says_the_same(tx, seq, row.seq)?;
     tx.tally.waiting(&new.destination, 1);
     Ok(())
 }
@@ -47,7 +43,7 @@ pub(super) fn resend(tx: &mut Tx<'_>, resend: &Resend) -> Outcome<()> {
             resend.original
         )));
     }
-    let document = same_document(tx, &row, new)?;
+    let document = sent_by_both(tx, &row, new)?;
     is_new(tx, &row, new)?;
     let at = resend.act.at;
     let head = effects::lane_is_free(tx, row.subject, &row.destination)?;
@@ -68,7 +64,15 @@ fn is_new(tx: &Tx<'_>, row: &Row, new: &NewDelivery) -> Outcome<()> {
 }
 
 /// The row of the document that both send.
-fn same_document(tx: &Tx<'_>, row: &Row, new: &NewDelivery) -> Outcome<i64> {
+fn sent_by_both(tx: &Tx<'_>, row: &Row, new: &NewDelivery) -> Outcome<i64> {
+    if new.destination != row.destination {
+        return Err(Fault::not_allowed(format!("{} is for another destination", new.id)));
+    }
+    same_document(tx, row, new.document)
+}
+
+/// The row of the document that a delivery sends, which must be this one and still be there.
+pub(super) fn same_document(tx: &Tx<'_>, row: &Row, wanted: DocumentId) -> Outcome<i64> {
     let known = tx
         .row(
             "SELECT o.seq, o.id, length(o.body) > 1 FROM deliveries AS d JOIN documents AS o ON o.seq = d.document \
@@ -80,8 +84,8 @@ fn same_document(tx: &Tx<'_>, row: &Row, new: &NewDelivery) -> Outcome<i64> {
     if !known.2 {
         return Err(Fault::not_allowed("its document was erased, or removed by retention: there is nothing to send"));
     }
-    if new.destination != row.destination || known.1 != *new.document.as_bytes() {
-        return Err(Fault::not_allowed(format!("{} is for another destination or document", new.id)));
+    if known.1 != *wanted.as_bytes() {
+        return Err(Fault::not_allowed(format!("the delivery has another document than {wanted} now: look again")));
     }
     Ok(known.0)
 }

@@ -232,7 +232,7 @@ pub(super) fn lane_is_free(tx: &Tx<'_>, subject: i64, destination: &str) -> Outc
 
 /// Writes a document down; its row.
 pub(super) fn insert_document(tx: &Tx<'_>, envelope: i64, document: &NewDocument, at: Timestamp) -> Outcome<i64> {
-    tx.insert(
+    let seq = tx.insert(
         "INSERT INTO documents (id, envelope, kind, schema, destination, mappings_version, created_at, plain_bytes, \
          digest, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         rusqlite::params![
@@ -247,7 +247,25 @@ pub(super) fn insert_document(tx: &Tx<'_>, envelope: i64, document: &NewDocument
             document.body.digest.0,
             document.body.packed.as_ref(),
         ],
-    )
+    )?;
+    if let Some(edit) = &document.edit {
+        tx.run(
+            "INSERT INTO edits (document, original, edited_by, reason) \
+             SELECT ?1, seq, ?3, ?4 FROM documents WHERE id = ?2",
+            (seq, edit.original.as_bytes(), &edit.by, &edit.reason),
+        )?;
+    }
+    Ok(seq)
+}
+
+/// A successor with the same words says the same of its order, and goes by the same route.
+pub(super) fn says_the_same(tx: &Tx<'_>, seq: i64, predecessor: i64) -> Outcome<()> {
+    tx.run(
+        "UPDATE deliveries SET (reported_at, version, content, cancelled, overtakes) = \
+         (SELECT reported_at, version, content, cancelled, overtakes FROM deliveries WHERE seq = ?2) WHERE seq = ?1",
+        (seq, predecessor),
+    )?;
+    Ok(())
 }
 
 /// Where a new delivery belongs.

@@ -104,6 +104,12 @@ fn erase_one(tx: &mut Tx<'_>, subject: i64, erasure: &Erasure, erased: &mut Eras
     ] {
         erased.answers += count(int(tx.run(sql, (subject, WORDS, until))?));
     }
+    // Why a document was edited is in a person's words.
+    tx.run(
+        "UPDATE edits SET reason = ?2 WHERE document IN (SELECT o.seq FROM envelopes AS e INDEXED BY envelopes_by_subject \
+         JOIN documents AS o INDEXED BY documents_by_envelope ON o.envelope = e.seq WHERE e.subject = ?1 AND o.created_at <= ?3)",
+        (subject, WORDS, until),
+    )?;
     tx.run(
         "UPDATE deliveries SET found = NULL WHERE subject = ?1 AND found IS NOT NULL AND created_at <= ?2",
         (subject, until),

@@ -52,6 +52,7 @@ pub(in crate::store) mod restore;
 mod retention;
 mod rows;
 mod running;
+mod saved;
 mod sealing;
 mod silent;
 mod startcheck;

@@ -13,6 +13,7 @@ use crate::store::view::{
     AttemptRow, DeliveryDetail, DeliveryRow, DocumentRow, EventRow, ExceptionRow, ExceptionSubject, OrderRow,
     SealedView, TokenRow,
 };
+use crate::store::write::Edit;
 
 /// Columns and tables of an event; the body stays where it is.
 pub(super) const EVENT: &str = "SELECT e.seq, e.id, e.origin, e.kind, e.event_name, s.system, s.kind, s.scope, s.id, \
@@ -52,7 +53,8 @@ pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<(i64, EventRow)> {
 pub(super) const DELIVERY: &str = "SELECT d.seq, d.id, d.key, d.destination, s.system, s.kind, s.scope, s.id, d.purpose, \
      d.generation, o.id, d.state, d.uncertain, d.due_at, d.attempts, d.receipt, \
      (SELECT a.detail FROM attempts AS a WHERE a.delivery = d.seq AND a.detail IS NOT NULL ORDER BY a.number DESC LIMIT 1), \
-     d.created_at, d.settled_at, d.revision, d.reported_at, d.overtakes";
+     d.created_at, d.settled_at, d.revision, d.reported_at, d.overtakes, \
+     EXISTS (SELECT 1 FROM edits AS h WHERE h.document = d.document)";
 
 /// What [`DELIVERY`] joins.
 pub(super) const DELIVERY_JOINS: &str =
@@ -84,6 +86,7 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRow)> {
         revision: row.get(19)?,
         reported_at: row.get::<_, Option<i64>>(20)?.map(from_micros),
         overtakes: row.get(21)?,
+        edited: row.get(22)?,
     };
     Ok((row.get(0)?, delivery))
 }
@@ -139,7 +142,8 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
 
 /// Columns and tables of a document; the body stays where it is.
 pub(super) const DOCUMENT: &str = "SELECT o.seq, o.id, e.id, o.kind, o.schema, o.destination, o.mappings_version, \
-     o.created_at FROM documents AS o JOIN envelopes AS e ON e.seq = o.envelope";
+     o.created_at, p.id, h.edited_by, h.reason FROM documents AS o JOIN envelopes AS e ON e.seq = o.envelope \
+     LEFT JOIN edits AS h ON h.document = o.seq LEFT JOIN documents AS p ON p.seq = h.original";
 
 /// A row of [`DOCUMENT`].
 pub(super) fn document(row: &Row<'_>) -> rusqlite::Result<DocumentRow> {
@@ -151,6 +155,12 @@ pub(super) fn document(row: &Row<'_>) -> rusqlite::Result<DocumentRow> {
         destination: row.get(5)?,
         mappings_version: count(row.get(6)?),
         created_at: from_micros(row.get(7)?),
+        edited: match row.get::<_, Option<[u8; 16]>>(8)? {
+            Some(original) => {
+                Some(Edit { original: DocumentId::from_bytes(original), by: row.get(9)?, reason: row.get(10)? })
+            }
+            None => None,
+        },
         body: None,
         gone: None,
     })
