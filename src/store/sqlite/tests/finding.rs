@@ -57,7 +57,8 @@ async fn a_store_of_before_the_index_is_counted_once_and_catches_up() {
     drop(store);
     let old = "DROP TABLE bulk_members; DROP TABLE bulk_acts; DROP TABLE terms; DROP TABLE endings; DROP TABLE traffic; DROP INDEX deliveries_by_receipt; \
                DROP INDEX exceptions_open_by_value; DELETE FROM positions; \
-               ALTER TABLE deliveries DROP COLUMN is_there; ALTER TABLE deliveries DROP COLUMN making;";
+               ALTER TABLE deliveries DROP COLUMN is_there; ALTER TABLE deliveries DROP COLUMN making; \
+               DROP TABLE edits; DROP TABLE start_views; DROP TABLE views;";
     Connection::open(&path).unwrap().execute_batch(&format!("{old} PRAGMA user_version = 16")).unwrap();
 
     let store = with_keys(&path, &[]);
