@@ -237,7 +237,7 @@ fn badge(value: &Value) -> Value {
             "bad"
         }
         "due" | "waiting" | "in_flight" | "received" | "warning" | "half_open" | "paused" | "closed"
-        | "unavailable" | "throttled" | "snoozed" | "assigned" | "overdue" => "warn",
+        | "unavailable" | "throttled" | "snoozed" | "assigned" | "overdue" | "awaiting_approval" => "warn",
         _ => "calm",
     };
     Value::from_safe_string(format!("<span class=\"badge {tone}\">{}</span>", escaped(&word.replace('_', " "))))

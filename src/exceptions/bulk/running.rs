@@ -1,6 +1,7 @@
 //! Carries acts out: one member at a time, at the rate of its act.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -13,7 +14,6 @@ use crate::observe::{Event, Observer};
 use crate::store::StoreError;
 use crate::store::bulk::{BulkRow, Mark, Target, Turn};
 use crate::store::write::Act;
-use std::sync::Arc;
 
 /// Between two looks when nothing is due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -39,17 +39,25 @@ pub struct Runner {
 pub struct Pace(HashMap<BulkId, Timestamp>);
 
 impl Pace {
-    fn next(&self, row: &BulkRow) -> Option<Timestamp> {
-        self.0.get(&row.id).copied()
+    /// `None` for an act of which nothing went in this process. Never further away than its rate says: the wall clock
+    /// may have been set back meanwhile (RUN-5).
+    fn next(&mut self, id: BulkId, per_minute: u32, now: Timestamp) -> Option<Timestamp> {
+        let next = self.0.get_mut(&id)?;
+        *next = (*next).min(later(now, apart(per_minute)));
+        Some(*next)
     }
 
-    fn went(&mut self, row: &BulkRow, at: Timestamp) {
-        self.0.insert(row.id, later(at, Duration::from_mins(1) / row.per_minute.max(1)));
+    fn went(&mut self, id: BulkId, per_minute: u32, at: Timestamp) {
+        self.0.insert(id, later(at, apart(per_minute)));
     }
 
     fn forget_but(&mut self, open: &[BulkRow]) {
         self.0.retain(|id, _| open.iter().any(|row| row.id == *id));
     }
+}
+
+fn apart(per_minute: u32) -> Duration {
+    Duration::from_mins(1) / per_minute.max(1)
 }
 
 impl Runner {
@@ -94,10 +102,10 @@ impl Runner {
         let mut next: Option<Timestamp> = None;
         for row in &open {
             let now = self.desk.clock.now();
-            let due = self.pace.next(row).or(row.begins_at).unwrap_or(now);
+            let due = self.pace.next(row.id, row.per_minute, now).or(row.begins_at).unwrap_or(now);
             let due = if due <= now && self.member(row, now).await? {
-                self.pace.went(row, now);
-                self.pace.next(row).unwrap_or(now)
+                self.pace.went(row.id, row.per_minute, now);
+                later(now, apart(row.per_minute))
             } else {
                 due.max(now)
             };
@@ -195,5 +203,22 @@ fn skipped(error: StoreError) -> Result<Option<String>, StoreError> {
         | StoreError::BadCursor
         | StoreError::Unusable(_)
         | StoreError::Query(_) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{SeededEntropy, from_micros};
+
+    #[test]
+    fn run_5_a_clock_that_is_set_back_holds_an_act_up_for_no_longer_than_its_rate() {
+        let (mut pace, at) = (Pace::default(), |seconds: i64| from_micros(seconds * 1_000_000));
+        let id = BulkId::new(at(0), &SeededEntropy::new(1));
+        assert_eq!(pace.next(id, 60, at(7_200)), None);
+        pace.went(id, 60, at(7_200));
+        assert_eq!(pace.next(id, 60, at(7_200)), Some(at(7_201)));
+        assert_eq!(pace.next(id, 60, at(3_600)), Some(at(3_601)), "an hour back");
+        assert_eq!(pace.next(id, 60, at(3_601)), Some(at(3_601)));
     }
 }

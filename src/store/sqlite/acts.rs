@@ -112,7 +112,8 @@ pub(super) fn recorded_about(tx: &Tx<'_>, act: &Act, delivery: DeliveryId) -> Ou
     answers::of_act(tx, act, Done::Delivery(&detail))
 }
 
-/// The last words of every act: the mark of a bulk act's member, its audit row (API-5), and the answer that a repeat of the call gets (API-2).
+/// The last words of every act: the mark of a bulk act's member, its audit row (API-5), and the answer that a repeat of the
+/// call gets (API-2).
 pub(super) fn recorded(tx: &Tx<'_>, act: &Act, done: Done<'_>) -> Outcome<()> {
     bulk::of_act(tx, act)?;
     audit::record(tx, act)?;

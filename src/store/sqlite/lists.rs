@@ -1,6 +1,8 @@
 //! Lists, newest first, by keyset cursors. Each filter names the index it goes by; a filter without one walks the newest
 //! rows, a bounded stretch a page, so a page may be short or empty and still have a next one.
 
+use std::time::Duration;
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
@@ -9,8 +11,6 @@ use super::fault::Outcome;
 use super::rows;
 use super::tally;
 use super::tx;
-use std::time::Duration;
-
 use crate::clock::{Timestamp, earlier};
 use crate::store::cases::Overdue;
 use crate::store::view::{DeliveryRow, EventRow, ExceptionRow, Page, Paging};
