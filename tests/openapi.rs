@@ -45,6 +45,18 @@ fn the_document_and_the_routes_agree_on_paths_methods_and_permissions() {
 }
 
 #[test]
+fn the_document_names_the_dry_run_where_the_routes_have_one() {
+    let contract = Contract::read();
+    let operations = operations(&contract);
+    for route in routes() {
+        let operation = &operations[&(route.method.to_owned(), format!("{PREFIX}{}", route.path))];
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let named = parameters.iter().any(|one| contract.resolve(one)["name"] == "dry_run");
+        assert_eq!(named, route.rehearses, "{} {}", route.method, route.path);
+    }
+}
+
+#[test]
 fn api_1_the_document_names_the_idempotency_key_where_the_routes_take_it() {
     let contract = Contract::read();
     let operations = operations(&contract);

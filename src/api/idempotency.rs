@@ -54,6 +54,8 @@ pub struct Guard {
     pub needs: Needs,
     /// Whether the call is refused without a key.
     pub required: bool,
+    /// Whether it can be asked what it would do, which takes no key.
+    pub rehearses: bool,
 }
 
 /// The calls under a key that are running now, with their fingerprints.
@@ -92,13 +94,16 @@ impl fmt::Debug for RunningCalls {
 
 /// Runs a call once per key.
 pub async fn once(State(guard): State<Guard>, request: Request, next: Next) -> Result<Response, ApiError> {
-    let Guard { api, needs, required } = guard;
+    let Guard { api, needs, required, rehearses } = guard;
     let caller = api.access.caller(request.method(), request.headers()).await?;
     if !caller.may(needs) {
         return Err(ApiError::forbidden(needs));
     }
-    if is_dry_run(request.uri()) {
-        return Ok(next.run(request).await);
+    match (is_dry_run(request.uri()), rehearses) {
+        (true, true) => return Ok(next.run(request).await),
+        // It would act, and not even under a key.
+        (true, false) => return Err(ApiError::bad_request("this call has no dry run: it would act; nothing was done")),
+        (false, _) => {}
     }
     let Some(key) = key(request.headers())? else {
         if required {
@@ -114,7 +119,7 @@ pub async fn once(State(guard): State<Guard>, request: Request, next: Next) -> R
         .await
         .map_err(|_| ApiError::new(Kind::TooLarge, "the body exceeds the limit"))?;
     // Nothing was done, so there is nothing to be done twice; and what it shows is not kept beside the erased (DAT-1).
-    if is_dry_run_by_body(&body) {
+    if rehearses && is_dry_run_by_body(&body) {
         return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
     }
     let route = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);

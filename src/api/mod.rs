@@ -84,7 +84,16 @@ pub struct Route {
     pub needs: Needs,
     /// How it treats `Idempotency-Key`.
     pub key: KeyRule,
+    /// Whether it can show what it would do, with `dry_run`.
+    pub rehearses: bool,
     handler: MethodRouter<Api>,
+}
+
+impl Route {
+    /// It can show what it would do.
+    fn rehearsed(self) -> Route {
+        Route { rehearses: true, ..self }
+    }
 }
 
 /// A route that lets anybody in, since it is where they say who they are. Written out, never the default.
@@ -112,7 +121,7 @@ pub fn routes() -> Vec<Route> {
         get("/deliveries", CanRead, deliveries::list),
         get("/deliveries/{id}", CanRead, deliveries::show),
         post("/deliveries/{id}/decide", CanDecide, KeyRule::Required, deliveries::decide),
-        post("/deliveries/{id}/edit", CanEditDocuments, KeyRule::Required, editing::edit),
+        post("/deliveries/{id}/edit", CanEditDocuments, KeyRule::Required, editing::edit).rehearsed(),
         post("/deliveries/{id}/resend", CanDecide, KeyRule::Required, deliveries::resend),
 
         get("/exceptions", CanRead, exceptions::list),
@@ -126,14 +135,14 @@ pub fn routes() -> Vec<Route> {
         post("/exceptions/{id}/dismiss", CanDecide, KeyRule::Required, cases::dismiss),
         get("/exceptions/{id}/notes", CanRead, cases::notes),
         post("/exceptions/{id}/notes", CanReplay, KeyRule::Required, cases::note),
-        post("/exceptions/{id}/replay", CanReplay, KeyRule::Required, exceptions::replay),
+        post("/exceptions/{id}/replay", CanReplay, KeyRule::Required, exceptions::replay).rehearsed(),
         get("/exceptions/groups/{fingerprint}/preview", CanReplay, looking::group),
         get("/exceptions/groups/{fingerprint}/proposals", CanRead, fixing::proposals),
-        post("/exceptions/groups/{fingerprint}/fix", CanFixGroups, KeyRule::Required, fixing::fix),
-        post("/exceptions/groups/{fingerprint}/release", CanReplay, KeyRule::Required, exceptions::release),
+        post("/exceptions/groups/{fingerprint}/fix", CanFixGroups, KeyRule::Required, fixing::fix).rehearsed(),
+        post("/exceptions/groups/{fingerprint}/release", CanReplay, KeyRule::Required, exceptions::release).rehearsed(),
 
         get("/bulk", CanRead, bulk::list),
-        post("/bulk", CanReplay, KeyRule::Required, bulk::ask),
+        post("/bulk", CanReplay, KeyRule::Required, bulk::ask).rehearsed(),
         get("/bulk/preview", CanReplay, bulk::look),
         get("/bulk/{id}", CanRead, bulk::show),
         post("/bulk/{id}/approve", CanApprove, KeyRule::Required, bulk::approve),
@@ -219,7 +228,7 @@ pub fn api_router(api: Api) -> Router {
             KeyRule::None => route.handler,
             KeyRule::Taken | KeyRule::Required => {
                 let required = route.key == KeyRule::Required;
-                let guard = Guard { api: api.clone(), needs: route.needs, required };
+                let guard = Guard { api: api.clone(), needs: route.needs, required, rehearses: route.rehearses };
                 route.handler.route_layer(from_fn_with_state(guard, idempotency::once))
             }
         };
@@ -279,7 +288,7 @@ where
     H: Handler<T, Api>,
     T: Asks<P> + 'static,
 {
-    Route { method, path, needs: Needs::of::<P>(), key, handler: on(filter, handler) }
+    Route { method, path, needs: Needs::of::<P>(), key, rehearses: false, handler: on(filter, handler) }
 }
 
 fn get<P: Permission, H: Handler<T, Api>, T: Asks<P> + 'static>(path: &'static str, _: P, handler: H) -> Route {
@@ -320,7 +329,7 @@ fn anyone<H: Handler<T, Api>, T: 'static>(
     handler: H,
 ) -> Route {
     let bounded = on(filter, handler).layer(DefaultBodyLimit::max(STRANGERS_BYTES));
-    Route { method, path, needs: ANYONE, key: KeyRule::None, handler: bounded }
+    Route { method, path, needs: ANYONE, key: KeyRule::None, rehearses: false, handler: bounded }
 }
 
 fn delete<P: Permission, H: Handler<T, Api>, T: Asks<P> + 'static>(

@@ -2,8 +2,11 @@
 
 use axum::http::StatusCode;
 use crossdock::access::roles::Role;
+use crossdock::api::idempotency::KeyRule;
+use crossdock::api::routes;
 use serde_json::json;
 
+use crate::roles::concrete;
 use crate::support::Site;
 
 #[tokio::test]
@@ -308,4 +311,23 @@ async fn p2_the_ledger_tells_orders_in_money_to_the_last_digit() {
     let row = |state: &str, orders: u64, total: &str| json!({ "system": "acme", "currency": "GBP", "state": state, "orders": orders, "total": total, "without_total": 0 });
     assert_eq!(ledger["money"], json!([row("delivered", 2, "60.00"), row("parked", 1, "30.00")]));
     assert_eq!(site.store.recount().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn api_1_asking_for_a_dry_run_of_what_has_none_does_nothing() {
+    let site = Site::open().await;
+    let mut asked = 0;
+    let keyed = routes().into_iter().filter(|route| route.key == KeyRule::Required && !route.rehearses);
+    for route in keyed {
+        let path = format!("{}?dry_run=true", concrete(route.path));
+        let json = [("content-type", "application/json")];
+        for key in [None, Some(("idempotency-key", "\"k\""))] {
+            let headers: Vec<_> = json.into_iter().chain(key).collect();
+            let answered = site.call(Role::Admin, route.method, &path, &headers, "{}").await;
+            assert_eq!(answered.status, StatusCode::BAD_REQUEST, "{path}: {}", answered.text);
+            assert!(answered.text.contains("no dry run"), "{path}: {}", answered.text);
+        }
+        asked += 1;
+    }
+    assert!(asked >= 6, "{asked}");
 }
