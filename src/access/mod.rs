@@ -18,6 +18,7 @@ pub mod throttle;
 pub mod origin;
 pub mod session;
 pub mod users;
+pub mod vouched;
 pub mod door;
 
 pub use audit::Actor;

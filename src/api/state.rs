@@ -24,6 +24,7 @@ use crate::domain::mapping::{MappingRow, Table};
 use crate::domain::sales_order::SalesOrder;
 use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::observe::{Health, Observer};
+use crate::oidc::Provider;
 use crate::store::books::Ticket;
 use crate::store::view::DeliveryDetail;
 use crate::store::write::Act;
@@ -43,6 +44,8 @@ pub struct Parts {
     pub entropy: SharedEntropy,
     /// Who calls.
     pub access: Arc<Access>,
+    /// Who vouches for people beside us.
+    pub provider: Option<Provider>,
     /// Work that is not reading.
     pub engines: Arc<dyn Engines>,
     /// Logs and counts.

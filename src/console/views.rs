@@ -52,6 +52,7 @@ templates![
     "settings.html",
     "account.html",
     "sign-in.html",
+    "signed-in.html",
     "done.html",
     "preview.html",
     "problem.html",
