@@ -274,12 +274,6 @@ impl Access {
         }
     }
 
-    /// Our origin as this call's browser sees it; `None`: not known, since a `Host` that anybody can write names no place
-    /// to send people to, unless it is this very machine.
-    pub fn own_origin(&self, headers: &HeaderMap) -> Option<String> {
-        self.settings.public_origin.clone().or_else(|| origin::on_loopback(headers))
-    }
-
     /// Whether a cookie that this call is given is for HTTPS.
     pub fn is_secure(&self, headers: &HeaderMap) -> bool {
         origin::is_secure(headers, self.settings.public_origin.as_deref())

@@ -1,5 +1,6 @@
 //! Whole files: the example of the design, and a table of broken ones.
 
+mod oidc;
 mod shape;
 
 use std::path::Path;
@@ -491,6 +492,8 @@ fn the_manual_names_every_key() {
         "[store]\nzzzzzzzzzz = 1",
         "[store]\nbackup = { zzzzzzzzzz = 1 }",
         "[access]\nzzzzzzzzzz = 1",
+        "[access.oidc]\nzzzzzzzzzz = 1",
+        "[access.oidc]\nroles = { zzzzzzzzzz = 1 }",
         "[retention]\nzzzzzzzzzz = 1",
         "[exceptions]\nzzzzzzzzzz = 1",
         "[commerce.a]\nzzzzzzzzzz = 1",

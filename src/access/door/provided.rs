@@ -1,9 +1,11 @@
 //! Whoever an identity provider vouches for comes in: made known at the first time, brought up to date at each.
 
+use http::HeaderMap;
 use serde_json::{Map, Value};
 
 use super::{Access, Begun, Refused};
 use crate::access::audit::Actor;
+use crate::access::origin;
 use crate::access::session::SessionSecret;
 use crate::access::throttle::Try;
 use crate::access::users;
@@ -14,6 +16,12 @@ use crate::store::accounts::{Factor, Subject, UserChange, UserRow};
 use crate::store::write::Act;
 
 impl Access {
+    /// Our origin as this call's browser sees it; `None`: not known, since a `Host` that anybody can write names no place
+    /// to send people to, unless it is this very machine.
+    pub fn own_origin(&self, headers: &HeaderMap) -> Option<String> {
+        self.settings.public_origin.clone().or_else(|| origin::on_loopback(headers))
+    }
+
     /// Counts a try with the identity provider: beginning one and answering it are a try each.
     ///
     /// # Errors
