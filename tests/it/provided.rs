@@ -44,7 +44,7 @@ async fn api_4_a_person_signs_in_by_the_button_and_lands_where_she_wanted() {
     assert_eq!(browser.buttons("Sign in"), 1, "the form stays");
     browser.follows("Sign in with Contoso & Sons");
     browser.follows("Yes, it is me");
-    browser.sees("No deliveries");
+    browser.sees("None.");
     assert_eq!(browser.is_at(), "/console/deliveries");
     browser.goes("/console/account");
     assert!(browser.text().contains(&provider.issuer()));
