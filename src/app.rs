@@ -50,7 +50,7 @@ use crate::watch::{self, disk as watch_disk};
 
 mod build;
 
-use build::{access_of, catalogues_of, destinations_of, intake_of};
+use build::{access_of, catalogues_of, destinations_of, intake_of, provider_of};
 pub use build::{catalogues_kept, commerce_of, contacts, destination_of, renderer, rules};
 
 /// POI-1: how long the express lane stays closed after an unclean end.
@@ -301,6 +301,7 @@ async fn open_all(
         store: store.clone(),
         clock: doors.clock.clone(),
         access: access.clone(),
+        provider: provider_of(&config, &doors)?,
         engines: rooms,
         entropy: doors.entropy.clone(),
         observer: observer.clone(),

@@ -36,6 +36,7 @@ pub mod access;
 
 // outside
 pub mod destinations;
+pub mod oidc;
 pub mod commerce;
 
 // engines

@@ -5,6 +5,8 @@
 //! code is never used twice and a password changed meanwhile lets nobody in. Sessions are looked up at every call: what
 //! ends one, here or at the command line, ends it at once.
 
+mod provided;
+
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +20,7 @@ use super::password::{self, Busy, Hasher, Weak};
 use super::session::{Lifetime, SEEN_EVERY, SessionSecret, SignedIn, WATCHING};
 use super::throttle::{Throttle, Try};
 use super::tokens::{Denied, Tokens};
+use super::vouched::{NotGranted, Rules};
 use super::{totp, users};
 use crate::clock::{SharedClock, SharedEntropy, Timestamp, later};
 use crate::envelope::ids::UserId;
@@ -40,11 +43,21 @@ pub struct Settings {
     pub is_proxy: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
     /// How long a session lives.
     pub lifetime: Lifetime,
+    /// Whether people sign in with passwords of our own.
+    pub passwords: bool,
+    /// What an identity provider's word grants.
+    pub vouched: Rules,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { public_origin: None, is_proxy: Arc::new(|_| false), lifetime: Lifetime::default() }
+        Settings {
+            public_origin: None,
+            is_proxy: Arc::new(|_| false),
+            lifetime: Lifetime::default(),
+            passwords: true,
+            vouched: Rules::default(),
+        }
     }
 }
 
@@ -84,6 +97,15 @@ pub enum Refused {
     /// Name, password or code is wrong, or the person is shut out: which, is not told.
     #[error("the name, the password or the code is not right")]
     Credentials,
+    /// Passwords are not taken here.
+    #[error("people sign in with the identity provider here, and passwords are not taken")]
+    Elsewhere,
+    /// The identity provider vouches for them, which grants nothing.
+    #[error(transparent)]
+    NotGranted(#[from] NotGranted),
+    /// The identity provider vouches for them, and they are shut out here.
+    #[error("you are shut out of this service; whoever runs it lets people in again")]
+    ShutOut,
     /// Too many tries.
     #[error("too many tries: wait {} s", .0.as_secs().max(1))]
     Slow(Duration),
@@ -216,8 +238,7 @@ impl Access {
 
     /// The `Set-Cookie` for a session that began with this call.
     pub fn cookie(&self, headers: &HeaderMap, secret: &SessionSecret) -> String {
-        let secure = origin::is_secure(headers, self.settings.public_origin.as_deref());
-        secret.cookie(secure, self.settings.lifetime)
+        secret.cookie(self.is_secure(headers), self.settings.lifetime)
     }
 
     /// Begins a session for whoever proves who they are.
@@ -225,6 +246,9 @@ impl Access {
     /// # Errors
     /// Why nobody is signed in.
     pub async fn sign_in(&self, attempt: Attempt<'_>) -> Result<Begun, Refused> {
+        if !self.settings.passwords {
+            return Err(Refused::Elsewhere);
+        }
         let key = users::name_key(attempt.name.trim());
         let tried = Try::new(&key, attempt.from);
         self.begin_try(&tried)?;
@@ -232,7 +256,7 @@ impl Access {
         let right = self.proves(attempt.password, known.as_ref()).await?;
         let Some((known, factor)) = known.as_ref().filter(|_| right).and_then(|known| self.factor(known, attempt.code))
         else {
-            self.refused(known.as_ref().map(|known| known.user.id), attempt.from).await?;
+            self.refused(known.as_ref().map(|known| known.user.id), attempt.from, None).await?;
             return Err(Refused::Credentials);
         };
         let begun = self.begin(&known.user, known.password.clone(), factor, attempt.from, attempt.before).await;
@@ -243,11 +267,16 @@ impl Access {
             }
             // The code was used by another sign-in, or the person changed meanwhile.
             Err(StoreError::NotAllowed(_)) => {
-                self.refused(Some(known.user.id), attempt.from).await?;
+                self.refused(Some(known.user.id), attempt.from, None).await?;
                 Err(Refused::Credentials)
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether a cookie that this call is given is for HTTPS.
+    pub fn is_secure(&self, headers: &HeaderMap) -> bool {
+        origin::is_secure(headers, self.settings.public_origin.as_deref())
     }
 
     /// What proves that it is this person. That a second factor does not open is for our log, not for whoever tries.
@@ -338,11 +367,15 @@ impl Access {
 
     /// A session may be a stolen one: what changes the ways in asks for the password again.
     async fn prove_again(&self, signed_in: &SignedIn, password: &str, from: &str) -> Result<(), Refused> {
+        if signed_in.user.vouched_for {
+            let why = "the identity provider says how you sign in: change password and second factor there";
+            return Err(StoreError::NotAllowed(why.to_owned()).into());
+        }
         let tried = Try::new(&users::name_key(&signed_in.user.name), from);
         self.begin_try(&tried)?;
         let known = self.store.credentials_of(signed_in.user.id).await?;
         if !self.proves(password, known.as_ref()).await? {
-            self.refused(Some(signed_in.user.id), from).await?;
+            self.refused(Some(signed_in.user.id), from, None).await?;
             return Err(Refused::Credentials);
         }
         self.lock_throttle().succeeded(&tried, self.clock.now());
@@ -432,7 +465,7 @@ impl Access {
     }
 
     /// Writes a refusal down, without the name that was tried: people type passwords there.
-    async fn refused(&self, user: Option<UserId>, from: &str) -> Result<(), StoreError> {
+    async fn refused(&self, user: Option<UserId>, from: &str, why: Option<String>) -> Result<(), StoreError> {
         let now = self.clock.now();
         let untold = {
             let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
@@ -450,6 +483,7 @@ impl Access {
         let target = user.map_or_else(|| "unknown".to_owned(), |user| user.to_string());
         let mut act = Actor::Anonymous.act("session.refuse", target, now);
         from.clone_into(&mut act.from);
+        act.reason = why.unwrap_or_default();
         if untold > 0 {
             act.after = serde_json::json!({ "refused_before_and_not_written_down": untold }).to_string();
         }

@@ -19,6 +19,7 @@ pub mod origin;
 pub mod session;
 pub mod users;
 pub mod views;
+pub mod vouched;
 pub mod door;
 
 pub use audit::Actor;

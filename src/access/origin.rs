@@ -90,6 +90,11 @@ pub fn is_sent_to_loopback(headers: &HeaderMap) -> bool {
     host(headers).is_some_and(|host| is_loopback(&host))
 }
 
+/// Our origin where the call went to a name of this very machine, over plain HTTP as such calls do.
+pub fn on_loopback(headers: &HeaderMap) -> Option<String> {
+    host(headers).filter(|host| is_loopback(host)).map(|host| format!("http://{host}"))
+}
+
 fn is_loopback(authority: &str) -> bool {
     let name = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),

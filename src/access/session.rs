@@ -76,29 +76,12 @@ impl fmt::Debug for SessionSecret {
 impl SessionSecret {
     /// A fresh one.
     pub fn new(entropy: &dyn Entropy) -> Self {
-        let mut bytes = [0; SECRET_BYTES];
-        entropy.fill(&mut bytes);
-        SessionSecret(URL_SAFE_NO_PAD.encode(bytes))
+        SessionSecret(random(entropy))
     }
 
     /// What the cookie of a request holds; `None` when it is not there, stands twice, or is not of our form.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut found = Vec::new();
-        for value in headers.get_all(header::COOKIE) {
-            for pair in value.to_str().ok()?.split(';') {
-                let (name, value) = pair.trim().split_once('=').unwrap_or_default();
-                if name == COOKIE || (name == PLAIN_COOKIE && origin::is_sent_to_loopback(headers)) {
-                    found.push((name, value));
-                }
-            }
-        }
-        // Two of one name: one of them was planted.
-        let of = |wanted: &str| found.iter().filter(|(name, _)| *name == wanted).count();
-        let name = if of(COOKIE) > 0 { COOKIE } else { PLAIN_COOKIE };
-        let (_, secret) = found.iter().find(|(known, _)| *known == name).filter(|_| of(name) == 1)?;
-        let ours =
-            secret.len() == 43 && secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        ours.then(|| SessionSecret((*secret).to_owned()))
+        secret_in(headers, [COOKIE, PLAIN_COOKIE]).map(SessionSecret)
     }
 
     /// What is kept of it.
@@ -114,19 +97,46 @@ impl SessionSecret {
 
     /// The `Set-Cookie` that hands it to a browser. `secure`: the page came over HTTPS.
     pub fn cookie(&self, secure: bool, lifetime: Lifetime) -> String {
-        let age = lifetime.absolute.as_secs();
-        set(secure, &self.0, age)
+        set_cookie([COOKIE, PLAIN_COOKIE], secure, &self.0, "Strict", lifetime.absolute.as_secs())
     }
 }
 
 /// The `Set-Cookie`s that take either cookie away.
 pub fn forgotten() -> [String; 2] {
-    [set(true, "", 0), set(false, "", 0)]
+    [true, false].map(|secure| set_cookie([COOKIE, PLAIN_COOKIE], secure, "", "Strict", 0))
 }
 
-fn set(secure: bool, value: &str, age: u64) -> String {
-    let (name, secure) = if secure { (COOKIE, "; Secure") } else { (PLAIN_COOKIE, "") };
-    format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}")
+/// 256 bits that nobody guesses, as text for a cookie or an address.
+pub(crate) fn random(entropy: &dyn Entropy) -> String {
+    let mut bytes = [0; SECRET_BYTES];
+    entropy.fill(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// What a cookie of ours holds, under its name for HTTPS or for this very machine; `None` when it is not there, stands
+/// twice, or is not of our form.
+pub(crate) fn secret_in(headers: &HeaderMap, [guarded, plain]: [&str; 2]) -> Option<String> {
+    let mut found = Vec::new();
+    for value in headers.get_all(header::COOKIE) {
+        for pair in value.to_str().ok()?.split(';') {
+            let (name, value) = pair.trim().split_once('=').unwrap_or_default();
+            if name == guarded || (name == plain && origin::is_sent_to_loopback(headers)) {
+                found.push((name, value));
+            }
+        }
+    }
+    // Two of one name: one of them was planted.
+    let of = |wanted: &str| found.iter().filter(|(name, _)| *name == wanted).count();
+    let name = if of(guarded) > 0 { guarded } else { plain };
+    let (_, secret) = found.iter().find(|(known, _)| *known == name).filter(|_| of(name) == 1)?;
+    let ours = secret.len() == 43 && secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    ours.then(|| (*secret).to_owned())
+}
+
+/// The `Set-Cookie` of a cookie of ours, for this host alone and hidden from scripts.
+pub(crate) fn set_cookie([guarded, plain]: [&str; 2], secure: bool, value: &str, same_site: &str, age: u64) -> String {
+    let (name, secure) = if secure { (guarded, "; Secure") } else { (plain, "") };
+    format!("{name}={value}; Path=/; HttpOnly; SameSite={same_site}; Max-Age={age}{secure}")
 }
 
 /// Somebody who is signed in.
@@ -172,6 +182,7 @@ mod tests {
                 totp: false,
                 recovery_codes: 0,
                 vouched_for: false,
+                issuer: None,
                 created_at: at(0),
                 disabled_at: None,
                 last_login_at: None,

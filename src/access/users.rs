@@ -74,13 +74,18 @@ pub fn new(
         email: email.to_owned(),
         role: role.as_str().to_owned(),
         password,
+        vouched: None,
         created_at: now,
     })
 }
 
 /// What an act says of a new person.
 pub fn told(user: &NewUser) -> String {
-    json!({ "name": user.name, "role": user.role, "password": user.password.is_some() }).to_string()
+    let mut told = json!({ "name": user.name, "role": user.role, "password": user.password.is_some() });
+    if let Some(vouched) = &user.vouched {
+        told["issuer"] = json!(vouched.issuer);
+    }
+    told.to_string()
 }
 
 /// What an act says of changes: before and after, never a secret.
@@ -88,7 +93,7 @@ pub fn changes_told(user: &UserRow, changes: &[UserChange]) -> (String, String) 
     let (mut before, mut after) = (json!({ "name": user.name }), json!({}));
     for change in changes {
         let (what, was, is): (&str, Value, Value) = match change {
-            UserChange::Role(role) => ("role", json!(user.role), json!(role)),
+            UserChange::Role(role) | UserChange::Granted(role) => ("role", json!(user.role), json!(role)),
             UserChange::Email(_) => ("email", json!(!user.email.is_empty()), json!("changed")),
             UserChange::Password(_) => ("password", json!(user.password), json!("changed")),
             UserChange::Disabled(disabled) => ("disabled", json!(user.disabled_at.is_some()), json!(disabled)),

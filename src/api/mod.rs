@@ -42,6 +42,7 @@ mod incidents;
 mod mappings;
 mod orders;
 mod outside;
+mod provided;
 mod search;
 mod tokens;
 mod session;
@@ -179,6 +180,9 @@ pub fn routes() -> Vec<Route> {
         delete("/tokens/{id}", CanManageTokens, KeyRule::Taken, tokens::revoke),
 
         anyone("POST", MethodFilter::POST, "/session", session::sign_in),
+        anyone("GET", MethodFilter::GET, "/session/provider", provided::show),
+        anyone("POST", MethodFilter::POST, "/session/provider", provided::begin),
+        anyone("POST", MethodFilter::POST, "/session/provider/answer", provided::answer),
         get("/session", CanOwnAccount, session::show),
         delete("/session", CanOwnAccount, KeyRule::None, session::sign_out),
 

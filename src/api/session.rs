@@ -111,6 +111,9 @@ impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Credentials => ApiError::new(Kind::Unauthenticated, refused.to_string()),
+            Refused::Elsewhere | Refused::NotGranted(_) | Refused::ShutOut => {
+                ApiError::new(Kind::Forbidden, refused.to_string())
+            }
             Refused::Slow(wait) => {
                 let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
                 ApiError::new(Kind::TooMany, refused.to_string()).retry_after(seconds.max(1))

@@ -27,6 +27,7 @@ use crate::exceptions::bulk;
 use crate::exceptions::diff::Change;
 use crate::exceptions::edit::{EditError, Edited, Wanted};
 use crate::observe::{Health, Observer};
+use crate::oidc::Provider;
 use crate::store::books::Ticket;
 use crate::store::view::DeliveryDetail;
 use crate::store::write::Act;
@@ -46,6 +47,8 @@ pub struct Parts {
     pub entropy: SharedEntropy,
     /// Who calls.
     pub access: Arc<Access>,
+    /// Who vouches for people beside us.
+    pub provider: Option<Provider>,
     /// Work that is not reading.
     pub engines: Arc<dyn Engines>,
     /// Logs and counts.

@@ -126,6 +126,7 @@ pub async fn create(
         totp: false,
         recovery_codes: 0,
         vouched_for: false,
+        issuer: None,
         created_at: now,
         disabled_at: None,
         last_login_at: None,

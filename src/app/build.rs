@@ -36,6 +36,7 @@ use crate::journal::Reader;
 use crate::journal::serve::{At, Journal, Journals, Kept};
 use crate::journal::wire::Wire;
 use crate::observe::Observer;
+use crate::oidc::{self, Provider};
 use crate::polling::{Poller, Reading};
 use crate::processor::Processor;
 use crate::processor::rules::{OriginRules, ReadBack, Rules};
@@ -48,8 +49,36 @@ pub(super) fn access_of(config: &Config, store: &SharedStore, doors: &Doors) -> 
         public_origin: config.access.public_origin.clone(),
         is_proxy: Arc::new(move |address| proxies.iter().any(|network| network.contains(address))),
         lifetime: Lifetime { idle: config.access.session_idle, absolute: config.access.session_absolute },
+        passwords: config.access.oidc.as_ref().is_none_or(|oidc| oidc.local_passwords),
+        vouched: config.access.oidc.as_ref().map(vouched).unwrap_or_default(),
     };
     Access::new(store.clone(), doors.clock.clone(), doors.entropy.clone(), settings)
+}
+
+fn vouched(oidc: &config::OidcSettings) -> access::vouched::Rules {
+    access::vouched::Rules {
+        claim: oidc.role_claim.clone(),
+        map: oidc.role_map.clone(),
+        default: oidc.role_default,
+        email_domains: oidc.email_domains.clone(),
+    }
+}
+
+/// The identity provider that people sign in with, where one is configured.
+pub(super) fn provider_of(config: &Config, doors: &Doors) -> anyhow::Result<Option<Provider>> {
+    let Some(oidc) = &config.access.oidc else { return Ok(None) };
+    let networks = oidc.allow_private.iter().map(|network| network.to_string().parse());
+    let allow_private = networks.collect::<Result<_, _>>().context("access.oidc: allow_private")?;
+    let settings = oidc::Settings {
+        name: oidc.name.clone(),
+        issuer: oidc.issuer.clone(),
+        client_id: oidc.client_id.clone(),
+        client_secret: oidc.client_secret.expose().clone(),
+        scopes: oidc.scopes.clone(),
+        allow_private,
+    };
+    let provider = Provider::new(settings, doors.clock.clone(), doors.entropy.clone());
+    provider.map(Some).map_err(|problem| anyhow::anyhow!("access.oidc: {problem}"))
 }
 
 /// The rules of a configuration, with no mappings yet.

@@ -182,9 +182,10 @@ async fn list(store: &SharedStore, json: bool) -> anyhow::Result<()> {
         let seen = user.last_login_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
         let state = user.disabled_at.map_or_else(|| "may sign in".to_owned(), |at| format!("shut out {at}"));
         let (id, name, role) = (user.id.to_string(), user.name.clone(), user.role.clone());
-        vec![id, name, user.email.clone(), role, yes(user.totp), seen, state]
+        let issuer = user.issuer.clone().unwrap_or_else(|| "here".to_owned());
+        vec![id, name, user.email.clone(), role, issuer, yes(user.totp), seen, state]
     });
-    print::table(&["id", "name", "email", "role", "second factor", "signed in", "state"], rows.collect())
+    print::table(&["id", "name", "email", "role", "known by", "second factor", "signed in", "state"], rows.collect())
 }
 
 async fn changed(

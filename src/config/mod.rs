@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use crate::clock::Rate;
-pub use access::AccessSettings;
+pub use access::{AccessSettings, OidcSettings};
 pub use auth::{AuthSetting, SignedBytes};
 pub use commerce::{CatalogueCache, CommerceAuth, CommerceSettings, Edition, ReadBack, Sweep};
 pub use destinations::{DestinationSettings, Guard, OutboundAuth, OutboundSignature, Profile};

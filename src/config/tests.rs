@@ -1,6 +1,7 @@
 //! Whole files: the example of the design, and a table of broken ones.
 
 mod batches;
+mod oidc;
 mod shape;
 
 use std::path::Path;
@@ -492,6 +493,8 @@ fn the_manual_names_every_key() {
         "[store]\nzzzzzzzzzz = 1",
         "[store]\nbackup = { zzzzzzzzzz = 1 }",
         "[access]\nzzzzzzzzzz = 1",
+        "[access.oidc]\nzzzzzzzzzz = 1",
+        "[access.oidc]\nroles = { zzzzzzzzzz = 1 }",
         "[retention]\nzzzzzzzzzz = 1",
         "[exceptions]\nzzzzzzzzzz = 1",
         "[commerce.a]\nzzzzzzzzzz = 1",

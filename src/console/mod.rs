@@ -137,6 +137,8 @@ pub fn router(console: Console) -> Router {
         .route("/settings", get(pages::settings::show))
 
         .route("/sign-in", get(pages::sign_in::form).post(pages::sign_in::sign_in).layer(DefaultBodyLimit::max(STRANGERS_BYTES)))
+        .route("/sign-in/provider", get(pages::sign_in::provider))
+        .route("/sign-in/answer", get(pages::sign_in::answer))
         .route("/sign-out", post(pages::sign_in::sign_out).layer(DefaultBodyLimit::max(STRANGERS_BYTES)))
         .route("/acts/{act}", post(acts::act))
         .route("/live", get(live::stream))

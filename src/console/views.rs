@@ -57,6 +57,7 @@ templates![
     "views.html",
     "account.html",
     "sign-in.html",
+    "signed-in.html",
     "done.html",
     "preview.html",
     "problem.html",

@@ -35,6 +35,8 @@ pub struct UserRow {
     pub recovery_codes: u64,
     /// Whether an identity provider vouches for them.
     pub vouched_for: bool,
+    /// Which one; what it vouches for is not changed here.
+    pub issuer: Option<String>,
     /// When.
     pub created_at: Timestamp,
     /// Since when they are shut out.
@@ -86,22 +88,35 @@ pub struct NewUser {
     pub role: String,
     /// Argon2id in the PHC form; `None`: no password.
     pub password: Option<String>,
+    /// Who vouches for them, and under which name for ever.
+    pub vouched: Option<Subject>,
     /// When.
     pub created_at: Timestamp,
+}
+
+/// Somebody at an identity provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The provider.
+    pub issuer: String,
+    /// Theirs there, for ever.
+    pub subject: String,
 }
 
 /// What is changed about a person.
 #[derive(Clone, Debug)]
 pub enum UserChange {
-    /// Another role; ends their sessions.
+    /// Another role; ends their sessions. `NotAllowed` where an identity provider says it.
     Role(String),
+    /// Another role, by the word of the identity provider; ends their sessions.
+    Granted(String),
     /// Another address.
     Email(String),
-    /// Another password, as PHC; ends their sessions.
+    /// Another password, as PHC; ends their sessions. `NotAllowed` where an identity provider vouches for them.
     Password(String),
     /// Shut out, or let in again; shutting out ends their sessions.
     Disabled(bool),
-    /// A secret that waits for its first code.
+    /// A secret that waits for its first code. `NotAllowed` where an identity provider vouches for them.
     TotpEnrol(Vec<u8>),
     /// The first code came, of this step: from now on one is asked for. With the recovery codes' digests.
     TotpConfirm(i64, Vec<Digest>),
@@ -160,13 +175,13 @@ pub struct SessionRow {
 
 /// The part of the store that is about people; every method is one transaction.
 pub trait Accounts: Send + Sync + 'static {
-    /// Lets a person in; a name in use is `NotAllowed`.
+    /// Lets a person in; a name in use is `NotAllowed`, and so is somebody at an identity provider who is in already.
     fn create_user(&self, user: NewUser, act: Act) -> Answer<'_, ()>;
 
-    /// Changes a person. `NotAllowed` when no admin who may sign in would be left.
+    /// Changes a person. `NotAllowed` when no admin of our own who may sign in would be left.
     fn change_user(&self, user: UserId, changes: Vec<UserChange>, act: Act) -> Answer<'_, ()>;
 
-    /// Takes a person out, with their sessions. `NotAllowed` when no admin who may sign in would be left.
+    /// Takes a person out, with their sessions. `NotAllowed` when no admin of our own who may sign in would be left.
     fn remove_user(&self, user: UserId, act: Act) -> Answer<'_, ()>;
 
     /// Everybody, by name.
@@ -177,6 +192,9 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// One person and what proves that it is them, by id.
     fn credentials_of(&self, user: UserId) -> Answer<'_, Option<Credentials>>;
+
+    /// One person, by who vouches for them.
+    fn user_of(&self, subject: Subject) -> Answer<'_, Option<UserRow>>;
 
     /// Begins a session and uses up its second factor. `NotAllowed` when what was proved is no longer true: the person is
     /// shut out, the password another, the code used.

@@ -5,6 +5,8 @@
 
 #[path = "../contract/mod.rs"]
 mod contract;
+#[path = "../provider/mod.rs"]
+mod provider;
 mod support;
 
 mod cases;
@@ -14,6 +16,7 @@ mod lists;
 mod mappings;
 mod outside;
 mod people;
+mod provided;
 mod repairs;
 mod roles;
 mod views;

@@ -22,6 +22,7 @@ use crossdock::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, 
 use crossdock::envelope::keys::{Digest, EventKey, IdempotencyKey, KeyParts};
 use crossdock::exceptions::edit::{EditError, Wanted};
 use crossdock::observe::{Health, Metrics, Observer};
+use crossdock::oidc::{self, Provider};
 use crossdock::store::books::Ticket;
 use crossdock::store::pack::pack;
 use crossdock::store::sqlite::{Options, SqliteStore};
@@ -184,6 +185,11 @@ pub struct Site {
 
 impl Site {
     pub async fn open() -> Site {
+        Site::vouched_for_by(None, Settings::default()).await
+    }
+
+    /// Beside an identity provider.
+    pub async fn vouched_for_by(provider: Option<oidc::Settings>, settings: Settings) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new("2026-03-01T10:00:00Z".parse().unwrap()));
         let shared: SharedClock = clock.clone();
@@ -197,7 +203,8 @@ impl Site {
             store: store.clone(),
             clock: shared.clone(),
             entropy: entropy.clone(),
-            access: Arc::new(Access::new(store.clone(), shared, entropy.clone(), Settings::default())),
+            access: Arc::new(Access::new(store.clone(), shared.clone(), entropy.clone(), settings)),
+            provider: provider.map(|settings| Provider::new(settings, shared, entropy.clone()).unwrap()),
             engines: engines.clone(),
             observer: Arc::new(Observer::new(Metrics::new())),
             health: health.clone(),

@@ -4,6 +4,9 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "test code: a panic is the report")]
 #![allow(clippy::float_cmp, reason = "metrics that count are whole numbers")]
 
+#[path = "../provider/mod.rs"]
+#[allow(dead_code, reason = "its lies are told to the API's own tests")]
+mod provider;
 mod support;
 
 mod alerts;
@@ -29,6 +32,7 @@ mod mutations;
 mod outage;
 mod polling;
 mod promise;
+mod provided;
 mod reading;
 mod registration;
 mod repairs;

@@ -3,7 +3,7 @@
 use super::build::{act, at};
 use crate::envelope::ids::UserId;
 use crate::envelope::keys::Digest;
-use crate::store::accounts::{Factor, NewSession, NewUser, SESSIONS_MAX, UserChange};
+use crate::store::accounts::{Factor, NewSession, NewUser, SESSIONS_MAX, Subject, UserChange};
 use crate::store::{SharedStore, StoreError};
 
 pub fn user(name: &str, role: &str) -> NewUser {
@@ -14,6 +14,7 @@ pub fn user(name: &str, role: &str) -> NewUser {
         email: String::new(),
         role: role.to_owned(),
         password: Some(format!("hash of {name}")),
+        vouched: None,
         created_at: at(0),
     }
 }
@@ -129,4 +130,36 @@ pub async fn api_4_sessions_are_bounded_swept_and_replaced(store: &SharedStore) 
     assert!(!is_in(store, "next").await && is_in(store, "late").await, "what is over is swept");
     assert!(store.end_session(Digest::of(b"late"), act("session.end")).await.unwrap());
     assert!(!store.end_session(Digest::of(b"late"), act("session.end")).await.unwrap());
+}
+
+pub async fn api_4_a_subject_is_one_person_and_the_provider_s(store: &SharedStore) {
+    let subject = |subject: &str| Subject { issuer: "https://id.example".to_owned(), subject: subject.to_owned() };
+    let vouched = |name: &str, of: &str| NewUser { password: None, vouched: Some(subject(of)), ..user(name, "admin") };
+    let anna = vouched("anna", "1");
+    let id = anna.id;
+    store.create_user(anna, act("user.create")).await.unwrap();
+    let twice = store.create_user(vouched("anna2", "1"), act("user.create")).await;
+    assert!(matches!(twice, Err(StoreError::NotAllowed(_))), "{twice:?}");
+    store.create_user(vouched("ben", "1 "), act("user.create")).await.unwrap();
+    store.create_user(user("boss", "admin"), act("user.create")).await.unwrap();
+    let found = store.user_of(subject("1")).await.unwrap().unwrap();
+    assert_eq!((found.id, found.vouched_for, found.issuer.as_deref()), (id, true, Some("https://id.example")));
+    assert!(store.user_of(subject("2")).await.unwrap().is_none());
+    let elsewhere = Subject { issuer: "https://id.example/".to_owned(), ..subject("1") };
+    assert!(store.user_of(elsewhere).await.unwrap().is_none(), "another issuer");
+    for theirs in
+        [UserChange::Role("viewer".to_owned()), UserChange::Password("hash".to_owned()), UserChange::TotpEnrol(vec![1])]
+    {
+        let refused = store.change_user(id, vec![theirs], act("user.change")).await;
+        assert!(matches!(refused, Err(StoreError::NotAllowed(_))), "{refused:?}");
+    }
+    store.begin_session(session(id, "anna", 0), act("session.begin")).await.unwrap();
+    let granted = || vec![UserChange::Granted("viewer".to_owned())];
+    store.change_user(id, granted(), act("user.change")).await.unwrap();
+    assert!(!is_in(store, "anna").await, "another role ends the sessions");
+    let boss = store.users().await.unwrap().into_iter().find(|user| user.name == "boss").unwrap();
+    assert!(boss.issuer.is_none());
+    assert!(store.change_user(boss.id, granted(), act("user.change")).await.is_err(), "no provider says that");
+    let last = store.remove_user(boss.id, act("user.remove")).await;
+    assert!(matches!(last, Err(StoreError::NotAllowed(_))), "a provider's admin is no admin of our own: {last:?}");
 }

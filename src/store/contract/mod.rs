@@ -159,6 +159,7 @@ macro_rules! contract {
             lists_are_narrowed_by_origin_kind_and_time,
         });
         $crate::store::contract::contract!($store, accounts {
+            api_4_a_subject_is_one_person_and_the_provider_s,
             api_4_a_name_is_one_persons_whatever_its_case,
             api_4_what_was_proved_must_still_be_true_when_a_session_begins,
             api_4_what_takes_something_from_a_person_ends_their_sessions,

@@ -12,7 +12,8 @@ use crate::clock::{Entropy, Timestamp, from_micros};
 use crate::envelope::ids::UserId;
 use crate::envelope::keys::Digest;
 use crate::store::accounts::{
-    Accounts, Credentials, Factor, KeptTotp, NewSession, NewUser, SESSIONS_MAX, SessionRow, UserChange, UserRow,
+    Accounts, Credentials, Factor, KeptTotp, NewSession, NewUser, SESSIONS_MAX, SessionRow, Subject, UserChange,
+    UserRow,
 };
 use crate::store::books::Done;
 use crate::store::seal::{Keys, MARK};
@@ -26,12 +27,16 @@ const TOTP: &str = "second factor";
 /// How a secret begins that no key seals, so that it is never taken for a sealed one.
 const PLAIN: u8 = b'S';
 
+/// Somebody at an identity provider.
+const VOUCHED: &str = "u.issuer = ?1 AND u.issuer_subject = ?2";
+
 /// A person; `secret` and what follows it are for [`Credentials`] alone.
 const USER: &str = "SELECT u.id, u.name, u.email, u.role, u.password IS NOT NULL, u.totp_since IS NOT NULL, \
-     (SELECT COUNT(*) FROM recovery_codes AS r WHERE r.user = u.id), u.issuer_subject IS NOT NULL, u.created_at, \
+     (SELECT COUNT(*) FROM recovery_codes AS r WHERE r.user = u.id), IIF(u.issuer_subject IS NULL, NULL, u.issuer), u.created_at, \
      u.disabled_at, u.last_login_at, u.password, u.totp_secret, u.totp_step";
 
 fn user(row: &Row<'_>) -> rusqlite::Result<UserRow> {
+    let issuer: Option<String> = row.get(7)?;
     Ok(UserRow {
         id: UserId::from_bytes(row.get(0)?),
         name: row.get(1)?,
@@ -40,7 +45,8 @@ fn user(row: &Row<'_>) -> rusqlite::Result<UserRow> {
         password: row.get(4)?,
         totp: row.get(5)?,
         recovery_codes: count(row.get(6)?),
-        vouched_for: row.get(7)?,
+        vouched_for: issuer.is_some(),
+        issuer,
         created_at: from_micros(row.get(8)?),
         disabled_at: row.get::<_, Option<i64>>(9)?.map(from_micros),
         last_login_at: row.get::<_, Option<i64>>(10)?.map(from_micros),
@@ -102,9 +108,16 @@ fn create(tx: &Tx<'_>, new: &NewUser, act: &Act) -> Outcome<()> {
     if taken.is_some() {
         return Err(Fault::not_allowed(format!("a user named \"{}\" is there already: choose another name", new.name)));
     }
+    if let Some(vouched) = &new.vouched
+        && tx
+            .row(&format!("SELECT 1 FROM users AS u WHERE {VOUCHED}"), [&vouched.issuer, &vouched.subject], |_| Ok(()))?
+            .is_some()
+    {
+        return Err(Fault::not_allowed("this person of the identity provider is there already"));
+    }
     tx.run(
-        "INSERT INTO users (id, name, name_key, email, role, password, created_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO users (id, name, name_key, email, role, password, created_at, issuer, issuer_subject) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         (
             new.id.as_bytes(),
             &new.name,
@@ -113,16 +126,17 @@ fn create(tx: &Tx<'_>, new: &NewUser, act: &Act) -> Outcome<()> {
             &new.role,
             &new.password,
             new.created_at.as_microsecond(),
+            new.vouched.as_ref().map_or("", |vouched| &vouched.issuer),
+            new.vouched.as_ref().map(|vouched| &vouched.subject),
         ),
     )?;
     recorded(tx, act, Done::Otherwise)
 }
 
-/// Admins who may sign in.
+/// Admins of our own who may sign in; one whom an identity provider made may be none tomorrow, by its word alone.
 fn admins(tx: &Tx<'_>) -> Outcome<i64> {
-    let counted =
-        tx.row("SELECT COUNT(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL", [], |row| row.get(0));
-    Ok(counted?.unwrap_or(0))
+    let sql = "SELECT COUNT(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL AND issuer_subject IS NULL";
+    Ok(tx.row(sql, [], |row| row.get(0))?.unwrap_or(0))
 }
 
 /// Refuses what took the last admin away; inside the transaction, so that two at once cannot do it either.
@@ -133,16 +147,29 @@ fn still_led(tx: &Tx<'_>, before: i64) -> Outcome<()> {
     Ok(())
 }
 
-fn known(tx: &Tx<'_>, id: UserId) -> Outcome<()> {
-    let found = tx.row("SELECT 1 FROM users WHERE id = ?1", [id.as_bytes()], |_| Ok(()))?;
-    found.ok_or_else(|| Fault::not_found(id.to_string()))
+/// Whether an identity provider vouches for a person whom we know.
+fn known(tx: &Tx<'_>, id: UserId) -> Outcome<bool> {
+    let sql = "SELECT issuer_subject IS NOT NULL FROM users WHERE id = ?1";
+    tx.row(sql, [id.as_bytes()], |row| row.get(0))?.ok_or_else(|| Fault::not_found(id.to_string()))
+}
+
+/// Refuses what is not ours to say of somebody, or the provider's of somebody who is ours.
+fn is_ours_to_say(vouched_for: bool, change: &UserChange) -> Outcome<()> {
+    match change {
+        UserChange::Role(_) | UserChange::Password(_) | UserChange::TotpEnrol(_) if vouched_for => {
+            Err(Fault::not_allowed("the identity provider says their role and how they sign in: change it there"))
+        }
+        UserChange::Granted(_) if !vouched_for => Err(Fault::not_allowed("no identity provider vouches for them")),
+        _ => Ok(()),
+    }
 }
 
 fn change(tx: &Tx<'_>, id: UserId, changes: &[UserChange], sealed: Option<&[u8]>, act: &Act) -> Outcome<()> {
-    known(tx, id)?;
+    let vouched_for = known(tx, id)?;
     let before = admins(tx)?;
     let mut ends = false;
     for change in changes {
+        is_ours_to_say(vouched_for, change)?;
         ends |= !matches!(change, UserChange::Email(_) | UserChange::TotpEnrol(_) | UserChange::TotpConfirm(..));
         one_change(tx, id, change, sealed, act)?;
     }
@@ -156,7 +183,9 @@ fn change(tx: &Tx<'_>, id: UserId, changes: &[UserChange], sealed: Option<&[u8]>
 fn one_change(tx: &Tx<'_>, id: UserId, change: &UserChange, sealed: Option<&[u8]>, act: &Act) -> Outcome<()> {
     let (id, at) = (id.as_bytes(), act.at.as_microsecond());
     match change {
-        UserChange::Role(role) => tx.run("UPDATE users SET role = ?2 WHERE id = ?1", (id, role)),
+        UserChange::Role(role) | UserChange::Granted(role) => {
+            tx.run("UPDATE users SET role = ?2 WHERE id = ?1", (id, role))
+        }
         UserChange::Email(email) => tx.run("UPDATE users SET email = ?2 WHERE id = ?1", (id, email)),
         UserChange::Password(phc) => tx.run("UPDATE users SET password = ?2 WHERE id = ?1", (id, phc)),
         UserChange::Disabled(true) => {
@@ -295,6 +324,11 @@ impl Accounts for SqliteStore {
     fn credentials_of(&self, user: UserId) -> Answer<'_, Option<Credentials>> {
         let keys = Arc::clone(&self.keys);
         Box::pin(self.read(move |conn| credentials(conn, "u.id = ?1", [user.as_bytes()], &keys)))
+    }
+
+    fn user_of(&self, subject: Subject) -> Answer<'_, Option<UserRow>> {
+        let sql = format!("{USER} FROM users AS u WHERE {VOUCHED}");
+        Box::pin(self.read(move |conn| tx::row(conn, &sql, [&subject.issuer, &subject.subject], user)))
     }
 
     fn begin_session(&self, session: NewSession, act: Act) -> Answer<'_, ()> {

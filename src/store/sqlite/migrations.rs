@@ -28,8 +28,8 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0016_holds.sql"),
     include_str!("migrations/0017_search.sql"),
     include_str!("migrations/0018_making.sql"),
-    include_str!("migrations/0020_bulk.sql"),
-    include_str!("migrations/0021_edits.sql"),
+    include_str!("migrations/0019_bulk.sql"),
+    include_str!("migrations/0020_edits.sql"),
 ];
 
 /// The step that opens the books: what is there already is booked with it.

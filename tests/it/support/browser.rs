@@ -30,6 +30,11 @@ pub struct Browser {
 impl Browser {
     /// `None` where no browser is at hand: then the run says so, and `tests/run` counts it as missing.
     pub fn open(base: &str, look: Look) -> Option<Browser> {
+        Browser::open_beside(base, "", look)
+    }
+
+    /// The same, where pages may lead to another host as well.
+    pub fn open_beside(base: &str, beside: &str, look: Look) -> Option<Browser> {
         let Ok(modules) = std::env::var("CROSSDOCK_NODE_MODULES") else {
             eprintln!("CROSSDOCK_NODE_MODULES is unset: no browser was asked");
             return None;
@@ -37,7 +42,7 @@ impl Browser {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/node/browser.mjs");
         let (width, height) = look.size;
         let mut child = Command::new("node")
-            .args([script, &modules, base, look.scheme, &width.to_string(), &height.to_string()])
+            .args([script, &modules, base, look.scheme, &width.to_string(), &height.to_string(), beside])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
