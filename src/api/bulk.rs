@@ -235,7 +235,7 @@ async fn preview_of(
     let previews = api.engines.previews(ids, None).await?;
     let seen = |preview: Result<Replayed, String>| preview.map(|replayed| replayed.seen_by(operator.caller()));
     let previews = previews.into_iter().map(|(id, preview)| (id, seen(preview))).collect();
-    let per_minute = per_minute.unwrap_or(api.bulk.per_minute);
+    let per_minute = asking::rate(per_minute).map_err(AskError::from)?.unwrap_or(api.bulk.per_minute);
     Ok(preview(listed, filter, previews, (&api.bulk, per_minute, mappings_version, api.clock.now())))
 }
 

@@ -14,7 +14,7 @@ use crate::api::replaying;
 use crate::clock::{SystemEntropy, Timestamp, earlier};
 use crate::config::{Loaded, duration};
 use crate::envelope::ids::BulkId;
-use crate::exceptions::bulk::asking::{self, Asked, Said};
+use crate::exceptions::bulk::asking::{self, AskError, Asked, Said};
 use crate::exceptions::bulk::filter::{Filter, REPLAYED_STATES, RESENT_STATES};
 use crate::exceptions::bulk::{REPLAY, RESEND};
 use crate::store::SharedStore;
@@ -287,7 +287,7 @@ async fn ask(
         let desk = replay::desk(loaded, store).await?;
         let ids = listed.exceptions.iter().map(|row| row.id).collect();
         let previews = replaying::previews(&desk, ids, None).await?;
-        let per_minute = how.per_minute.unwrap_or(exceptions.bulk.per_minute);
+        let per_minute = asking::rate(how.per_minute).map_err(AskError::from)?.unwrap_or(exceptions.bulk.per_minute);
         let version = store.mappings_version().await?;
         let preview = told::preview(listed, filter, previews, (&exceptions.bulk, per_minute, version, now));
         show_preview(&preview, json)?;

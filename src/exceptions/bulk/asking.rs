@@ -286,6 +286,19 @@ pub async fn ask(
     Ok(store.ask_bulk(NewBulk { id, targets: listed.targets, filter, sums, per_minute, begins_at, act }).await?)
 }
 
+/// The rate that is asked for, if it is one.
+///
+/// # Errors
+/// It is none that an act can keep.
+pub fn rate(per_minute: Option<u32>) -> Result<Option<u32>, Finding> {
+    match per_minute {
+        Some(rate) if !(1..=PER_MINUTE_MAX).contains(&rate) => {
+            Err(Finding { member: "per_minute", message: format!("is a number from 1 to {PER_MINUTE_MAX}") })
+        }
+        rate => Ok(rate),
+    }
+}
+
 /// Whether an act on so many needs a second person.
 pub fn needs_approval(settings: &Settings, count: usize) -> bool {
     u64::try_from(count).unwrap_or(u64::MAX) > settings.approve_above.into()
@@ -304,9 +317,7 @@ fn findings(listed: &Listed, asked: &Asked) -> Vec<Finding> {
     if count == 0 {
         findings.push(told("", "nothing is meant by it now".to_owned()));
     }
-    if asked.per_minute.is_some_and(|rate| rate == 0 || rate > PER_MINUTE_MAX) {
-        findings.push(told("per_minute", format!("is a number from 1 to {PER_MINUTE_MAX}")));
-    }
+    findings.extend(rate(asked.per_minute).err());
     if asked.act.reason.trim().is_empty() {
         findings.push(told("reason", "say why: it is kept for ever".to_owned()));
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{REPLAY, RESEND};
 use crate::clock::Timestamp;
+use crate::domain::defect::ExceptionCode;
 use crate::domain::due::DueTimes;
 use crate::exceptions::{due, handling};
 use crate::store::{DeliveryFilter, ExceptionFilter};
@@ -115,6 +116,10 @@ impl Filter {
             if given.as_ref().is_some_and(|word| !known.contains(&word.as_str())) {
                 findings.push(finding(member, format!("is one of {}", known.join(", "))));
             }
+        }
+        let is_known = |code: &String| ExceptionCode::ALL.iter().any(|known| known.as_str() == code);
+        if what == REPLAY && self.code.as_ref().is_some_and(|code| !is_known(code)) {
+            findings.push(finding("code", "is no code of the catalogue"));
         }
         if what == RESEND {
             self.findings_of_resend(&mut findings);
