@@ -226,7 +226,7 @@ async fn launch(
             if let Some((errand, seat)) = prepared.remove(&start.delivery) {
                 let epoch = i64::from(start.number);
                 let started = StartedAttempt { delivery: start.delivery, number: start.number, epoch };
-                tokio::spawn(sending::run(Arc::clone(engine), errand, started, seat));
+                sending::start(Arc::clone(engine), errand, started, seat);
             }
         }
     }
@@ -238,7 +238,7 @@ async fn launch(
     };
     for started in started {
         if let Some((errand, seat)) = prepared.remove(&started.delivery) {
-            tokio::spawn(sending::run(Arc::clone(engine), errand, started, seat));
+            sending::start(Arc::clone(engine), errand, started, seat);
         }
     }
     Ok(())
