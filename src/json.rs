@@ -2,10 +2,14 @@
 //!
 //! Commerce sends amounts as JSON numbers; a float would turn `19.99999999999999999999` into `20`. The tree therefore
 //! borrows every number token from the input. Limits follow delivery-semantics POI-3: depth, item count, string and
-//! number length are bounded, duplicate object names are refused. Scanning is [`jiter`]'s; what is ours is the tree,
-//! the limits and the tolerant readers (`number or string`, `array or map`, `[]` for `{}`) that Commerce needs.
+//! number length are bounded, duplicate object names are refused. Two readers make the tree: `quick` takes what has
+//! nothing wrong with it, which nearly every body is; the careful one, whose scanning is [`jiter`]'s, decides about
+//! everything else and says why. Beside them stand the tolerant readers (`number or string`, `array or map`, `[]` for
+//! `{}`) that Commerce needs.
 //!
 //! Deliberately absent: floats, mutation, and a `Serialize` that could re-spell a number.
+
+mod quick;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -95,6 +99,11 @@ pub fn parse<'a>(text: &'a [u8], limits: &Limits) -> Result<Json<'a>, JsonError>
     // One validation up front; every slice of the text is then text as well.
     let text = std::str::from_utf8(text)
         .map_err(|error| JsonError::Syntax { at: error.valid_up_to(), reason: "invalid UTF-8".to_owned() })?;
+    quick::tree(text, limits).map_or_else(|| carefully(text, limits), Ok)
+}
+
+/// The tree, or what is wrong with the text.
+fn carefully<'a>(text: &'a str, limits: &Limits) -> Result<Json<'a>, JsonError> {
     let (items, members) = (Vec::new(), Vec::new());
     let mut reader = Reader { text, jiter: Jiter::new(text.as_bytes()), limits, items, members };
     let peek = reader.jiter.peek().map_err(|error| syntax(&error))?;
@@ -230,11 +239,11 @@ impl<'a> Names<'a> {
 /// A number below 512 that differs for most names: of their ends and their length, since many begin alike.
 fn place_of(name: &str) -> usize {
     let bytes = name.as_bytes();
-    let mut ends = [0_u8; 16];
-    let count = bytes.len().min(8);
-    ends[..count].copy_from_slice(&bytes[..count]);
-    ends[16 - count..].copy_from_slice(&bytes[bytes.len() - count..]);
-    let mixed = u128::from_le_bytes(ends) ^ bytes.len() as u128;
+    let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => (bytes.iter().fold(0, |letters, byte| letters << 8 | u64::from(*byte)), 0),
+    };
+    let mixed = (u128::from(last) << 64 | u128::from(first)) ^ bytes.len() as u128;
     let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     usize::try_from(mixed >> 119).expect("nine bits")
 }
@@ -320,94 +329,129 @@ impl<'a> Json<'a> {
     /// The canonical spelling used for digests: names sorted by bytes, no white space, number tokens as sent.
     pub fn canonical(&self) -> String {
         // About an order's size: growing to it would copy it three times.
-        let mut out = String::with_capacity(if matches!(self, Json::Object(_)) { 8 * 1024 } else { 64 });
-        self.write(&mut out, true);
-        out
+        let room = if matches!(self, Json::Object(_)) { 8 * 1024 } else { 64 };
+        let mut speller = Speller { out: String::with_capacity(room), sorted: true, last_order: Vec::new() };
+        speller.value(self);
+        speller.out
     }
-
-    fn write(&self, out: &mut String, sorted: bool) {
-        match self {
-            Json::Null => out.push_str("null"),
-            Json::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-            Json::Number(token) => out.push_str(token),
-            Json::String(text) => write_string(out, text),
-            Json::Array(items) => {
-                out.push('[');
-                for (index, item) in items.iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
-                    }
-                    item.write(out, sorted);
-                }
-                out.push(']');
-            }
-            Json::Object(members) if sorted => {
-                if members.is_sorted_by(|left, right| left.0 < right.0) {
-                    return write_members(out, members.iter(), sorted);
-                }
-                let mut order: Vec<(u128, &Member<'a>)> =
-                    members.iter().map(|member| (first_letters(&member.0), member)).collect();
-                order.sort_unstable_by(|left, right| left.0.cmp(&right.0).then_with(|| left.1.0.cmp(&right.1.0)));
-                write_members(out, order.into_iter().map(|(_, member)| member), sorted);
-            }
-            Json::Object(members) => write_members(out, members.iter(), sorted),
-        }
-    }
-}
-
-fn write_members<'m, 'a: 'm>(out: &mut String, members: impl Iterator<Item = &'m Member<'a>>, sorted: bool) {
-    out.push('{');
-    for (index, (name, value)) in members.enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        write_string(out, name);
-        out.push(':');
-        value.write(out, sorted);
-    }
-    out.push('}');
-}
-
-/// The first sixteen bytes as a number that sorts like them; a shorter name sorts before what it begins, or ties.
-fn first_letters(name: &str) -> u128 {
-    let mut letters = [0; 16];
-    let count = name.len().min(16);
-    letters[..count].copy_from_slice(&name.as_bytes()[..count]);
-    u128::from_be_bytes(letters)
 }
 
 /// Compact JSON text with every token as it was sent.
 impl fmt::Display for Json<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = String::new();
-        self.write(&mut out, false);
-        formatter.write_str(&out)
+        let mut speller = Speller { out: String::new(), sorted: false, last_order: Vec::new() };
+        speller.value(self);
+        formatter.write_str(&speller.out)
     }
+}
+
+/// Writes values without white space.
+struct Speller {
+    out: String,
+    /// Members by the bytes of their names, instead of in the order sent.
+    sorted: bool,
+    /// The order in which the last object's members stand when sorted: neighbours mostly have the same names.
+    last_order: Vec<usize>,
+}
+
+impl Speller {
+    fn value(&mut self, value: &Json<'_>) {
+        match value {
+            Json::Null => self.out.push_str("null"),
+            Json::Bool(value) => self.out.push_str(if *value { "true" } else { "false" }),
+            Json::Number(token) => self.out.push_str(token),
+            Json::String(text) => self.string(text),
+            Json::Array(items) => {
+                self.out.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        self.out.push(',');
+                    }
+                    self.value(item);
+                }
+                self.out.push(']');
+            }
+            Json::Object(members) if self.sorted && !members.is_sorted_by(|left, right| left.0 < right.0) => {
+                let order = self.order(members);
+                self.members(order.iter().map(|(_, place)| &members[*place]));
+            }
+            Json::Object(members) => self.members(members.iter()),
+        }
+    }
+
+    /// The places of the members, sorted by their names.
+    fn order(&mut self, members: &[Member<'_>]) -> Vec<(u128, usize)> {
+        let lettered = |place: usize| (first_letters(&members[place].0), place);
+        let by_name = |left: &(u128, usize), right: &(u128, usize)| {
+            left.0.cmp(&right.0).then_with(|| members[left.1].0.cmp(&members[right.1].0))
+        };
+        let mut order: Vec<(u128, usize)> = if self.last_order.len() == members.len() {
+            self.last_order.iter().copied().map(lettered).collect()
+        } else {
+            (0..members.len()).map(lettered).collect()
+        };
+        if !order.is_sorted_by(|left, right| by_name(left, right).is_lt()) {
+            order.sort_unstable_by(by_name);
+            self.last_order.clear();
+            self.last_order.extend(order.iter().map(|(_, place)| *place));
+        }
+        order
+    }
+
+    fn members<'m, 'a: 'm>(&mut self, members: impl Iterator<Item = &'m Member<'a>>) {
+        self.out.push('{');
+        for (index, (name, value)) in members.enumerate() {
+            if index > 0 {
+                self.out.push(',');
+            }
+            self.string(name);
+            self.out.push(':');
+            self.value(value);
+        }
+        self.out.push('}');
+    }
+
+    fn string(&mut self, text: &str) {
+        if needs_escapes(text.as_bytes()) {
+            self.out.push_str(&serde_json::to_string(text).expect("a string always serialises"));
+        } else {
+            self.out.push('"');
+            self.out.push_str(text);
+            self.out.push('"');
+        }
+    }
+}
+
+/// The first sixteen bytes as a number that sorts like them; a shorter name sorts before what it begins, or ties.
+fn first_letters(name: &str) -> u128 {
+    let letters = name.as_bytes();
+    if let Some(first) = letters.first_chunk::<16>() {
+        return u128::from_be_bytes(*first);
+    }
+    let number = match (letters.first_chunk(), letters.last_chunk()) {
+        // The last eight overlap the first; shifted into their place, they say the same there.
+        (Some(first), Some(last)) => {
+            u128::from(u64::from_be_bytes(*first)) << (8 * (letters.len() - 8)) | u128::from(u64::from_be_bytes(*last))
+        }
+        _ => letters.iter().fold(0, |number, letter| number << 8 | u128::from(*letter)),
+    };
+    number.unbounded_shl(8 * (16 - u32::try_from(letters.len()).expect("less than sixteen")))
 }
 
 /// Whether a control character, a quote or a backslash is among the bytes; eight are looked at in one go.
 fn needs_escapes(bytes: &[u8]) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    // The highest bit of each byte that is zero, and perhaps of one above such a byte: good for "none is".
-    let zeroes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
     let plain = |byte: &u8| *byte >= 0x20 && *byte != b'"' && *byte != b'\\';
     let (words, rest) = bytes.as_chunks::<8>();
-    words.iter().any(|word| {
-        let word = u64::from_ne_bytes(*word);
-        let low = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        low | zeroes(word ^ (ONES * 0x22)) | zeroes(word ^ (ONES * 0x5c)) != 0
-    }) || !rest.iter().all(plain)
+    words.iter().any(|word| special(u64::from_le_bytes(*word)) != 0) || !rest.iter().all(plain)
 }
 
-fn write_string(out: &mut String, text: &str) {
-    if needs_escapes(text.as_bytes()) {
-        out.push_str(&serde_json::to_string(text).expect("a string always serialises"));
-    } else {
-        out.push('"');
-        out.push_str(text);
-        out.push('"');
-    }
+/// The highest bit of each of eight bytes that is a control character, a quote or a backslash. Bits above the lowest one
+/// that is set may be wrong: good for "none is", and for which is the first.
+fn special(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGHS;
+    below(word, 0x20) | below(word ^ (ONES * 0x22), 1) | below(word ^ (ONES * 0x5c), 1)
 }
 
 /// A place that serde names, as a JSON pointer.
@@ -434,117 +478,4 @@ pub fn without_values(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fmt::Write as _;
-
-    use super::*;
-
-    #[test]
-    fn a_byte_that_needs_an_escape_is_found_wherever_it_stands() {
-        for length in 1..20 {
-            for place in 0..length {
-                for byte in 0..=127_u8 {
-                    let mut text = vec![b'~'; length];
-                    text[place] = byte;
-                    let expected = byte < 0x20 || byte == b'"' || byte == b'\\';
-                    assert_eq!(needs_escapes(&text), expected, "{byte} at {place} of {length}");
-                }
-            }
-        }
-        assert!(!needs_escapes("Weiß, 東京, 😀: ünïcödé".as_bytes()));
-    }
-
-    fn read(text: &str) -> Result<Json<'_>, JsonError> {
-        parse(text.as_bytes(), &Limits::default())
-    }
-
-    #[test]
-    fn numbers_keep_their_digits() {
-        let json = read(r#"{"a":19.99999999999999999999,"b":[1e3,-0.0]}"#).unwrap();
-        assert_eq!(json.get("a").unwrap().as_text(), Some("19.99999999999999999999"));
-        assert_eq!(json.pointer("/b/0").unwrap().as_text(), Some("1e3"));
-        assert_eq!(json.to_string(), r#"{"a":19.99999999999999999999,"b":[1e3,-0.0]}"#);
-    }
-
-    #[test]
-    fn poi_3_limits_are_refusals() {
-        let deep = "[".repeat(65) + &"]".repeat(65);
-        assert!(matches!(read(&deep), Err(JsonError::Limit { what: "nesting", limit: 64, .. })));
-        assert!(read(&("[".repeat(64) + &"]".repeat(64))).is_ok());
-        assert!(matches!(read(&"9".repeat(129)), Err(JsonError::Limit { what: "a number", .. })));
-        let long = format!("\"{}\"", "x".repeat(256 * 1024 + 1));
-        assert!(matches!(read(&long), Err(JsonError::Limit { what: "a string", .. })));
-        let many = format!("[{}0]", "0,".repeat(10_000));
-        assert!(matches!(read(&many), Err(JsonError::Limit { what: "the number of items", .. })));
-    }
-
-    #[test]
-    fn duplicate_names_are_refused_in_small_and_large_objects() {
-        assert!(matches!(read(r#"{"a":1,"\u0061":2}"#), Err(JsonError::DuplicateName { .. })));
-        let mut text = String::from("{");
-        for index in 0..200 {
-            let _ = write!(text, "\"k{index}\":0,");
-        }
-        assert!(matches!(read(&(text.clone() + "\"k40\":1}")), Err(JsonError::DuplicateName { .. })));
-        assert!(matches!(read(&(text.clone() + "\"k3\":1}")), Err(JsonError::DuplicateName { .. })));
-        assert!(matches!(read(&(text.clone() + "\"k199\":1}")), Err(JsonError::DuplicateName { .. })));
-        assert!(read(&(text + "\"new\":1}")).is_ok());
-    }
-
-    #[test]
-    fn what_is_not_json_is_refused() {
-        for text in
-            ["NaN", "{\"a\":Infinity}", "[1,]", "{\"a\":01}", "\u{feff}{}", "{} x", "{'a':1}", "-", "\"\\ud800\""]
-        {
-            assert!(matches!(read(text), Err(JsonError::Syntax { .. })), "{text}");
-        }
-        assert_eq!(read(" \n"), Err(JsonError::Empty));
-        assert!(matches!(parse(b"\"\xff\"", &Limits::default()), Err(JsonError::Syntax { at: 1, .. })));
-    }
-
-    #[test]
-    fn escapes_are_resolved_and_order_does_not_matter_for_the_canonical_form() {
-        let one = read(r#"{"b":"\u00e9\/","a":{"d":1.0,"c":null}}"#).unwrap();
-        let two = read(" {\"a\": {\"c\":null, \"d\":1.0}, \"b\":\"é/\"}").unwrap();
-        assert_eq!(one.canonical(), two.canonical());
-        assert_ne!(one.to_string(), two.to_string());
-        assert_eq!(one.get("b").unwrap().as_str(), Some("é/"));
-    }
-
-    /// The digest of a record is kept for 400 days: no later version may spell it otherwise.
-    #[test]
-    fn the_canonical_form_never_changes() {
-        let every: String = (0..=0x17f).filter_map(char::from_u32).collect();
-        let name = "n".repeat(16);
-        let members =
-            [(name.clone() + "b", 0), (name.clone(), 1), (name + "a", 2), (every.clone(), 3), ("n".into(), 4)];
-        let spelled: Vec<String> =
-            members.iter().map(|(name, value)| format!("{}:{value}", serde_json::to_string(name).unwrap())).collect();
-        let text = format!("{{{}}}", spelled.join(","));
-        let wanted = [3, 4, 1, 2, 0].map(|index| spelled[index].as_str()).join(",");
-        assert_eq!(read(&text).unwrap().canonical(), format!("{{{wanted}}}"));
-        assert_eq!(read(&text).unwrap().to_string(), text);
-    }
-
-    #[test]
-    fn parts_of_the_text_are_borrowed_and_only_escapes_are_copied() {
-        let json = read(r#"{"plain":"x é","":"","esc\u0061ped":"\n"}"#).unwrap();
-        let Json::Object(members) = &json else { panic!("an object") };
-        let borrowed = |text: &Cow<'_, str>| matches!(text, Cow::Borrowed(_));
-        assert!(
-            members
-                .iter()
-                .take(2)
-                .all(|(name, value)| { borrowed(name) && matches!(value, Json::String(text) if borrowed(text)) })
-        );
-        assert_eq!(members[2], (Cow::Borrowed("escaped"), Json::String("\n".into())));
-    }
-
-    #[test]
-    fn maps_and_arrays_are_collections() {
-        assert_eq!(read(r#"{"12":{},"13":{}}"#).unwrap().elements().unwrap().len(), 2);
-        assert_eq!(read("[]").unwrap().elements().unwrap().len(), 0);
-        assert_eq!(read("null").unwrap().elements().unwrap().len(), 0);
-        assert!(read("3").unwrap().elements().is_none());
-    }
-}
+mod tests;

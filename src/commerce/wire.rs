@@ -4,7 +4,8 @@
 //! inside strings. All of that is read; what cannot be read is noted with its path and value, never guessed. Paths are
 //! kept as a chain on the stack and become text only when something is wrong.
 
-use std::cell::{Cell, RefCell};
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -90,24 +91,30 @@ const AMOUNT_MAX: i64 = 100_000_000_000_000;
 
 /// An object and where it stands.
 pub struct Object<'p, 'j, 'a> {
-    members: &'j [(std::borrow::Cow<'a, str>, Json<'a>)],
+    members: &'j [(Cow<'a, str>, Json<'a>)],
     path: Path<'p>,
     findings: &'p Findings,
-    /// Where the last search ended: Commerce's members come in a steady order, so the next one is mostly near.
-    at: Cell<usize>,
-    /// One bit of 256 for each name: of what most orders do not have, nearly all is known missing without a search.
-    names: [u64; 4],
+    /// Where each name is: places of members, counted from 1, each at its name's [`home`] or in the next free one behind it.
+    places: [u8; PLACES],
 }
 
-/// Which bit stands for a name: its length and three of its letters.
-fn bit(name: &str) -> (usize, u64) {
+/// Twice as many as an item of an order has members, so that most names are found at once or known missing at once.
+const PLACES: usize = 128;
+/// More members than this are searched one by one.
+const PLACED_MAX: usize = PLACES * 3 / 4;
+
+/// Where a name is looked for first: a number of its length and of letters that tell Commerce's names apart.
+fn home(name: &str) -> usize {
     let letters = name.as_bytes();
     let at = |place: usize| letters.get(place).copied().map_or(0, u32::from);
     let length = letters.len();
-    let mixed =
-        at(length / 2).wrapping_mul(37) ^ at(length.saturating_sub(3)).wrapping_mul(11) ^ at(5).wrapping_mul(131);
-    let mixed = mixed.wrapping_add(u32::try_from(length & 0xff).unwrap_or_default().wrapping_mul(29));
-    ((mixed >> 6 & 3) as usize, 1 << (mixed & 63))
+    let ends = match (letters.first_chunk(), letters.last_chunk()) {
+        (Some(first), Some(last)) => u32::from_le_bytes(*first) ^ u32::from_le_bytes(*last).rotate_left(13),
+        _ => at(0) | at(1) << 8 | at(2) << 16,
+    };
+    let middle = at(length / 2) << 8 | u32::try_from(length & 0xff).unwrap_or_default();
+    let mixed = (ends ^ middle.rotate_left(7)).wrapping_mul(0x9e37_79b9);
+    mixed as usize >> 25
 }
 
 impl<'p, 'j, 'a> Object<'p, 'j, 'a> {
@@ -118,12 +125,17 @@ impl<'p, 'j, 'a> Object<'p, 'j, 'a> {
             Json::Array(items) if items.is_empty() => &[],
             _ => return None,
         };
-        let mut names = [0; 4];
-        for (name, _) in members {
-            let (word, bit) = bit(name);
-            names[word] |= bit;
+        let mut places = [0; PLACES];
+        if members.len() <= PLACED_MAX {
+            for (number, (name, _)) in (1..).zip(members) {
+                let mut place = home(name);
+                while places[place] != 0 {
+                    place = (place + 1) % PLACES;
+                }
+                places[place] = number;
+            }
         }
-        Some(Object { members, path, findings, at: Cell::new(0), names })
+        Some(Object { members, path, findings, places })
     }
 
     /// Where it stands.
@@ -138,16 +150,24 @@ impl<'p, 'j, 'a> Object<'p, 'j, 'a> {
 
     /// A member that is there and not `null`.
     pub fn get(&self, name: &str) -> Option<&'j Json<'a>> {
-        let (word, bit) = bit(name);
-        if self.names[word] & bit == 0 {
-            return None;
-        }
-        let (before, after) = self.members.split_at(self.at.get().min(self.members.len()));
-        let hit = |part: &[(std::borrow::Cow<'a, str>, Json<'a>)]| part.iter().position(|(known, _)| known == name);
-        let index = hit(after).map(|index| index + before.len()).or_else(|| hit(before))?;
-        self.at.set(index + 1);
-        let value = &self.members[index].1;
+        let value = &self.member(name)?.1;
         (!matches!(value, Json::Null)).then_some(value)
+    }
+
+    fn member(&self, name: &str) -> Option<&'j (Cow<'a, str>, Json<'a>)> {
+        if self.members.len() > PLACED_MAX {
+            return self.members.iter().find(|(known, _)| known == name);
+        }
+        let mut place = home(name);
+        // Ends: a quarter of the places is free.
+        while let Some(index) = self.places[place].checked_sub(1) {
+            let member = &self.members[usize::from(index)];
+            if member.0 == name {
+                return Some(member);
+            }
+            place = (place + 1) % PLACES;
+        }
+        None
     }
 
     /// Notes that a member cannot be read.

@@ -4,6 +4,7 @@
 //! among others that were refused, it goes alone, so that one bad record spoils one request and never holds up its
 //! company; and a lost answer is taken care of record by record, as the guard of the destination has it (UNC-2).
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,7 +123,7 @@ pub(super) async fn run(engine: Arc<Engine>, load: Load) {
     }
     seat.spend();
     let begun = Instant::now();
-    let exchanged = sending::caught(exchange(&engine, &gate, &members)).await;
+    let exchanged = sending::caught(pin!(exchange(&engine, &gate, &members))).await;
     seat.step_down();
     // The first has the place that was the request's, and tells what the request said of the destination.
     seats.push(seat);

@@ -303,7 +303,7 @@ async fn launch(engine: &Arc<Engine>, cargo: Cargo) -> Result<(), StoreError> {
             if let Some((errand, seat)) = alone.remove(&start.delivery) {
                 let epoch = i64::from(start.number);
                 let started = StartedAttempt { delivery: start.delivery, number: start.number, epoch };
-                tokio::spawn(sending::run(Arc::clone(engine), errand, started, seat));
+                sending::start(Arc::clone(engine), errand, started, seat);
             }
         }
     }
@@ -316,9 +316,7 @@ async fn launch(engine: &Arc<Engine>, cargo: Cargo) -> Result<(), StoreError> {
     let mut others = HashMap::new();
     for started in started {
         match alone.remove(&started.delivery) {
-            Some((errand, seat)) => {
-                tokio::spawn(sending::run(Arc::clone(engine), errand, started, seat));
-            }
+            Some((errand, seat)) => sending::start(Arc::clone(engine), errand, started, seat),
             None => {
                 others.insert(started.delivery, started);
             }

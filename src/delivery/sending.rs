@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -80,9 +80,14 @@ pub(super) struct Report {
     pub(super) late: Option<Late>,
 }
 
-/// Takes a durable attempt to its settlement. Never fails: what cannot be settled stays started and is uncertain at
-/// the next start.
-pub(super) async fn run(engine: Arc<Engine>, errand: Errand, started: StartedAttempt, mut seat: Seat) {
+/// Takes a durable attempt to its settlement, in a task of its own. Never fails: what cannot be settled stays started and
+/// is uncertain at the next start.
+pub(super) fn start(engine: Arc<Engine>, errand: Errand, started: StartedAttempt, seat: Seat) {
+    // The runtime moves a task's future several times; boxed, only its address.
+    tokio::spawn(Box::pin(run(engine, errand, started, seat)));
+}
+
+async fn run(engine: Arc<Engine>, errand: Errand, started: StartedAttempt, mut seat: Seat) {
     let gate = Arc::clone(seat.gate());
     let report = attempt(&engine, &gate, &errand, started.number, &mut seat).await;
     conclude(engine, errand, started, seat, report).await;
@@ -128,7 +133,7 @@ pub(super) async fn conclude(
         engine.wake.notify_one();
     }
     if let Some(late) = report.late {
-        overhear(&engine, &gate, &settling, late).await;
+        Box::pin(overhear(&engine, &gate, &settling, late)).await;
     }
 }
 
@@ -168,7 +173,7 @@ async fn attempt(engine: &Engine, gate: &Gate, errand: &Errand, number: u32, sea
     seat.spend();
     let begun = Instant::now();
     if let Plan::Look(sought) = &errand.plan {
-        let asked = caught(ask(engine, gate, errand, sought, number)).await;
+        let asked = caught(Box::pin(ask(engine, gate, errand, sought, number))).await;
         seat.step_down();
         return match asked {
             Ok((finding, wire, credential)) => looked(engine, gate, finding, &wire, credential, begun.elapsed()),
@@ -176,14 +181,14 @@ async fn attempt(engine: &Engine, gate: &Gate, errand: &Errand, number: u32, sea
         };
     }
     if let (Plan::Walk, Some(steps), Some(profile)) = (&errand.plan, &errand.steps, gate.destination.recipe()) {
-        let walked = caught(steps::look(engine, gate, errand, profile, steps, number)).await;
+        let walked = caught(Box::pin(steps::look(engine, gate, errand, profile, steps, number))).await;
         seat.step_down();
         return match walked {
             Ok(told) => steps::report(engine, gate, told, begun.elapsed()),
             Err(detail) => failed(false, detail, begun.elapsed()),
         };
     }
-    let exchanged = caught(exchange(engine, gate, errand, number)).await;
+    let exchanged = caught(pin!(exchange(engine, gate, errand, number))).await;
     let report = followed(engine, gate, errand, number, exchanged, begun).await;
     seat.step_down();
     report
@@ -200,7 +205,7 @@ pub(super) async fn followed(
 ) -> Report {
     if let (Ok(Exchange { outcome: AttemptOutcome::Accepted(_), wire, .. }), Some(steps)) = (&exchanged, &errand.steps)
     {
-        return match caught(steps::go_on(engine, gate, errand, steps, wire, number)).await {
+        return match caught(Box::pin(steps::go_on(engine, gate, errand, steps, wire, number))).await {
             Ok(Some(told)) => steps::report(engine, gate, told, begun.elapsed()),
             Ok(None) => failed(true, "it takes steps, and its destination has none".to_owned(), begun.elapsed()),
             Err(detail) => failed(true, detail, begun.elapsed()),
@@ -448,10 +453,9 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| words(panic.as_ref()))
 }
 
-/// The same for work that waits.
-pub(super) async fn caught<F: Future>(work: F) -> Result<F::Output, String> {
-    let mut work = pin!(work);
-    std::future::poll_fn(|context| match guarded(|| work.as_mut().poll(context)) {
+/// The same for work that waits; pinned by whoever has it, so that it is not kept here once more.
+pub(super) async fn caught<F: Future + Unpin>(mut work: F) -> Result<F::Output, String> {
+    std::future::poll_fn(|context| match guarded(|| Pin::new(&mut work).poll(context)) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
         Err(panic) => Poll::Ready(Err(panic)),
@@ -466,18 +470,25 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
+
+    #[test]
+    fn what_is_on_its_way_takes_little_room() {
+        fn bytes<F: Future>(_: impl Fn(Arc<Engine>, Errand, StartedAttempt, Seat) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(bytes(run) < 5 * 1024, "{} bytes an attempt: box what is rare", bytes(run));
+    }
 
     #[tokio::test]
     async fn poi_2_a_panic_stays_with_its_record() {
         assert_eq!(guarded(|| 1), Ok(1));
         assert_eq!(guarded::<()>(|| panic!("no line {}", 7)), Err("no line 7".to_owned()));
-        assert_eq!(caught(async { 1 }).await, Ok(1));
+        assert_eq!(caught(pin!(async { 1 })).await, Ok(1));
         let late = async {
             tokio::task::yield_now().await;
             panic!("too late");
         };
-        assert_eq!(caught::<_>(late).await.map(|()| 0), Err("too late".to_owned()));
+        assert_eq!(caught(pin!(late)).await.map(|()| 0), Err("too late".to_owned()));
     }
 }

@@ -249,7 +249,7 @@ impl Delivery {
         assert_eq!(started.delivery, place.errand.delivery, "a place is handed back for the delivery it was made for");
         let Place { errand, seat } = place;
         seat.gate().count_start(false);
-        tokio::spawn(sending::run(Arc::clone(&self.engine), errand, started, seat));
+        sending::start(Arc::clone(&self.engine), errand, started, seat);
     }
 
     /// Something may be due.

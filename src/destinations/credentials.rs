@@ -267,13 +267,14 @@ impl Credentials {
             };
         }
         if let Some(tokens) = &self.tokens {
-            match tokens.headers(version, occasion.now).await {
+            // Rare and large: what every attempt keeps meanwhile should be small.
+            match Box::pin(tokens.headers(version, occasion.now)).await {
                 Ok(headers) => shown.headers = headers,
                 Err(wire) => return (version, Err(wire)),
             }
         }
         if let Some(pairing) = self.pairing.as_ref().filter(|_| Pairing::wants(occasion.method)) {
-            match pairing.headers(version, occasion.now, shown.headers.clone()).await {
+            match Box::pin(pairing.headers(version, occasion.now, shown.headers.clone())).await {
                 Ok(pair) => add(&mut shown.headers, pair),
                 Err(wire) => return (version, Err(wire)),
             }

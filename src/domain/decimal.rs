@@ -23,6 +23,9 @@ const DIGITS_MAX: u32 = 28;
 /// [`InvalidDecimal`]; the value is never rounded to fit.
 pub fn parse(text: &str) -> Result<Decimal, InvalidDecimal> {
     let text = text.trim_ascii();
+    if let Some(value) = short(text) {
+        return Ok(value);
+    }
     let (negative, rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let (digits, exponent) = match rest.find(['e', 'E']) {
         Some(at) => (&rest[..at], exponent(&rest[at + 1..])?),
@@ -45,6 +48,36 @@ pub fn parse(text: &str) -> Result<Decimal, InvalidDecimal> {
     }
     let places = i32::try_from(fraction.len()).map_err(|_| InvalidDecimal::TooManyDigits)?;
     shifted(if negative { -mantissa } else { mantissa }, places.saturating_sub(exponent))
+}
+
+/// `text` if it is at most 18 digits with a sign and a point, as amounts and quantities nearly always are.
+fn short(text: &str) -> Option<Decimal> {
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    let (mut mantissa, mut point, mut scale) = (0_i64, None, 0);
+    for (place, byte) in digits.bytes().enumerate() {
+        match byte {
+            b'0'..=b'9' => {
+                mantissa = mantissa * 10 + i64::from(byte - b'0');
+                scale += u32::from(point.is_some());
+            }
+            b'.' if point.is_none() && place > 0 => point = Some(place),
+            _ => return None,
+        }
+    }
+    if point.is_some() && scale == 0 {
+        return None;
+    }
+    if mantissa == 0 {
+        return Some(Decimal::ZERO);
+    }
+    while scale > 0 && mantissa % 10 == 0 {
+        mantissa /= 10;
+        scale -= 1;
+    }
+    Some(Decimal::new(if negative { -mantissa } else { mantissa }, scale))
 }
 
 fn exponent(text: &str) -> Result<i32, InvalidDecimal> {
@@ -100,7 +133,26 @@ pub fn padded(value: Decimal, places: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn short_numbers_are_what_long_ones_are(text in "-?[0-9]{0,12}([.][0-9]{0,8})?[.e0]?") {
+            if let Some(value) = short(&text) {
+                // An exponent of nothing takes the long way.
+                let long = parse(&format!("{text}e0")).unwrap();
+                prop_assert_eq!(value.serialize(), long.serialize(), "{}", text);
+            }
+        }
+
+        #[test]
+        fn what_has_few_digits_is_short(whole in "-?[0-9]{1,9}", fraction in "([.][0-9]{1,8})?") {
+            let text = whole + &fraction;
+            prop_assert!(short(&text).is_some(), "{}", text);
+        }
+    }
 
     #[test]
     fn digits_are_kept_and_exponents_resolved() {
