@@ -24,8 +24,8 @@ pub fn run(_: &Serve, shared: &Shared) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// A page of 2 MB that holds a few live bytes cannot be given back: with huge pages the service came to 80 MB, without them
-/// to 60, at the same rate (decision 0077).
+/// A page of 2 MB that holds a few live bytes cannot be given back: with huge pages the service came to 80 MB under load,
+/// without them to 61 (decision 0077).
 fn without_huge_pages() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
