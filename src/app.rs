@@ -48,9 +48,10 @@ use crate::watch::storms::Pausing;
 use crate::watch::{self, disk as watch_disk};
 
 mod build;
+pub mod registering;
 
-use build::{access_of, catalogues_of, destinations_of, intake_of};
-pub use build::{catalogues_kept, commerce_of, contacts, destination_of, renderer, rules};
+use build::{access_of, catalogues_of, intake_of};
+pub use build::{catalogues_kept, commerce_of, contacts, destination_of, destinations_of, renderer, rules};
 
 /// POI-1: how long the express lane stays closed after an unclean end.
 const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_mins(1);
@@ -259,12 +260,13 @@ async fn open_all(
         bell,
         instances,
     };
+    let destinations = Arc::new(destinations_of(&config)?);
     let repairs = Desk {
         store: store.clone(),
         processor: processor.clone(),
         clock: doors.clock.clone(),
         wake: wake.clone(),
-        render: renderer(&config)?,
+        render: renderer(&destinations),
     };
     let profiles = config
         .destinations
@@ -286,6 +288,7 @@ async fn open_all(
         delivery: delivery.clone(),
         observer: observer.clone(),
         profiles,
+        destinations,
         alerting: alerting.clone(),
     });
     let access = Arc::new(access_of(&config, &store, &doors));

@@ -7,11 +7,15 @@
 //!
 //! Deliberately absent: floats, mutation, and a `Serialize` that could re-spell a number.
 
+mod indent;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
 use jiter::{Jiter, JiterError, Peek};
+
+pub use indent::indented;
 
 /// Bounds on one JSON text.
 #[derive(Clone, Copy, Debug)]

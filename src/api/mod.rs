@@ -41,6 +41,7 @@ mod incidents;
 mod mappings;
 mod orders;
 mod outside;
+mod rendering;
 mod search;
 mod tokens;
 mod session;
@@ -57,7 +58,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::access::roles::{
     CanDecide, CanEditMappings, CanExpand, CanFixGroups, CanHoldDestinations, CanManageAlerts, CanManageTokens,
     CanManageUsers, CanOwnAccount, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay, CanRevealPersonalData,
-    Needs, Operator, Permission, Role,
+    CanTryTemplates, Needs, Operator, Permission, Role,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
@@ -136,6 +137,8 @@ pub fn routes() -> Vec<Route> {
         get("/mappings/{table}/changes", CanRead, mappings::changes),
 
         get("/destinations", CanRead, destinations::list),
+        get("/destinations/{name}", CanRead, rendering::show),
+        post("/destinations/{name}/render", CanTryTemplates, KeyRule::None, rendering::render),
         post("/destinations/{name}/hold", CanHoldDestinations, KeyRule::Taken, destinations::hold),
         post("/destinations/{name}/release", CanReleaseDestinations, KeyRule::Taken, destinations::release),
 

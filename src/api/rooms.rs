@@ -12,6 +12,9 @@ use super::state::{DestinationView, Engines, Expansions, Replayed};
 use crate::alerting::Alerting;
 use crate::catalogue::Shelf;
 use crate::delivery::{Delivery, DestinationState, DestinationStatus};
+use crate::destinations::Destination;
+use crate::destinations::recipe::rehearse::Rehearsed;
+use crate::destinations::recipe::tried::{NotTried, Speech, Tried};
 use crate::domain::mapping::{MappingRow, Table};
 use crate::envelope::ids::ExceptionId;
 use crate::exceptions::replay::Desk;
@@ -30,11 +33,17 @@ pub struct Rooms {
     pub observer: Arc<Observer>,
     /// Profile of every configured destination.
     pub profiles: BTreeMap<String, String>,
+    /// For what they would be sent; nothing goes out by these.
+    pub destinations: Arc<Vec<Destination>>,
     /// Tells people.
     pub alerting: Arc<Alerting>,
 }
 
 impl Rooms {
+    fn destination(&self, name: &str) -> Option<&Destination> {
+        self.destinations.iter().find(|destination| destination.name() == name)
+    }
+
     fn view(&self, status: DestinationStatus) -> DestinationView {
         let (reason, until) = match &status.state {
             DestinationState::Open | DestinationState::HalfOpen => (None, None),
@@ -91,6 +100,17 @@ impl Engines for Rooms {
 
     fn destinations(&self) -> Vec<DestinationView> {
         self.delivery.status().into_iter().map(|status| self.view(status)).collect()
+    }
+
+    fn speech(&self, destination: &str) -> Option<Speech> {
+        self.destination(destination)?.speech()
+    }
+
+    fn try_out(&self, destination: &str, document: &[u8], tried: Option<&Tried>) -> Result<Vec<Rehearsed>, NotTried> {
+        match self.destination(destination) {
+            Some(destination) => destination.try_out(document, tried),
+            None => Err("no destination of that name is configured".to_owned().into()),
+        }
     }
 
     fn hold_destination(&self, name: &str, reason: &str) -> bool {

@@ -18,6 +18,8 @@ use crate::access::{Access, mask};
 use crate::alerting::Alerting;
 use crate::catalogue::Shelf;
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
+use crate::destinations::recipe::rehearse::Rehearsed;
+use crate::destinations::recipe::tried::{NotTried, Speech, Tried};
 use crate::domain::defect::Warning;
 use crate::domain::due::DueTimes;
 use crate::domain::mapping::{MappingRow, Table};
@@ -99,6 +101,12 @@ pub trait Engines: Send + Sync + 'static {
 
     /// Every configured destination, in the order of the configuration.
     fn destinations(&self) -> Vec<DestinationView>;
+
+    /// How a destination is spoken to; `None` where it is sent our documents as they stand, or is not there.
+    fn speech(&self, destination: &str) -> Option<Speech>;
+
+    /// What a destination would be asked of a document, with one template in other words if some are given; touches nothing.
+    fn try_out(&self, destination: &str, document: &[u8], tried: Option<&Tried>) -> Result<Vec<Rehearsed>, NotTried>;
 
     /// Stops sending to a destination until a person lets it go; `false` when there is none of that name.
     fn hold_destination(&self, name: &str, reason: &str) -> bool;

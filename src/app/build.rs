@@ -295,7 +295,11 @@ fn adobe(settings: &OriginSettings, doors: &Doors, observer: &Arc<Observer>) -> 
     AdobeVerifier::new(&settings.name, client_id, host, doors.clock.clone(), observer.clone()).map(Some)
 }
 
-pub(super) fn destinations_of(config: &Config) -> anyhow::Result<Vec<Destination>> {
+/// Every destination as it is configured.
+///
+/// # Errors
+/// When one cannot be used.
+pub fn destinations_of(config: &Config) -> anyhow::Result<Vec<Destination>> {
     config.destinations.values().map(destination_of).collect()
 }
 
@@ -309,16 +313,13 @@ pub fn destination_of(settings: &DestinationSettings) -> anyhow::Result<Destinat
         .map_err(|problems| anyhow::anyhow!("destination {}: {}", settings.name, problems.join("; ")))
 }
 
-/// Renders deliveries under a configuration without sending them; for the replay desk.
-///
-/// # Errors
-/// When a destination cannot be used.
-pub fn renderer(config: &Config) -> anyhow::Result<Render> {
-    let destinations = destinations_of(config)?;
-    Ok(Arc::new(move |due| {
+/// Renders deliveries without sending them; for the replay desk.
+pub fn renderer(destinations: &Arc<Vec<Destination>>) -> Render {
+    let destinations = destinations.clone();
+    Arc::new(move |due| {
         let destination = destinations.iter().find(|destination| destination.name() == due.destination)?;
         destination.render(&due.purpose, &due.document, &due.key, &due.progress.found).ok()
-    }))
+    })
 }
 
 fn destination(settings: &DestinationSettings) -> Result<destinations::Settings, Vec<String>> {

@@ -117,6 +117,7 @@ pub fn router(console: Console) -> Router {
         .route("/events/{id}", get(pages::documents::event))
 
         .route("/destinations", get(pages::destinations::list))
+        .route("/destinations/{name}", get(pages::destinations::show).post(pages::destinations::preview))
         .route("/origins", get(pages::origins::list))
         .route("/alerts", get(pages::alerts::list))
         .route("/incidents", get(pages::destinations::incidents))

@@ -42,6 +42,7 @@ templates![
     "document.html",
     "event.html",
     "destinations.html",
+    "destination.html",
     "incidents.html",
     "alerts.html",
     "group-preview.html",
@@ -150,6 +151,7 @@ fn environment() -> Environment<'static> {
     environment.add_filter("unmailed", |text: &Value| mask::text(&plain(text)));
     environment.add_filter("prose", |text: &Value| Value::from_safe_string(prose::html(&plain(text))));
     environment.add_filter("pretty", pretty);
+    environment.add_filter("compact", |value: &Value| serde_json::to_string(value).unwrap_or_default());
     environment.add_filter("millis", millis);
     environment.add_filter("spoken", |text: &Value| plain(text).replace('_', " "));
     environment.add_function("asset", |name: &str| assets::address(name));

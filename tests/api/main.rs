@@ -15,4 +15,5 @@ mod mappings;
 mod outside;
 mod people;
 mod repairs;
+mod rendering;
 mod roles;

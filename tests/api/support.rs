@@ -8,13 +8,17 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
 use crossdock::access::roles::{Role, Scopes};
 use crossdock::access::tokens::mint;
-use crossdock::access::{Access, Actor, Settings};
+use crossdock::access::{self, Access, Actor};
 use crossdock::api::error::ProblemLine;
 use crossdock::api::expander::Expander;
 use crossdock::api::idempotency::RunningCalls;
 use crossdock::api::state::{DestinationView, Expansions, Replayed};
 use crossdock::api::{Api, Engines, PREFIX, Parts, api_router, finish, health_router, metrics_router};
 use crossdock::clock::{Clock as _, ManualClock, SeededEntropy, SharedClock, SharedEntropy};
+use crossdock::destinations::recipe::rehearse::Rehearsed;
+use crossdock::destinations::recipe::said::{RecipeSaid, SettingSaid};
+use crossdock::destinations::recipe::tried::{NotTried, Speech, Tried};
+use crossdock::destinations::{Destination, Guard, RecipeSettings, Settings, profiles};
 use crossdock::domain::defect::Defect;
 use crossdock::domain::mapping::{MappingRow, Mappings, Table};
 use crossdock::domain::policy::Policies;
@@ -49,6 +53,23 @@ pub struct Doubles {
     pub supposed: Mutex<Option<(String, String, String)>>,
     /// How often the mappings were said to have changed.
     pub reloads: Mutex<u32>,
+}
+
+/// A warehouse whose recipe is shipped, with a setting that its recipe does not have.
+fn warehouse() -> Destination {
+    let shipped = profiles::shipped("pick-list").unwrap();
+    let mut settings = Settings::new("erp", "https://warehouse.example.com/picks");
+    settings.guard = Guard::Key { window: std::time::Duration::from_hours(24) };
+    let mut said: RecipeSaid = toml::from_str(shipped.recipe).unwrap();
+    let secret = SettingSaid { about: String::new(), default: None, one_of: Vec::new() };
+    said.settings.insert("partner_key".to_owned(), secret);
+    settings.recipe = Some(RecipeSettings {
+        said,
+        with: [("partner_key".to_owned(), "hush-hush".into())].into(),
+        settle_after: std::time::Duration::from_secs(60),
+        accepts_differences: false,
+    });
+    Destination::new(settings).unwrap()
 }
 
 impl Engines for Doubles {
@@ -120,6 +141,14 @@ impl Engines for Doubles {
         vec![view]
     }
 
+    fn speech(&self, destination: &str) -> Option<Speech> {
+        (destination == "erp").then(|| warehouse().speech()).flatten()
+    }
+
+    fn try_out(&self, _destination: &str, document: &[u8], tried: Option<&Tried>) -> Result<Vec<Rehearsed>, NotTried> {
+        warehouse().try_out(document, tried)
+    }
+
     fn hold_destination(&self, name: &str, reason: &str) -> bool {
         self.held.lock().unwrap().push((name.to_owned(), reason.to_owned()));
         name == "erp"
@@ -185,7 +214,7 @@ impl Site {
             store: store.clone(),
             clock: shared.clone(),
             entropy: entropy.clone(),
-            access: Arc::new(Access::new(store.clone(), shared, entropy.clone(), Settings::default())),
+            access: Arc::new(Access::new(store.clone(), shared, entropy.clone(), access::Settings::default())),
             engines: engines.clone(),
             observer: Arc::new(Observer::new(Metrics::new())),
             health: health.clone(),
@@ -357,7 +386,7 @@ impl Site {
         let now = self.clock.now();
         let (document, delivery) = (DocumentId::new(now, &*self.entropy), DeliveryId::new(now, &*self.entropy));
         let body =
-            serde_json::json!({ "schema": "crossdock.sales_order.v1", "increment_id": increment_id, "order": { "customer": { "email": "anna@example.com" } } }).to_string();
+            serde_json::json!({ "schema": "crossdock.sales_order.v1", "purpose": "order.create", "increment_id": increment_id, "order": { "customer": { "email": "anna@example.com" } } }).to_string();
         let parts = KeyParts {
             installation: self.store.installation_id(),
             destination: "erp",
