@@ -5,7 +5,8 @@
 //!
 //! `CROSSDOCK_BENCH_STORED=10000,100000,1000000` instead fills one store with settled orders and tells at each size what one
 //! more order costs, what memory the process holds, and at the last size how long each kind of search, the service's own answers and
-//! pages over HTTP, and a start after a crash take.
+//! pages over HTTP, and a start after a crash take. With `CROSSDOCK_BENCH_SERVED=FILE` beside it only the service's answers are
+//! measured, on a store that an earlier run has left there with so many orders.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -352,6 +353,12 @@ fn store(criterion: &mut Criterion) {
 criterion_group!(benches, store);
 
 fn main() {
+    if let (Ok(path), Ok(stored)) = (std::env::var("CROSSDOCK_BENCH_SERVED"), std::env::var("CROSSDOCK_BENCH_STORED")) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let stored = stored.parse().expect("a number of orders");
+        runtime.expect("a runtime can be started").block_on(served::ask_again(path.as_ref(), stored));
+        return;
+    }
     if let Ok(sizes) = std::env::var("CROSSDOCK_BENCH_STORED") {
         growth::run(&sizes);
         return;

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crossdock::access::Actor;
 use crossdock::access::roles::{Role, Scopes};
 use crossdock::access::tokens::mint;
-use crossdock::access::Actor;
 use crossdock::app::{self, Doors};
-use crossdock::clock::{ManualClock, SystemEntropy};
+use crossdock::clock::{ManualClock, SystemClock, SystemEntropy, Timestamp};
 use crossdock::config::Config;
 use crossdock::shutdown::Timing;
-use crossdock::store::sqlite::Options;
+use crossdock::store::Store as _;
+use crossdock::store::sqlite::{Options, SqliteStore};
 
 use super::{Bench, receipt};
 use crate::growth::SHOP;
@@ -24,15 +25,32 @@ const ORDER_BUDGET: Duration = Duration::from_millis(50);
 /// For nineteen of twenty answers about everything.
 const OVERVIEW_BUDGET: Duration = Duration::from_millis(100);
 
-/// Starts the service on the store, asks it, and opens the store again.
+/// Closes the store, asks a service on it, and opens it again.
 pub async fn ask(bench: Arc<Bench>, path: &Path) -> Arc<Bench> {
     let stored = bench.next.load(Ordering::Relaxed);
-    let (known, now) = (stored / 2_000 * 1_000, bench.moment(stored));
-    let (secret, token) = mint("bench", (Role::Admin, &Scopes::default()), None, now, &SystemEntropy).expect("a token");
-    let act = Actor::System.act("token.create", "bench", now);
-    bench.store.create_token(token, act).await.expect("the store takes it");
+    let now = bench.moment(stored);
     bench.store.close().await.expect("the store closes");
     drop(bench);
+    serve(path, stored, now).await;
+    Arc::new(Bench::open(Options::new(path, true), stored, SHOP))
+}
+
+/// The same of a store that an earlier run has left behind with so many orders.
+pub async fn ask_again(path: &Path, stored: u64) {
+    let bench = Bench::open(Options::new(path, true), stored, SHOP);
+    let now = bench.moment(stored);
+    bench.store.close().await.expect("the store closes");
+    serve(path, stored, now).await;
+}
+
+async fn serve(path: &Path, stored: u64, now: Timestamp) {
+    // Delivered, as no multiple of a thousand waits.
+    let known = stored / 2_000 * 1_000;
+    let (secret, token) = mint("bench", (Role::Admin, &Scopes::default()), None, now, &SystemEntropy).expect("a token");
+    let store = SqliteStore::open(Options::new(path, true), Arc::new(SystemClock)).expect("the store opens");
+    store.create_token(token, Actor::System.act("token.create", "bench", now)).await.expect("the store takes it");
+    store.close().await.expect("the store closes");
+    drop(store);
 
     let loaded = Config::read(&configuration(path), path.parent().expect("a folder"), &|_| None);
     let loaded = loaded.unwrap_or_else(|problems| panic!("{problems:#?}"));
@@ -85,7 +103,6 @@ pub async fn ask(bench: Arc<Bench>, path: &Path) -> Arc<Bench> {
     }
     running.stop(Timing::at_once()).await;
     assert!(late.is_empty(), "over the budget: {late:#?}");
-    Arc::new(Bench::open(Options::new(path, true), stored, SHOP))
 }
 
 /// Two origins, of which one never sent anything, and the destination that has the orders.

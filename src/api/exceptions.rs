@@ -14,6 +14,7 @@ use super::page::{LIMIT_MAX, one_of, paging};
 use super::state::{Api, Replayed};
 use crate::access::Operator;
 use crate::access::roles::{CanRead, CanReplay, Permission};
+use crate::domain::defect::Severity;
 use crate::envelope::ids::{EnvelopeId, ExceptionId};
 use crate::exceptions::{due, handling};
 use crate::observe::Event;
@@ -24,9 +25,6 @@ use crate::store::{ExceptionFilter, StoreError};
 
 /// What an exception may be, and the two words for several of them.
 pub const STATES: [&str; 8] = ["open", "assigned", "snoozed", "resolved", "dismissed", "superseded", "waiting", "all"];
-
-/// How bad one may be.
-const SEVERITIES: [&str; 4] = ["info", "warning", "error", "critical"];
 
 /// Whose desk one may be on.
 const OWNERS: [&str; 3] = ["operations", "finance", "integration"];
@@ -62,7 +60,7 @@ impl ListQuery {
             code: self.code.take(),
             fingerprint: self.fingerprint.take(),
             subject_id: self.increment_id.take(),
-            severity: one_of("severity", self.severity.take(), &SEVERITIES)?,
+            severity: one_of("severity", self.severity.take(), &Severity::WORDS)?,
             owner: one_of("owner", self.owner.take(), &OWNERS)?,
             assignee: assignee.map(Option::unwrap_or_default),
             destination: self.destination.take(),

@@ -40,6 +40,7 @@ mod catchup;
 mod incidents;
 mod mappings;
 mod orders;
+mod origins;
 mod outside;
 mod rendering;
 mod search;
@@ -56,9 +57,9 @@ use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
-    CanDecide, CanEditMappings, CanExpand, CanFixGroups, CanHoldDestinations, CanManageAlerts, CanManageTokens,
-    CanManageUsers, CanOwnAccount, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay, CanRevealPersonalData,
-    CanTryTemplates, Needs, Operator, Permission, Role,
+    CanCheckOrigins, CanDecide, CanEditMappings, CanExpand, CanFixGroups, CanHoldDestinations, CanManageAlerts,
+    CanManageTokens, CanManageUsers, CanOwnAccount, CanRead, CanReadAudit, CanReleaseDestinations, CanReplay,
+    CanRevealPersonalData, CanTryTemplates, Needs, Operator, Permission, Role,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
@@ -141,6 +142,9 @@ pub fn routes() -> Vec<Route> {
         post("/destinations/{name}/render", CanTryTemplates, KeyRule::None, rendering::render),
         post("/destinations/{name}/hold", CanHoldDestinations, KeyRule::Taken, destinations::hold),
         post("/destinations/{name}/release", CanReleaseDestinations, KeyRule::Taken, destinations::release),
+
+        get("/origins", CanRead, origins::list),
+        post("/origins/{name}/check", CanCheckOrigins, KeyRule::None, origins::check),
 
         get("/catalogue/{commerce}/products/{product}", CanRead, catalogue::product),
         get("/catalogue/{commerce}/shop", CanRead, catalogue::shop),

@@ -200,8 +200,9 @@ async fn chosen(api: &Api, name: &str, body: &RenderBody) -> Result<Chosen, ApiE
     match (&body.increment_id, &body.document_id, &body.sample, &body.order) {
         (Some(number), None, None, None) => of_number(api, name, number, body).await,
         (None, Some(id), None, None) => {
-            let id: DocumentId =
-                id.parse().map_err(|error: crate::envelope::ids::InvalidId| ApiError::bad_request(error.to_string()))?;
+            let id: DocumentId = id
+                .parse()
+                .map_err(|error: crate::envelope::ids::InvalidId| ApiError::bad_request(error.to_string()))?;
             let made = api.store.document(id).await?.ok_or_else(|| ApiError::not_found(id.to_string()))?;
             let gone = || ApiError::new(Kind::NotFound, "what stood in that document is no longer kept");
             Ok(as_made(made.body.ok_or_else(gone)?))

@@ -13,6 +13,7 @@ use super::Doors;
 use crate::access::session::Lifetime;
 use crate::access::{self, Access};
 use crate::alerting::Contacts;
+use crate::api::state::Door;
 use crate::api::{self, Api};
 use crate::catalogue::{self, Catalogues};
 use crate::clock::{SharedClock, SharedEntropy};
@@ -20,13 +21,14 @@ use crate::commerce::ims::{self, Ims};
 use crate::commerce::rest::{self, SharedRest};
 use crate::config::{self, CommerceSettings, Config, ConfigVersion, DestinationSettings, OriginSettings};
 use crate::console::live::Live;
-use crate::console::{self, Console, OriginView};
+use crate::console::{self, Console};
 use crate::delivery::Delivery;
 use crate::destinations::signing::{Signing, SigningKey};
 use crate::destinations::{self, Destination};
 use crate::exceptions::replay::Render;
 use crate::intake::adobe::{EVENT_ID, MissedPushes};
 use crate::intake::answer::Dialect;
+use crate::intake::heard::Heard;
 use crate::intake::load::Load;
 use crate::intake::pressure::{Pace, Room};
 use crate::intake::signature::adobe::AdobeVerifier;
@@ -233,7 +235,7 @@ pub(super) fn intake_of(
     doors: &Doors,
     processor: &Arc<Processor>,
     delivery: &Arc<Delivery>,
-    observer: &Arc<Observer>,
+    (observer, heard): (&Arc<Observer>, Heard),
 ) -> anyhow::Result<Intake> {
     let origins: BTreeMap<String, Origin> = config
         .origins
@@ -249,6 +251,7 @@ pub(super) fn intake_of(
         processor: processor.clone(),
         delivery: delivery.clone(),
         observer: observer.clone(),
+        heard: Arc::new(heard),
         load: Arc::new(Load::new(
             Room::new(config.server.requests_max as usize, in_hand),
             config.server.commit_queue_max,
@@ -465,20 +468,43 @@ fn commerce_auth(auth: &config::CommerceAuth) -> rest::Auth {
 }
 
 /// The console over an API.
-pub(super) fn console_of(config: &Config, api: &Api) -> Console {
-    let origins = config.origins.values().map(|origin| OriginView {
+pub(super) fn console_of(api: &Api) -> Console {
+    Console::new(console::Parts { routes: api::api_router(api.clone()), api: api.clone(), live: Live::default() })
+}
+
+/// Every origin as people see it.
+pub fn doors_of(config: &Config) -> Vec<Door> {
+    let base = config.server.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
+    let origins = config.origins.values().map(|origin| Door {
         name: origin.name.clone(),
         kind: origin.kind.as_str().to_owned(),
         commerce: origin.commerce.clone(),
+        address: format!("{base}/in/{}", origin.name),
         verified_by: origin.auth.iter().map(verified_by).collect(),
+        headers: origin.auth.iter().map(|auth| headers_of(auth).join(", ")).collect(),
     });
-    let origins = origins.collect();
-    Console::new(console::Parts {
-        routes: api::api_router(api.clone()),
-        api: api.clone(),
-        origins,
-        live: Live::default(),
-    })
+    origins.collect()
+}
+
+/// What a sender puts into its headers, without a secret.
+fn headers_of(auth: &config::AuthSetting) -> Vec<String> {
+    match auth {
+        config::AuthSetting::RsaSignature { .. } => Vec::new(),
+        config::AuthSetting::Header { name, .. } => vec![format!("{name}: the value in the configuration")],
+        config::AuthSetting::Bearer { .. } => {
+            vec!["Authorization: Bearer, and the token in the configuration".to_owned()]
+        }
+        config::AuthSetting::Basic { user, .. } => {
+            vec![format!("Authorization: Basic, for {user} and the password in the configuration")]
+        }
+        config::AuthSetting::Hmac { header, .. } => {
+            vec![format!("{header}: HMAC-SHA256 of the body, as hex, with the secret in the configuration")]
+        }
+        config::AuthSetting::StandardWebhooks { .. } => {
+            vec!["webhook-id, webhook-timestamp and webhook-signature, with the secret in the configuration".to_owned()]
+        }
+        config::AuthSetting::All(all) => all.iter().flat_map(headers_of).collect(),
+    }
 }
 
 fn verified_by(auth: &config::AuthSetting) -> String {

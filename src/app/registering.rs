@@ -292,8 +292,7 @@ fn credentials(auth: &AuthSetting, body: &str, signer: Option<&CommerceSigner>) 
         AuthSetting::StandardWebhooks { secrets } => {
             let mut bytes = [0; 12];
             SystemEntropy.fill(&mut bytes);
-            let (id, now) =
-                (format!("msg_{}", data_encoding::HEXLOWER.encode(&bytes)), SystemClock.now().as_second());
+            let (id, now) = (format!("msg_{}", data_encoding::HEXLOWER.encode(&bytes)), SystemClock.now().as_second());
             let signature = standard_webhooks(&first(secrets)?, &id, now, body.as_bytes())?;
             vec![
                 ("webhook-id".to_owned(), id),

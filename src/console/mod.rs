@@ -54,23 +54,8 @@ pub struct Parts {
     pub routes: Router,
     /// For what only a page shows: the order as Commerce sent it, the request as it went out.
     pub api: Api,
-    /// Origins as they are configured: name, type, Commerce instance.
-    pub origins: Vec<OriginView>,
     /// Told when something changed.
     pub live: live::Live,
-}
-
-/// An origin as operators see it.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct OriginView {
-    /// Configured name.
-    pub name: String,
-    /// `commerce-webhook`, …
-    pub kind: String,
-    /// The Commerce instance.
-    pub commerce: String,
-    /// How callers prove who they are, in words, without secrets.
-    pub verified_by: Vec<String>,
 }
 
 impl Console {

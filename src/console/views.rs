@@ -230,9 +230,8 @@ fn badge(value: &Value) -> Value {
         "delivered" | "done" | "resolved" | "open_destination" | "accepted" | "already_applied" | "ok" | "released" => {
             "good"
         }
-        "parked" | "exception" | "critical" | "held" | "broken" | "rejected" | "uncertain" | "firing" | "error" => {
-            "bad"
-        }
+        "parked" | "exception" | "critical" | "held" | "broken" | "rejected" | "uncertain" | "firing" | "error"
+        | "failed" | "missing" | "differs" => "bad",
         "due" | "waiting" | "in_flight" | "received" | "warning" | "half_open" | "paused" | "closed"
         | "unavailable" | "throttled" | "snoozed" | "assigned" | "overdue" => "warn",
         _ => "calm",

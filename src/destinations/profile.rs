@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::http::HttpProfile;
 use super::RecipeSettings;
+use super::http::HttpProfile;
 use super::recipe::Recipe;
 
 /// The profiles we have.

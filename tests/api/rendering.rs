@@ -41,7 +41,10 @@ async fn an_order_a_sample_a_payload_and_a_document_are_rendered() {
     let site = Site::open().await;
     let sample = render(&site, Role::Operator, &json!({ "sample": "bundle" })).await.json();
     let request = &sample["requests"][0];
-    assert_eq!((&request["step"], &request["method"], &sample["from"]), (&json!("create"), &json!("POST"), &json!("sample")));
+    assert_eq!(
+        (&request["step"], &request["method"], &sample["from"]),
+        (&json!("create"), &json!("POST"), &json!("sample"))
+    );
     assert!(request["body"].as_str().unwrap().contains("crossdock.pick_list.v1"));
     let order: Value = serde_json::from_str(ORDER).unwrap();
     let brought = render(&site, Role::Operator, &json!({ "order": order })).await.json();
@@ -93,8 +96,10 @@ async fn a_template_in_other_words_is_shown_or_says_at_which_line_it_fails() {
 async fn poi_3_a_template_that_is_tried_cannot_take_more_than_its_share() {
     let site = Site::open().await;
     let doubled = format!("{{% set x = \"aaaaaaaa\" %}}{}{{{{ x }}}}", "{% set x = x ~ x %}".repeat(64));
-    let captured = format!("{{% set x = \"aaaaaaaa\" %}}{}{{{{ x }}}}", "{% set x %}{{ x }}{{ x }}{% endset %}".repeat(64));
-    let loops = "{% for a in lines %}".repeat(1) + &"{% for b in \"x\" * 1000 %}".repeat(4) + "x" + &"{% endfor %}".repeat(5);
+    let captured =
+        format!("{{% set x = \"aaaaaaaa\" %}}{}{{{{ x }}}}", "{% set x %}{{ x }}{{ x }}{% endset %}".repeat(64));
+    let loops =
+        "{% for a in lines %}".repeat(1) + &"{% for b in \"x\" * 1000 %}".repeat(4) + "x" + &"{% endfor %}".repeat(5);
     let deep = format!("{}1{}", "{{ (".repeat(1) + &"(".repeat(20_000), ")".repeat(20_001) + " }}");
     let texts = [
         doubled,

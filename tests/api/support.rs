@@ -12,7 +12,8 @@ use crossdock::access::{self, Access, Actor};
 use crossdock::api::error::ProblemLine;
 use crossdock::api::expander::Expander;
 use crossdock::api::idempotency::RunningCalls;
-use crossdock::api::state::{DestinationView, Expansions, Replayed};
+use crossdock::api::rooms::shown;
+use crossdock::api::state::{Checked, DestinationView, Door, Expansions, OriginView, Replayed};
 use crossdock::api::{Api, Engines, PREFIX, Parts, api_router, finish, health_router, metrics_router};
 use crossdock::clock::{Clock as _, ManualClock, SeededEntropy, SharedClock, SharedEntropy};
 use crossdock::destinations::recipe::rehearse::Rehearsed;
@@ -24,6 +25,7 @@ use crossdock::domain::mapping::{MappingRow, Mappings, Table};
 use crossdock::domain::policy::Policies;
 use crossdock::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId};
 use crossdock::envelope::keys::{Digest, EventKey, IdempotencyKey, KeyParts};
+use crossdock::intake::heard::OfOrigin;
 use crossdock::observe::{Health, Metrics, Observer};
 use crossdock::store::books::Ticket;
 use crossdock::store::pack::pack;
@@ -147,6 +149,23 @@ impl Engines for Doubles {
 
     fn try_out(&self, _destination: &str, document: &[u8], tried: Option<&Tried>) -> Result<Vec<Rehearsed>, NotTried> {
         warehouse().try_out(document, tried)
+    }
+
+    fn origins(&self) -> Vec<OriginView> {
+        let door = Door {
+            name: "hooks".to_owned(),
+            kind: "commerce-webhook".to_owned(),
+            commerce: "acme".to_owned(),
+            address: "/in/hooks".to_owned(),
+            verified_by: vec!["RSA signature".to_owned()],
+            headers: Vec::new(),
+        };
+        vec![shown(door, crossdock::clock::from_micros(0), OfOrigin::default())]
+    }
+
+    fn check_origin(&self, name: String) -> Answer<'_, Option<Vec<Checked>>> {
+        let detail = format!("{name} answers");
+        Box::pin(async { Ok(Some(vec![Checked { verdict: "ok", what: "guarded", detail }])) })
     }
 
     fn hold_destination(&self, name: &str, reason: &str) -> bool {

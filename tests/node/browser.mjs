@@ -28,6 +28,7 @@ const acts = {
   choose: async ({ label, value }) => page.getByLabel(label, { exact: true }).selectOption(value),
   press: async ({ button }) => { await page.getByRole("button", { name: button, exact: true }).first().click(); await page.waitForLoadState("load"); },
   follow: async ({ link }) => { await page.getByRole("link", { name: link, exact: true }).first().click(); await page.waitForLoadState("load"); },
+  open: async ({ text }) => page.locator("summary", { hasText: text }).first().click(),
   tick: async ({ label }) => page.getByLabel(label, { exact: true }).first().check(),
   key: async ({ key }) => page.keyboard.press(key),
   see: async ({ text }) => { await page.getByText(text).first().waitFor({ state: "visible" }); },

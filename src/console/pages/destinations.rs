@@ -41,7 +41,9 @@ pub async fn preview(desk: Desk, Path(name): Path<String>, Form(mut fields): For
     let mut rendering = match desk.json(&answered) {
         Ok(rendering) => rendering,
         // What can be put right in the form is said beside it.
-        Err(refused) if matches!(refused.status.as_u16(), 400 | 404 | 422 | 503) => json!({ "refused": refused.problem }),
+        Err(refused) if matches!(refused.status.as_u16(), 400 | 404 | 422 | 503) => {
+            json!({ "refused": refused.problem })
+        }
         Err(refused) => return Err(refused),
     };
     for request in rendering["requests"].as_array_mut().into_iter().flatten() {

@@ -296,7 +296,8 @@ impl Request {
         let base = self.host.as_ref().unwrap_or(base);
         let path = self.path.render(context)?;
         let text = format!("{}{path}", base.as_str().trim_end_matches('/'));
-        let url = Url::parse(&text).map_err(|error| Unwritten::from(format!("\"{path}\" makes no address: {error}")))?;
+        let url =
+            Url::parse(&text).map_err(|error| Unwritten::from(format!("\"{path}\" makes no address: {error}")))?;
         let same_door = url.origin() == base.origin() && url.username().is_empty() && url.password().is_none();
         if !same_door || crate::destinations::find::steps_upwards(&text, &url) {
             return Err(format!("\"{path}\" leads to another place than the destination's URL").into());
