@@ -111,8 +111,8 @@ fn sales_order() -> Vec<u8> {
     let now = SystemClock.now();
     let expander =
         Expander { system: "acme", mappings: &mappings, policies: &policies, destination: "erp", shelf: None, now };
-    let mut expanded = expander.expand(include_bytes!("../src/demo/orders/simple.json")).expect("it holds an order");
-    let document = expanded.orders.swap_remove(0).sales_order.expect("the sample is sound");
+    let mut made = expander.expand(include_bytes!("../src/demo/orders/simple.json")).expect("it holds an order");
+    let document = made.orders.swap_remove(0).sales_order.expect("the sample is sound");
     serde_json::to_vec(&document).expect("a sales order always serialises")
 }
 

@@ -99,8 +99,8 @@ async fn poi_3_a_template_that_is_tried_cannot_take_more_than_its_share() {
     let captured =
         format!("{{% set x = \"aaaaaaaa\" %}}{}{{{{ x }}}}", "{% set x %}{{ x }}{{ x }}{% endset %}".repeat(64));
     let loops =
-        "{% for a in lines %}".repeat(1) + &"{% for b in \"x\" * 1000 %}".repeat(4) + "x" + &"{% endfor %}".repeat(5);
-    let deep = format!("{}1{}", "{{ (".repeat(1) + &"(".repeat(20_000), ")".repeat(20_001) + " }}");
+        "{% for a in lines %}".to_owned() + &"{% for b in \"x\" * 1000 %}".repeat(4) + "x" + &"{% endfor %}".repeat(5);
+    let deep = format!("{}1{}", "{{ (".to_owned() + &"(".repeat(20_000), ")".repeat(20_001) + " }}");
     let texts = [
         doubled,
         captured,

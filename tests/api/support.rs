@@ -68,7 +68,7 @@ fn warehouse() -> Destination {
     settings.recipe = Some(RecipeSettings {
         said,
         with: [("partner_key".to_owned(), "hush-hush".into())].into(),
-        settle_after: std::time::Duration::from_secs(60),
+        settle_after: std::time::Duration::from_mins(1),
         accepts_differences: false,
     });
     Destination::new(settings).unwrap()
