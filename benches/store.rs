@@ -4,8 +4,9 @@
 //! `settled` adds the outcome; `duplicate` meets the dedup key only. Bodies are packed before, as intake does it.
 //!
 //! `CROSSDOCK_BENCH_STORED=10000,100000,1000000` instead fills one store with settled orders and tells at each size what one
-//! more order costs, what memory the process holds, and at the last size how long each kind of search takes and a start
-//! after a crash.
+//! more order costs, what memory the process holds, and at the last size how long each kind of search, the service's own answers and
+//! pages over HTTP, and a start after a crash take. With `CROSSDOCK_BENCH_SERVED=FILE` beside it only the service's answers are
+//! measured, on a store that an earlier run has left there with so many orders.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,7 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
+use crossdock::api::expander::Expander;
 use crossdock::clock::{Clock as _, SystemClock, SystemEntropy, Timestamp, later};
+use crossdock::domain::mapping::Mappings;
+use crossdock::domain::policy::Policies;
 use crossdock::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId};
 use crossdock::envelope::keys::{Digest, EventKey, IdempotencyKey, KeyParts};
 use crossdock::store::SharedStore;
@@ -28,6 +32,8 @@ use crossdock::store::write::{
 mod finding;
 #[path = "support/growth.rs"]
 mod growth;
+#[path = "support/served.rs"]
+mod served;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -99,11 +105,22 @@ fn order(buyer: u32) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// The document of one order, of some 2 KB.
+fn sales_order() -> Vec<u8> {
+    let (mappings, policies) = (Mappings::default(), Policies::default());
+    let now = SystemClock.now();
+    let expander =
+        Expander { system: "acme", mappings: &mappings, policies: &policies, destination: "erp", shelf: None, now };
+    let mut made = expander.expand(include_bytes!("../src/demo/orders/simple.json")).expect("it holds an order");
+    let document = made.orders.swap_remove(0).sales_order.expect("the sample is sound");
+    serde_json::to_vec(&document).expect("a sales order always serialises")
+}
+
 impl Bench {
     /// A store that takes orders from the number `next` on.
     fn open(options: Options, next: u64, variety: Variety) -> Self {
         let opened = SqliteStore::open(options, Arc::new(SystemClock)).expect("the store opens");
-        let smaller = order(0)[..2_400].to_vec();
+        let smaller = sales_order();
         Bench {
             store: Arc::new(opened),
             bodies: (0..variety.buyers).map(|buyer| pack(&order(buyer))).collect(),
@@ -337,6 +354,12 @@ fn store(criterion: &mut Criterion) {
 criterion_group!(benches, store);
 
 fn main() {
+    if let (Ok(path), Ok(stored)) = (std::env::var("CROSSDOCK_BENCH_SERVED"), std::env::var("CROSSDOCK_BENCH_STORED")) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let stored = stored.parse().expect("a number of orders");
+        runtime.expect("a runtime can be started").block_on(served::ask_again(path.as_ref(), stored));
+        return;
+    }
     if let Ok(sizes) = std::env::var("CROSSDOCK_BENCH_STORED") {
         growth::run(&sizes);
         return;

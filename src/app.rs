@@ -20,7 +20,8 @@ use tokio::task::JoinHandle;
 
 use crate::alerting::{self, Alerting};
 use crate::api::idempotency::RunningCalls;
-use crate::api::rooms::Rooms;
+use crate::api::rooms::{CheckOrigin, Rooms};
+use crate::api::state::Checked;
 use crate::api::{self, Api};
 use crate::catchup::CatchUp;
 use crate::clock::{SharedClock, SharedEntropy, SystemClock, SystemEntropy};
@@ -31,6 +32,7 @@ use crate::delivery::{self, Delivery};
 use crate::exceptions::bulk::running;
 use crate::exceptions::replay::Desk;
 use crate::incidents;
+use crate::intake::heard::{Heard, Keeper};
 use crate::intake::{self, Intake};
 use crate::keeping::{self, backups, retention};
 use crate::observe::disk::DiskSpace;
@@ -49,9 +51,10 @@ use crate::watch::storms::Pausing;
 use crate::watch::{self, disk as watch_disk};
 
 mod build;
+pub mod registering;
 
-use build::{access_of, catalogues_of, destinations_of, intake_of, provider_of};
-pub use build::{catalogues_kept, commerce_of, contacts, destination_of, renderer, rules};
+use build::{access_of, catalogues_of, intake_of, provider_of};
+pub use build::{catalogues_kept, commerce_of, contacts, destination_of, destinations_of, doors_of, renderer, rules};
 
 /// POI-1: how long the express lane stays closed after an unclean end.
 const EXPRESS_CLOSED_AFTER_DEATH: Duration = Duration::from_mins(1);
@@ -233,7 +236,9 @@ async fn open_all(
     delivery.recovered().await;
     keeping::restored(&store, health, &observer).await?;
 
-    let intake = Arc::new(intake_of(&config, &version, &store, &doors, &processor, &delivery, &observer)?);
+    let origins_heard = Heard::open(&store, doors.clock.now()).await.context("who was heard cannot be read")?;
+    let intake = intake_of(&config, &version, &store, &doors, &processor, &delivery, (&observer, origins_heard))?;
+    let intake = Arc::new(intake);
     if unclean {
         tracing::warn!("the last run did not end in order: the express lane stays closed for a minute");
         intake.close_express_lane_for(EXPRESS_CLOSED_AFTER_DEATH);
@@ -260,12 +265,13 @@ async fn open_all(
         bell,
         instances,
     };
+    let destinations = Arc::new(destinations_of(&config)?);
     let repairs = Desk {
         store: store.clone(),
         processor: processor.clone(),
         clock: doors.clock.clone(),
         wake: wake.clone(),
-        render: renderer(&config)?,
+        render: renderer(&destinations),
     };
     let profiles = config
         .destinations
@@ -293,6 +299,10 @@ async fn open_all(
         delivery: delivery.clone(),
         observer: observer.clone(),
         profiles,
+        destinations,
+        doors: doors_of(&config),
+        heard: intake.heard.clone(),
+        check: check(&config, servers),
         alerting: alerting.clone(),
     });
     let access = Arc::new(access_of(&config, &store, &doors));
@@ -338,6 +348,9 @@ async fn open_all(
     let supervisor = watch::Supervisor { stopped, fatal: fatal_sender };
     let mut tasks = watch::start(watched, wake, &supervisor);
     let keepers = keepers(&config, &store, &doors, &keepers_observer, &supervisor.stopped);
+    let keeper = Keeper { heard: intake.heard.clone(), store: store.clone(), clock: doors.clock.clone() };
+    let keeper = tokio::spawn(keeper.run(supervisor.stopped.clone()));
+    tasks.push(watch::supervised("heard", keeper, &supervisor, health));
     tasks.extend(keepers.map(|(name, keeper)| watch::supervised(name, tokio::spawn(keeper), &supervisor, health)));
     let carrying = tokio::spawn(carrying.run(supervisor.stopped.clone()));
     tasks.push(watch::supervised("bulk acts", carrying, &supervisor, health));
@@ -361,12 +374,33 @@ async fn open_all(
         let poller = tokio::spawn(poller.run(supervisor.stopped.clone()));
         watch::supervised("poller", poller, &supervisor, health)
     }));
-    let console = build::console_of(&config, &api);
+    let console = build::console_of(&api);
     let live = console.live.clone().watch(api.clone(), supervisor.stopped.clone());
     tasks.push(watch::supervised("console", tokio::spawn(live), &supervisor, health));
     serve(servers, &intake, &api, console, &doors);
     health.clear("recovering");
     Ok(Opened { store, delivery, processor, intake, stopping, tasks, fatal })
+}
+
+/// What tries an origin's way in, for whoever asks to.
+fn check(config: &Arc<Config>, servers: &[Server]) -> CheckOrigin {
+    let config = config.clone();
+    let listens = servers.first().map(|server| format!("http://{}", server.address())).unwrap_or_default();
+    Arc::new(move |name: String| {
+        let (config, listens) = (config.clone(), listens.clone());
+        Box::pin(async move {
+            let origin = config.origins.get(&name)?;
+            let lines = registering::check(&config, origin, &listens).await;
+            let lines = lines.unwrap_or_else(|error| {
+                vec![registering::Line::new("failed", &name, "configuration", format!("{error:#}"))]
+            });
+            let told = lines.into_iter().map(|line| {
+                let registering::Line { verdict, what, detail, .. } = line;
+                Checked { verdict, what, detail }
+            });
+            Some(told.collect())
+        })
+    })
 }
 
 fn store_path(config: &Config) -> Option<PathBuf> {

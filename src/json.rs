@@ -9,6 +9,7 @@
 //!
 //! Deliberately absent: floats, mutation, and a `Serialize` that could re-spell a number.
 
+mod indent;
 mod quick;
 
 use std::borrow::Cow;
@@ -16,6 +17,8 @@ use std::collections::HashSet;
 use std::fmt;
 
 use jiter::{Jiter, JiterError, Peek};
+
+pub use indent::indented;
 
 /// Bounds on one JSON text.
 #[derive(Clone, Copy, Debug)]

@@ -67,7 +67,7 @@ pub async fn ask(bench: &Arc<Bench>) {
 }
 
 /// Prints, and gives the 95th of a hundred.
-fn tell(name: &str, mut times: Vec<Duration>) -> Duration {
+pub fn tell(name: &str, mut times: Vec<Duration>) -> Duration {
     times.sort();
     let at = |share: usize| times[(TIMES * share / 100).min(TIMES - 1)];
     println!("{name:<32} p50 {:>9.2?} p95 {:>9.2?} longest {:>9.2?}", at(50), at(95), at(100));

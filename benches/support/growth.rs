@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use crossdock::store::sqlite::Options;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Bench, Variety, What, finding, run as send};
+use super::{Bench, Variety, What, finding, run as send, served};
 
 /// Orders measured at each size, after those that fill the store up to it.
 const MEASURED: u64 = 10_000;
 const WAITING: u64 = 64;
 /// Of a million orders, which are 25 hours of them, a buyer has 200 and one in a thousand waits for a person.
-const SHOP: Variety = Variety { buyers: 5_000, apart: Duration::from_millis(90), parked: Some(1_000) };
+pub const SHOP: Variety = Variety { buyers: 5_000, apart: Duration::from_millis(90), parked: Some(1_000) };
 
 /// Fills one store up to each of these sizes, separated by commas, and prints a line for each; asks it at the last.
 pub fn run(sizes: &str) {
@@ -34,6 +34,7 @@ pub fn run(sizes: &str) {
         line(&runtime, &bench, measured, &path);
     }
     runtime.block_on(finding::ask(&bench));
+    let bench = runtime.block_on(served::ask(bench, &path));
     crash(&runtime, bench, &path);
 }
 

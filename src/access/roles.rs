@@ -138,6 +138,10 @@ permissions! {
     CanDecide, "deliveries:decide": REPAIR;
     /// Edit a document that waits for a person.
     CanEditDocuments, "documents:edit": REPAIR;
+    /// See what a destination would be sent of an order, and try its templates in other words; sends and keeps nothing.
+    CanTryTemplates, "templates:try": TABLES;
+    /// Try an origin's way in: one request to ourselves, one question to Commerce.
+    CanCheckOrigins, "origins:check": REPAIR;
     /// Stop sending to a destination.
     CanHoldDestinations, "destinations:hold": REPAIR;
     /// Open a destination that is held.

@@ -52,7 +52,7 @@ pub async fn acknowledge(
     FromQuery(why): FromQuery<WhyQuery>,
 ) -> Result<Json<AlertView>, ApiError> {
     let absent = || ApiError::not_found(id.to_string());
-    let known = find(&api, id).await?.ok_or_else(absent)?;
+    let known = api.store.alert(id).await?.ok_or_else(absent)?;
     let now = api.clock.now();
     let mut act = operator.act("alert.acknowledge", id, now);
     act.before = serde_json::json!({ "state": known.state() }).to_string();
@@ -65,10 +65,6 @@ pub async fn acknowledge(
     api.store.acknowledge_alert(id, act).await?;
     api.observer.note(&Event::OperatorActed { actor: &actor, action: "alert.acknowledge", target: &id.to_string() });
     Ok(Json(taken))
-}
-
-async fn find(api: &Api, id: AlertId) -> Result<Option<Alert>, ApiError> {
-    Ok(api.store.recent_alerts(u32::MAX).await?.into_iter().find(|alert| alert.id == id))
 }
 
 /// `GET /alerts/contacts`

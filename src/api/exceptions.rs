@@ -15,6 +15,7 @@ use super::state::{Api, Replayed};
 use crate::access::Operator;
 use crate::access::roles::{CanRead, CanReplay, Permission};
 use crate::clock::Timestamp;
+use crate::domain::defect::Severity;
 use crate::envelope::ids::{EnvelopeId, ExceptionId};
 use crate::exceptions::{due, handling};
 use crate::observe::Event;
@@ -61,7 +62,7 @@ impl ListQuery {
             code: self.code.take(),
             fingerprint: self.fingerprint.take(),
             subject_id: self.increment_id.take(),
-            severity: one_of("severity", self.severity.take(), &handling::SEVERITIES)?,
+            severity: one_of("severity", self.severity.take(), &Severity::WORDS)?,
             owner: one_of("owner", self.owner.take(), &handling::OWNERS)?,
             assignee: assignee.map(Option::unwrap_or_default),
             destination: self.destination.take(),

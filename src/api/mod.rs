@@ -41,8 +41,10 @@ mod catchup;
 mod incidents;
 mod mappings;
 mod orders;
+mod origins;
 mod outside;
 mod provided;
+mod rendering;
 mod search;
 mod tokens;
 mod session;
@@ -58,9 +60,10 @@ use axum::routing::{MethodFilter, MethodRouter, any, get as get_method, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::roles::{
-    CanApprove, CanDecide, CanEditDocuments, CanEditMappings, CanExpand, CanFixGroups, CanHoldDestinations,
-    CanKeepViews, CanManageAlerts, CanManageTokens, CanManageUsers, CanOwnAccount, CanRead, CanReadAudit,
-    CanReleaseDestinations, CanReplay, CanRevealPersonalData, Needs, Operator, Permission, Role,
+    CanApprove, CanCheckOrigins, CanDecide, CanEditDocuments, CanEditMappings, CanExpand, CanFixGroups,
+    CanHoldDestinations, CanKeepViews, CanManageAlerts, CanManageTokens, CanManageUsers, CanOwnAccount, CanRead,
+    CanReadAudit, CanReleaseDestinations, CanReplay, CanRevealPersonalData, CanTryTemplates, Needs, Operator,
+    Permission, Role,
 };
 use error::{ApiError, Kind};
 use idempotency::{Guard, KeyRule};
@@ -158,8 +161,13 @@ pub fn routes() -> Vec<Route> {
         get("/mappings/{table}/changes", CanRead, mappings::changes),
 
         get("/destinations", CanRead, destinations::list),
+        get("/destinations/{name}", CanRead, rendering::show),
+        post("/destinations/{name}/render", CanTryTemplates, KeyRule::None, rendering::render),
         post("/destinations/{name}/hold", CanHoldDestinations, KeyRule::Taken, destinations::hold),
         post("/destinations/{name}/release", CanReleaseDestinations, KeyRule::Taken, destinations::release),
+
+        get("/origins", CanRead, origins::list),
+        post("/origins/{name}/check", CanCheckOrigins, KeyRule::None, origins::check),
 
         get("/catalogue/{commerce}/products/{product}", CanRead, catalogue::product),
         get("/catalogue/{commerce}/shop", CanRead, catalogue::shop),

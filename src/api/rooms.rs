@@ -1,6 +1,7 @@
 //! The engines behind the API: replay desk, delivery worker, processor's rules.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,14 +9,21 @@ use bytes::Bytes;
 use super::error::ProblemLine;
 use super::expander::Expander;
 use super::replaying;
-use super::state::{DestinationView, Editing, Engines, Expansions, Replayed};
+use super::state::{
+    Checked, DestinationView, Door, Editing, Engines, Expansions, KindHeard, OriginView, ReasonHeard, Replayed,
+};
 use crate::alerting::Alerting;
 use crate::catalogue::Shelf;
+use crate::clock::Timestamp;
 use crate::delivery::{Delivery, DestinationState, DestinationStatus};
+use crate::destinations::Destination;
+use crate::destinations::recipe::rehearse::Rehearsed;
+use crate::destinations::recipe::tried::{NotTried, Speech, Tried};
 use crate::domain::mapping::{MappingRow, Table};
 use crate::envelope::ids::{DeliveryId, ExceptionId};
 use crate::exceptions::edit::{self, Edited, Wanted};
 use crate::exceptions::replay::Desk;
+use crate::intake::heard::{Heard, OfOrigin, OfReason, remedy};
 use crate::observe::{Event, Observer};
 use crate::store::Answer;
 use crate::store::books::{KeptAnswer, Shown, Ticket};
@@ -31,11 +39,31 @@ pub struct Rooms {
     pub observer: Arc<Observer>,
     /// Profile of every configured destination.
     pub profiles: BTreeMap<String, String>,
+    /// For what they would be sent; nothing goes out by these.
+    pub destinations: Arc<Vec<Destination>>,
+    /// Every origin as it is configured, by name.
+    pub doors: Vec<Door>,
+    /// Who was heard.
+    pub heard: Arc<Heard>,
+    /// Tries an origin's way in.
+    pub check: CheckOrigin,
     /// Tells people.
     pub alerting: Arc<Alerting>,
 }
 
+/// Tries the way in of the origin of that name; nothing where there is none.
+pub type CheckOrigin = Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Option<Vec<Checked>>> + Send>> + Send + Sync>;
+
 impl Rooms {
+    fn origin(&self, door: &Door) -> OriginView {
+        let (counted_since, heard) = self.heard.of(&door.name);
+        shown(door.clone(), counted_since, heard)
+    }
+
+    fn destination(&self, name: &str) -> Option<&Destination> {
+        self.destinations.iter().find(|destination| destination.name() == name)
+    }
+
     fn view(&self, status: DestinationStatus) -> DestinationView {
         let (reason, until) = match &status.state {
             DestinationState::Open | DestinationState::HalfOpen => (None, None),
@@ -56,6 +84,17 @@ impl Rooms {
             name: status.name,
         }
     }
+}
+
+/// An origin with what came of it.
+pub fn shown(door: Door, counted_since: Timestamp, heard: OfOrigin) -> OriginView {
+    let OfOrigin { kinds, refused, challenged_at } = heard;
+    let last_at = kinds.values().map(|kind| kind.last_at).max();
+    let kinds = kinds.into_iter().map(|(kind, heard)| KindHeard { kind, heard }).collect();
+    let told = |(reason, heard): (String, OfReason)| ReasonHeard { remedy: remedy(&reason), reason, heard };
+    let mut refused: Vec<ReasonHeard> = refused.into_iter().map(told).collect();
+    refused.sort_by_key(|one| std::cmp::Reverse(one.heard.last_at));
+    OriginView { door, counted_since, last_at, challenged_at, kinds, refused }
 }
 
 impl Engines for Rooms {
@@ -115,6 +154,26 @@ impl Engines for Rooms {
 
     fn destinations(&self) -> Vec<DestinationView> {
         self.delivery.status().into_iter().map(|status| self.view(status)).collect()
+    }
+
+    fn speech(&self, destination: &str) -> Option<Speech> {
+        self.destination(destination)?.speech()
+    }
+
+    fn try_out(&self, destination: &str, document: &[u8], tried: Option<&Tried>) -> Result<Vec<Rehearsed>, NotTried> {
+        match self.destination(destination) {
+            Some(destination) => destination.try_out(document, tried),
+            None => Err("no destination of that name is configured".to_owned().into()),
+        }
+    }
+
+    fn origins(&self) -> Vec<OriginView> {
+        self.doors.iter().map(|door| self.origin(door)).collect()
+    }
+
+    fn check_origin(&self, name: String) -> Answer<'_, Option<Vec<Checked>>> {
+        let check = (self.check)(name);
+        Box::pin(async { Ok(check.await) })
     }
 
     fn hold_destination(&self, name: &str, reason: &str) -> bool {

@@ -18,6 +18,8 @@ use crate::access::{Access, mask};
 use crate::alerting::Alerting;
 use crate::catalogue::Shelf;
 use crate::clock::{SharedClock, SharedEntropy, Timestamp};
+use crate::destinations::recipe::rehearse::Rehearsed;
+use crate::destinations::recipe::tried::{NotTried, Speech, Tried};
 use crate::domain::defect::Warning;
 use crate::domain::due::DueTimes;
 use crate::domain::mapping::{MappingRow, Table};
@@ -26,6 +28,7 @@ use crate::envelope::ids::{DeliveryId, EnvelopeId, ExceptionId};
 use crate::exceptions::bulk;
 use crate::exceptions::diff::Change;
 use crate::exceptions::edit::{EditError, Edited, Wanted};
+use crate::intake::heard::{OfKind, OfReason};
 use crate::observe::{Health, Observer};
 use crate::oidc::Provider;
 use crate::store::books::Ticket;
@@ -121,6 +124,18 @@ pub trait Engines: Send + Sync + 'static {
 
     /// Every configured destination, in the order of the configuration.
     fn destinations(&self) -> Vec<DestinationView>;
+
+    /// How a destination is spoken to; `None` where it is sent our documents as they stand, or is not there.
+    fn speech(&self, destination: &str) -> Option<Speech>;
+
+    /// What a destination would be asked of a document, with one template in other words if some are given; touches nothing.
+    fn try_out(&self, destination: &str, document: &[u8], tried: Option<&Tried>) -> Result<Vec<Rehearsed>, NotTried>;
+
+    /// Every configured origin, with who was heard by it, in the order of their names.
+    fn origins(&self) -> Vec<OriginView>;
+
+    /// Tries an origin's way in and what is registered for it; `None` when there is none of that name.
+    fn check_origin(&self, name: String) -> Answer<'_, Option<Vec<Checked>>>;
 
     /// Stops sending to a destination until a person lets it go; `false` when there is none of that name.
     fn hold_destination(&self, name: &str, reason: &str) -> bool;
@@ -256,6 +271,75 @@ pub(super) fn delivery_seen_by(caller: &Caller, mut detail: DeliveryDetail) -> D
         detail.attempts_made.iter_mut().for_each(|attempt| attempt.response = None);
     }
     detail
+}
+
+/// An origin as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OriginView {
+    /// How it is configured.
+    #[serde(flatten)]
+    pub door: Door,
+    /// From when on it is counted.
+    pub counted_since: Timestamp,
+    /// When it sent something that we took, or know.
+    pub last_at: Option<Timestamp>,
+    /// When Adobe last challenged a registration with this address.
+    pub challenged_at: Option<Timestamp>,
+    /// What came of it, by kind of record.
+    pub kinds: Vec<KindHeard>,
+    /// Requests that were refused, by reason; the last first.
+    pub refused: Vec<ReasonHeard>,
+}
+
+/// A way in as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Door {
+    /// Configured name.
+    pub name: String,
+    /// `commerce-webhook`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The Commerce instance.
+    pub commerce: String,
+    /// Where it sends; from `/in/` on where `server.public_url` is not set.
+    pub address: String,
+    /// How callers prove who they are, in words, without secrets; each of them will do.
+    pub verified_by: Vec<String>,
+    /// What each of those puts into the headers, in words, without secrets.
+    pub headers: Vec<String>,
+}
+
+/// What came of one kind of record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KindHeard {
+    /// `order`, …; `unknown` where that could not be told.
+    pub kind: String,
+    /// With the last time and its event.
+    #[serde(flatten)]
+    pub heard: OfKind,
+}
+
+/// Requests that were refused for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReasonHeard {
+    /// `missing`, `malformed`, `stale`, `wrong`, `recipient`, `doubled`; or what is not about who sends.
+    pub reason: String,
+    /// How many, and the last time.
+    #[serde(flatten)]
+    pub heard: OfReason,
+    /// What helps.
+    pub remedy: &'static str,
+}
+
+/// One thing that was looked at in a check of an origin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// `ok`, `note`, `untried`, `unknown`, `missing`, `differs`, `failed`.
+    pub verdict: &'static str,
+    /// `reachable`, `guarded`, `credentials`, `registration`, …
+    pub what: &'static str,
+    /// What was found, in a sentence.
+    pub detail: String,
 }
 
 /// A destination as operators see it.

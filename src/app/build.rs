@@ -13,6 +13,7 @@ use super::Doors;
 use crate::access::session::Lifetime;
 use crate::access::{self, Access};
 use crate::alerting::Contacts;
+use crate::api::state::Door;
 use crate::api::{self, Api};
 use crate::catalogue::{self, Catalogues};
 use crate::clock::{SharedClock, SharedEntropy};
@@ -20,13 +21,14 @@ use crate::commerce::ims::{self, Ims};
 use crate::commerce::rest::{self, SharedRest};
 use crate::config::{self, CommerceSettings, Config, ConfigVersion, DestinationSettings, OriginSettings};
 use crate::console::live::Live;
-use crate::console::{self, Console, OriginView};
+use crate::console::{self, Console};
 use crate::delivery::Delivery;
 use crate::destinations::signing::{Signing, SigningKey};
 use crate::destinations::{self, Destination};
 use crate::exceptions::replay::Render;
 use crate::intake::adobe::{EVENT_ID, MissedPushes};
 use crate::intake::answer::Dialect;
+use crate::intake::heard::Heard;
 use crate::intake::load::Load;
 use crate::intake::pressure::{Pace, Room};
 use crate::intake::signature::adobe::AdobeVerifier;
@@ -262,7 +264,7 @@ pub(super) fn intake_of(
     doors: &Doors,
     processor: &Arc<Processor>,
     delivery: &Arc<Delivery>,
-    observer: &Arc<Observer>,
+    (observer, heard): (&Arc<Observer>, Heard),
 ) -> anyhow::Result<Intake> {
     let origins: BTreeMap<String, Origin> = config
         .origins
@@ -278,6 +280,7 @@ pub(super) fn intake_of(
         processor: processor.clone(),
         delivery: delivery.clone(),
         observer: observer.clone(),
+        heard: Arc::new(heard),
         load: Arc::new(Load::new(
             Room::new(config.server.requests_max as usize, in_hand),
             config.server.commit_queue_max,
@@ -324,7 +327,11 @@ fn adobe(settings: &OriginSettings, doors: &Doors, observer: &Arc<Observer>) -> 
     AdobeVerifier::new(&settings.name, client_id, host, doors.clock.clone(), observer.clone()).map(Some)
 }
 
-pub(super) fn destinations_of(config: &Config) -> anyhow::Result<Vec<Destination>> {
+/// Every destination as it is configured.
+///
+/// # Errors
+/// When one cannot be used.
+pub fn destinations_of(config: &Config) -> anyhow::Result<Vec<Destination>> {
     config.destinations.values().map(destination_of).collect()
 }
 
@@ -338,16 +345,13 @@ pub fn destination_of(settings: &DestinationSettings) -> anyhow::Result<Destinat
         .map_err(|problems| anyhow::anyhow!("destination {}: {}", settings.name, problems.join("; ")))
 }
 
-/// Renders deliveries under a configuration without sending them; for the replay desk.
-///
-/// # Errors
-/// When a destination cannot be used.
-pub fn renderer(config: &Config) -> anyhow::Result<Render> {
-    let destinations = destinations_of(config)?;
-    Ok(Arc::new(move |due| {
+/// Renders deliveries without sending them; for the replay desk.
+pub fn renderer(destinations: &Arc<Vec<Destination>>) -> Render {
+    let destinations = destinations.clone();
+    Arc::new(move |due| {
         let destination = destinations.iter().find(|destination| destination.name() == due.destination)?;
         destination.render(&due.purpose, &due.document, &due.key, &due.progress.found).ok()
-    }))
+    })
 }
 
 fn destination(settings: &DestinationSettings) -> Result<destinations::Settings, Vec<String>> {
@@ -493,20 +497,43 @@ fn commerce_auth(auth: &config::CommerceAuth) -> rest::Auth {
 }
 
 /// The console over an API.
-pub(super) fn console_of(config: &Config, api: &Api) -> Console {
-    let origins = config.origins.values().map(|origin| OriginView {
+pub(super) fn console_of(api: &Api) -> Console {
+    Console::new(console::Parts { routes: api::api_router(api.clone()), api: api.clone(), live: Live::default() })
+}
+
+/// Every origin as people see it.
+pub fn doors_of(config: &Config) -> Vec<Door> {
+    let base = config.server.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
+    let origins = config.origins.values().map(|origin| Door {
         name: origin.name.clone(),
         kind: origin.kind.as_str().to_owned(),
         commerce: origin.commerce.clone(),
+        address: format!("{base}/in/{}", origin.name),
         verified_by: origin.auth.iter().map(verified_by).collect(),
+        headers: origin.auth.iter().map(|auth| headers_of(auth).join(", ")).collect(),
     });
-    let origins = origins.collect();
-    Console::new(console::Parts {
-        routes: api::api_router(api.clone()),
-        api: api.clone(),
-        origins,
-        live: Live::default(),
-    })
+    origins.collect()
+}
+
+/// What a sender puts into its headers, without a secret.
+fn headers_of(auth: &config::AuthSetting) -> Vec<String> {
+    match auth {
+        config::AuthSetting::RsaSignature { .. } => Vec::new(),
+        config::AuthSetting::Header { name, .. } => vec![format!("{name}: the value in the configuration")],
+        config::AuthSetting::Bearer { .. } => {
+            vec!["Authorization: Bearer, and the token in the configuration".to_owned()]
+        }
+        config::AuthSetting::Basic { user, .. } => {
+            vec![format!("Authorization: Basic, for {user} and the password in the configuration")]
+        }
+        config::AuthSetting::Hmac { header, .. } => {
+            vec![format!("{header}: HMAC-SHA256 of the body, as hex, with the secret in the configuration")]
+        }
+        config::AuthSetting::StandardWebhooks { .. } => {
+            vec!["webhook-id, webhook-timestamp and webhook-signature, with the secret in the configuration".to_owned()]
+        }
+        config::AuthSetting::All(all) => all.iter().flat_map(headers_of).collect(),
+    }
 }
 
 fn verified_by(auth: &config::AuthSetting) -> String {

@@ -77,6 +77,9 @@ pub async fn run(verb: Alerts, shared: &Shared) -> anyhow::Result<Outcome> {
         Action::Acknowledge { alert, reason } => {
             let store = open::existing_store(&config)?;
             let mut act = actor.act("alert.acknowledge", alert, now);
+            if let Some(known) = store.alert(alert).await? {
+                act.before = serde_json::json!({ "state": known.state() }).to_string();
+            }
             act.after = serde_json::json!({ "state": "acknowledged" }).to_string();
             act.reason = reason;
             store.acknowledge_alert(alert, act).await?;

@@ -10,7 +10,7 @@ use crate::access::Actor;
 use crate::api::exceptions::STATES;
 use crate::clock::{Timestamp, later};
 use crate::config::duration;
-use crate::domain::defect::ExceptionCode;
+use crate::domain::defect::{ExceptionCode, Severity};
 use crate::domain::due::DueTimes;
 use crate::envelope::ids::ExceptionId;
 use crate::exceptions::catalogue::{self, Entry};
@@ -143,7 +143,7 @@ pub(super) struct Which {
     #[arg(long, value_name = "NUMBER")]
     order: Option<String>,
     /// Only this bad
-    #[arg(long, value_parser = ["info", "warning", "error", "critical"])]
+    #[arg(long, value_parser = Severity::WORDS)]
     severity: Option<String>,
     /// Only on this desk
     #[arg(long, value_parser = ["operations", "finance", "integration"])]

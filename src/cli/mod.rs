@@ -32,6 +32,7 @@ mod mappings;
 mod migrate;
 mod open;
 mod orders;
+mod origins;
 mod print;
 mod render;
 mod replay;
@@ -104,6 +105,8 @@ enum Verb {
     Find(find::Find),
     /// Find orders and read where they are
     Orders(orders::Orders),
+    /// See who sends to us and what came of it, and try their way in
+    Origins(origins::Origins),
     /// Read what waits for a person
     Exceptions(exceptions::Exceptions),
     /// See which destination is in trouble, and what is safe meanwhile
@@ -198,6 +201,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Find(verb) => open::wait(find::run(verb, &shared)),
         Verb::Traffic(verb) => open::wait(traffic::run(verb, &shared)),
         Verb::Orders(verb) => open::wait(orders::run(verb, &shared)),
+        Verb::Origins(verb) => open::wait(origins::run(verb, &shared)),
         Verb::Exceptions(verb) => open::wait(exceptions::run(verb, &shared)),
         Verb::Incidents(verb) => open::wait(incidents::run(verb, &shared)),
         Verb::Alerts(verb) => open::wait(alerts::run(verb, &shared)),

@@ -10,9 +10,7 @@ use super::expand::{self, Documents};
 use super::{Outcome, Shared, open, print};
 use crate::app;
 use crate::destinations::Destination;
-use crate::destinations::recipe::Work;
 use crate::destinations::recipe::rehearse::Rehearsed;
-use crate::envelope::keys::{IdempotencyKey, KeyParts};
 
 /// Which order, for whom.
 #[derive(Debug, Args)]
@@ -53,7 +51,8 @@ pub async fn run(verb: Render, shared: &Shared) -> anyhow::Result<Outcome> {
     let mut fine = problems == 0;
     let mut all = Vec::new();
     for document in &documents {
-        let requests = requests(&destination, document)?;
+        let body = serde_json::to_vec(document).context("a sales order always serialises")?;
+        let requests = destination.rehearse(&body).map_err(anyhow::Error::msg)?;
         fine &= requests.iter().all(|request| request.problem.is_none());
         all.push(Rendered { increment_id: document.order.increment_id.to_string(), requests });
     }
@@ -84,33 +83,6 @@ fn polls(destination: &Destination, shared: &Shared) -> anyhow::Result<Outcome> 
         print::out(&asked.iter().map(ToString::to_string).collect::<String>())?;
     }
     Ok(if fine { Outcome::Done } else { Outcome::Findings })
-}
-
-fn requests(
-    destination: &Destination,
-    document: &crate::domain::sales_order::SalesOrder,
-) -> anyhow::Result<Vec<Rehearsed>> {
-    let body = serde_json::to_vec(document).context("a sales order always serialises")?;
-    // The key of the first report at an installation that has no name.
-    let key = IdempotencyKey::derive(&KeyParts {
-        installation: "",
-        destination: destination.name(),
-        system: document.order.system.as_str(),
-        subject_kind: "order",
-        subject_scope: "",
-        subject_id: document.order.increment_id.as_str(),
-        purpose: document.purpose,
-        revision: "",
-        generation: 0,
-    });
-    if let Some(profile) = destination.recipe() {
-        let work = Work::new(document.purpose, &body, &key).map_err(anyhow::Error::msg)?;
-        let rehearsed = profile.recipe.rehearse(&work);
-        let in_a_list = destination.batch().is_some();
-        return Ok(if in_a_list { rehearsed.into_iter().map(Rehearsed::in_a_list).collect() } else { rehearsed });
-    }
-    let request = destination.render(document.purpose, &body.into(), &key, "").map_err(anyhow::Error::msg)?;
-    Ok(vec![Rehearsed::of("create", request)])
 }
 
 fn told(rendered: &Rendered) -> String {

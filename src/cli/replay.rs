@@ -121,7 +121,7 @@ pub(super) async fn desk(loaded: &Loaded, store: &SharedStore) -> anyhow::Result
         processor,
         clock: open::clock(),
         wake: Arc::new(|| {}),
-        render: app::renderer(&loaded.config)?,
+        render: app::renderer(&Arc::new(app::destinations_of(&loaded.config)?)),
     })
 }
 

@@ -54,23 +54,8 @@ pub struct Parts {
     pub routes: Router,
     /// For what only a page shows: the order as Commerce sent it, the request as it went out.
     pub api: Api,
-    /// Origins as they are configured: name, type, Commerce instance.
-    pub origins: Vec<OriginView>,
     /// Told when something changed.
     pub live: live::Live,
-}
-
-/// An origin as operators see it.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct OriginView {
-    /// Configured name.
-    pub name: String,
-    /// `commerce-webhook`, …
-    pub kind: String,
-    /// The Commerce instance.
-    pub commerce: String,
-    /// How callers prove who they are, in words, without secrets.
-    pub verified_by: Vec<String>,
 }
 
 impl Console {
@@ -118,6 +103,7 @@ pub fn router(console: Console) -> Router {
         .route("/events/{id}", get(pages::documents::event))
 
         .route("/destinations", get(pages::destinations::list))
+        .route("/destinations/{name}", get(pages::destinations::show).post(pages::destinations::preview))
         .route("/origins", get(pages::origins::list))
         .route("/alerts", get(pages::alerts::list))
         .route("/incidents", get(pages::destinations::incidents))

@@ -43,6 +43,7 @@ templates![
     "edit.html",
     "event.html",
     "destinations.html",
+    "destination.html",
     "incidents.html",
     "alerts.html",
     "bulk-list.html",
@@ -156,6 +157,7 @@ fn environment() -> Environment<'static> {
     environment.add_filter("unmailed", |text: &Value| mask::text(&plain(text)));
     environment.add_filter("prose", |text: &Value| Value::from_safe_string(prose::html(&plain(text))));
     environment.add_filter("pretty", pretty);
+    environment.add_filter("compact", |value: &Value| serde_json::to_string(value).unwrap_or_default());
     environment.add_filter("millis", millis);
     environment.add_filter("spoken", |text: &Value| plain(text).replace('_', " "));
     environment.add_function("asset", |name: &str| assets::address(name));
@@ -234,9 +236,8 @@ fn badge(value: &Value) -> Value {
         "delivered" | "done" | "resolved" | "open_destination" | "accepted" | "already_applied" | "ok" | "released" => {
             "good"
         }
-        "parked" | "exception" | "critical" | "held" | "broken" | "rejected" | "uncertain" | "firing" | "error" => {
-            "bad"
-        }
+        "parked" | "exception" | "critical" | "held" | "broken" | "rejected" | "uncertain" | "firing" | "error"
+        | "failed" | "missing" | "differs" => "bad",
         "due" | "waiting" | "in_flight" | "received" | "warning" | "half_open" | "paused" | "closed"
         | "unavailable" | "throttled" | "snoozed" | "assigned" | "overdue" | "awaiting_approval" => "warn",
         _ => "calm",

@@ -250,7 +250,11 @@ impl Destination {
                     others.push(Transport::new(&settings, &host).map_err(|problem| vec![problem])?);
                 }
                 let recipe = recipe.accepting_differences(said.accepts_differences);
-                Profile::Recipe(Box::new(RecipeProfile { recipe, settle_after: said.settle_after }))
+                Profile::Recipe(Box::new(RecipeProfile {
+                    recipe,
+                    settings: said.clone(),
+                    settle_after: said.settle_after,
+                }))
             }
             None => Profile::Http(http::HttpProfile {
                 key_header: key_header.as_str().to_owned(),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::RecipeSettings;
 use super::http::HttpProfile;
 use super::recipe::Recipe;
 
@@ -18,6 +19,8 @@ pub enum Profile {
 pub struct RecipeProfile {
     /// The recipe, with the destination's settings.
     pub recipe: Recipe,
+    /// As it is written.
+    pub settings: RecipeSettings,
     /// How long the destination may take until a record shows (UNC-4).
     pub settle_after: Duration,
 }

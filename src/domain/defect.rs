@@ -37,8 +37,16 @@ pub enum Owner {
 }
 
 impl Severity {
+    /// Every one, the least first.
+    pub const ALL: [Severity; 4] = [Severity::Info, Severity::Warning, Severity::Error, Severity::Critical];
+    /// Their words.
+    pub const WORDS: [&'static str; 4] = {
+        let [info, warning, error, critical] = Severity::ALL;
+        [info.as_str(), warning.as_str(), error.as_str(), critical.as_str()]
+    };
+
     /// The word used by the API and the store.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Severity::Info => "info",
             Severity::Warning => "warning",

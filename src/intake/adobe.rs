@@ -60,6 +60,7 @@ pub(super) async fn challenge(
             .detail("A GET carries one challenge of up to 256 letters, digits, hyphens and underscores.");
         return answer::problem(&problem);
     };
+    intake.heard.challenged(&name, intake.clock.now());
     let mut response = Response::new(Body::from(value.to_owned()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));

@@ -2,7 +2,8 @@
 //!
 //! Cast: [`receive`] bounds and reads a request, `signature` turns bytes into [`signature::Verified`] ones, `decode`
 //! finds the records in them, [`take`] gives each record its identity, runs the express lane where it may, and appends
-//! all of them in one transaction; `answer` says so in the words the sender understands. Nothing is answered before the
+//! all of them in one transaction; `answer` says so in the words the sender understands. [`heard`] counts for
+//! people what came of each origin. Nothing is answered before the
 //! append is durable (ACK-1), and `carry` takes the append to its end: a client that hangs up between the commit and the
 //! hand-over cannot take the hand-over with it.
 //!
@@ -13,6 +14,7 @@ pub mod answer;
 mod carry;
 pub mod decode;
 mod evidence;
+pub mod heard;
 pub mod load;
 pub mod polled;
 pub mod pressure;
@@ -38,6 +40,7 @@ use crate::store::SharedStore;
 
 use adobe::MissedPushes;
 use answer::Dialect;
+use heard::Heard;
 use load::Load;
 use pressure::Pace;
 use signature::Verifier;
@@ -89,6 +92,8 @@ pub struct Intake {
     pub delivery: Arc<Delivery>,
     /// Counts and logs.
     pub observer: Arc<Observer>,
+    /// Who was heard lately, and what came of it.
+    pub heard: Arc<Heard>,
     /// What is in hand, and what is refused for it.
     pub load: Arc<Load>,
     /// Whole body (ACK-8).

@@ -76,10 +76,13 @@ impl Intake {
                 (record.id, opened.unwrap_or_default())
             })
             .collect();
+        let at = arrival.received_at;
         let receipts = self.store.append(arrival).await?;
         let mut taken = TakenIn::default();
         for (receipt, (id, opened)) in receipts.iter().zip(&records) {
             self.observer.note(&take::told(&origin.name, receipt, *id));
+            let (status, event) = take::became(receipt, *id);
+            self.heard.took(&origin.name, polled.kind.as_str(), status, Some(event), at);
             if !matches!(receipt, Receipt::First { .. }) {
                 taken.known += 1;
                 continue;

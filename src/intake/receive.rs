@@ -21,8 +21,8 @@ use super::adobe;
 use super::answer::{self, Dialect, Problem};
 use super::load::Cargo;
 use super::pressure::Share;
-use super::signature::Verified;
 use super::signature::adobe::Doubt;
+use super::signature::{self, Verified};
 use super::take::{self, Given};
 use super::{Intake, Origin};
 
@@ -59,7 +59,8 @@ async fn receive(intake: &Arc<Intake>, name: &str, entity: Option<&str>, request
             response
         }
         Err(refused) => {
-            let Refused { reason, detail, response } = *refused;
+            intake.heard.refused(&origin.name, refused.word(), intake.clock.now());
+            let Refused { reason, detail, response, .. } = *refused;
             intake.observer.note(&Event::RequestRefused { origin: &origin.name, reason, detail: &detail });
             if push {
                 adobe::note_refused(intake, origin, response.status());
@@ -73,6 +74,8 @@ async fn receive(intake: &Arc<Intake>, name: &str, entity: Option<&str>, request
 pub(super) struct Refused {
     /// For metrics and the log.
     pub reason: Refusal,
+    /// Why the sender is not believed, where that is why.
+    pub doubt: Option<signature::Refused>,
     /// For the log only.
     pub detail: String,
     /// For the sender.
@@ -81,7 +84,12 @@ pub(super) struct Refused {
 
 impl Refused {
     pub(super) fn new(reason: Refusal, detail: impl Into<String>, problem: &Problem) -> Box<Self> {
-        Box::new(Refused { reason, detail: detail.into(), response: answer::problem(problem) })
+        Box::new(Refused { reason, doubt: None, detail: detail.into(), response: answer::problem(problem) })
+    }
+
+    /// The word by which it is counted for people.
+    fn word(&self) -> &'static str {
+        self.doubt.map_or(self.reason.as_str(), signature::Refused::as_str)
     }
 }
 
@@ -107,7 +115,7 @@ async fn pass(
         && request.headers().get_all(name).iter().nth(1).is_some()
     {
         // SIG-3: whoever comes between must not choose which of two ids counts.
-        return Err(unverified(origin, request_id, "the event id header stands twice"));
+        return Err(unverified(origin, request_id, signature::Refused::Doubled));
     }
     let (parts, body) = request.into_parts();
     let expected = declared_length(&parts.headers);
@@ -143,7 +151,7 @@ async fn verify(
     if let Some(adobe) = &origin.adobe {
         return match adobe.verify(headers, body.clone(), now).await {
             Ok(verified) => Ok(Some(verified)),
-            Err(Doubt::Refused(refused)) => Err(unverified(origin, request_id, &format!("{refused:?}"))),
+            Err(Doubt::Refused(refused)) => Err(unverified(origin, request_id, refused)),
             Err(Doubt::Unverifiable) => {
                 let problem = answer::unavailable(request_id, UNVERIFIABLE_WAIT);
                 Err(Refused::new(Refusal::Unverifiable, "the signing key could not be read", &problem))
@@ -156,7 +164,7 @@ async fn verify(
             tracing::warn!(origin = origin.name, reason = ?refused, "an unverified payload is parked unread (grace)");
             Ok(None)
         }
-        Err(refused) => Err(unverified(origin, request_id, &format!("{refused:?}"))),
+        Err(refused) => Err(unverified(origin, request_id, refused)),
     }
 }
 
@@ -282,14 +290,15 @@ async fn answer_in_time(
     }
 }
 
-fn unverified(origin: &Origin, request_id: RequestId, detail: &str) -> Box<Refused> {
+fn unverified(origin: &Origin, request_id: RequestId, doubt: signature::Refused) -> Box<Refused> {
+    let (detail, reason) = (doubt.to_string(), Refusal::Unauthenticated);
     if origin.refuse_with_exception {
         let response = answer::hook_exception("This action could not be verified. Please try again later.");
-        return Box::new(Refused { reason: Refusal::Unauthenticated, detail: detail.to_owned(), response });
+        return Box::new(Refused { reason, doubt: Some(doubt), detail, response });
     }
     // No reason is given: it would tell a forger how far they came (ANS-1).
     let problem = Problem::new(StatusCode::UNAUTHORIZED, "Not authenticated", request_id);
-    Refused::new(Refusal::Unauthenticated, detail, &problem)
+    Box::new(Refused { reason, doubt: Some(doubt), detail, response: answer::problem(&problem) })
 }
 
 fn too_large(origin: &Origin, request_id: RequestId) -> Box<Refused> {

@@ -43,6 +43,9 @@ pub enum Refused {
     /// It is well formed and no valid key made it.
     #[error("wrong")]
     Wrong,
+    /// It is authentic and names another recipient.
+    #[error("recipient")]
+    Recipient,
     /// A header that must be alone is not: readers would disagree on which one counts (SIG-3).
     #[error("doubled")]
     Doubled,
@@ -56,6 +59,7 @@ impl Refused {
             Refused::Malformed => "malformed",
             Refused::Stale => "stale",
             Refused::Wrong => "wrong",
+            Refused::Recipient => "recipient",
             Refused::Doubled => "doubled",
         }
     }

@@ -69,7 +69,7 @@ pub(super) async fn take(
         Some(verified) => prepare(intake, origin, given, verified, &body, &mut places)?,
         None => (vec![Slot::Stored(0)], vec![unverified(intake, origin, given, &body)]),
     };
-    note_rejected(intake, origin, &slots);
+    note_rejected(intake, origin, given, &slots);
     if prepared.is_empty() {
         return Ok(results(slots, &[], &[]));
     }
@@ -91,9 +91,11 @@ pub(super) async fn take(
     Ok(results(slots, &told, &receipts))
 }
 
-fn note_rejected(intake: &Intake, origin: &Origin, slots: &[Slot]) {
+fn note_rejected(intake: &Intake, origin: &Origin, given: &Given<'_>, slots: &[Slot]) {
     for slot in slots {
         if let Slot::Rejected(result) = slot {
+            let kind = given.kind.unwrap_or(RecordKind::Unknown).as_str();
+            intake.heard.took(&origin.name, kind, RecordStatus::Rejected, None, given.received_at);
             let path = result.problems.first().map_or("", |problem| problem.path.as_str());
             intake.observer.note(&Event::RecordRejected { origin: &origin.name, path });
         }
@@ -448,7 +450,7 @@ async fn append(
     let opening: Vec<Opening> = arrival.records.iter().map(Opening::of).collect();
     let origin_name = origin.name.clone();
     let shared = intake.clone();
-    let (request_id, share) = (given.request_id, given.share.clone());
+    let (request_id, received_at, share) = (given.request_id, given.received_at, given.share.clone());
     let appending = Carried::new(async move {
         let _share = share;
         let begun = Instant::now();
@@ -460,6 +462,8 @@ async fn append(
         hand_over(&shared, &receipts, places);
         for (receipt, opening) in receipts.iter().zip(&opening) {
             shared.observer.note(&told(&origin_name, receipt, opening.id));
+            let (status, event) = became(receipt, opening.id);
+            shared.heard.took(&origin_name, &opening.kind, status, Some(event), received_at);
             for exception in opening.by(receipt) {
                 shared.observer.note(&Event::opened(exception));
             }
@@ -477,9 +481,10 @@ async fn append(
     }
 }
 
-/// A record's id, and which exceptions its append opens.
+/// A record's id and kind, and which exceptions its append opens.
 struct Opening {
     id: EnvelopeId,
+    kind: String,
     if_first: Vec<NewException>,
     if_conflict: Option<NewException>,
 }
@@ -488,6 +493,7 @@ impl Opening {
     fn of(record: &ArrivedRecord) -> Self {
         Opening {
             id: record.id,
+            kind: record.kind.clone(),
             if_first: record.conclusion.as_ref().map(|conclusion| conclusion.exceptions.clone()).unwrap_or_default(),
             if_conflict: record.on_conflict.clone(),
         }
@@ -528,6 +534,15 @@ pub(super) fn told<'a>(origin: &'a str, receipt: &Receipt, id: EnvelopeId) -> Ev
     }
 }
 
+/// What became of a record, and the event that stands for it.
+pub(super) fn became(receipt: &Receipt, id: EnvelopeId) -> (RecordStatus, EnvelopeId) {
+    match receipt {
+        Receipt::First { .. } => (RecordStatus::Accepted, id),
+        Receipt::Duplicate { first } => (RecordStatus::Duplicate, *first),
+        Receipt::Conflict { first } => (RecordStatus::Conflict, *first),
+    }
+}
+
 fn results(slots: Vec<Slot>, told: &[(Option<String>, EnvelopeId)], receipts: &[Receipt]) -> Vec<RecordResult> {
     slots
         .into_iter()
@@ -536,11 +551,7 @@ fn results(slots: Vec<Slot>, told: &[(Option<String>, EnvelopeId)], receipts: &[
             Slot::Stored(index) => {
                 let (key, id) = &told[index];
                 let of = if planted!(BatchAnswersSwapped) { receipts.len() - 1 - index } else { index };
-                let (status, event_id) = match &receipts[of] {
-                    Receipt::First { .. } => (RecordStatus::Accepted, *id),
-                    Receipt::Duplicate { first } => (RecordStatus::Duplicate, *first),
-                    Receipt::Conflict { first } => (RecordStatus::Conflict, *first),
-                };
+                let (status, event_id) = became(&receipts[of], *id);
                 RecordResult { key: key.clone(), event_id: Some(event_id), status, problems: answer::notes(status) }
             }
         })

@@ -312,6 +312,9 @@ pub trait Store: Accounts + Bulks + Views + Send + Sync + 'static {
     /// Alerts that are not over, then the last that ended; at most so many.
     fn recent_alerts(&self, limit: u32) -> Answer<'_, Vec<Alert>>;
 
+    /// One alert.
+    fn alert(&self, id: AlertId) -> Answer<'_, Option<Alert>>;
+
     /// A person takes an alert: it climbs no further. One that is over or taken is [`StoreError::NotAllowed`].
     fn acknowledge_alert(&self, id: AlertId, act: Act) -> Answer<'_, ()>;
 

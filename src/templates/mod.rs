@@ -31,6 +31,12 @@ const FUEL: u64 = 2_000_000;
 const MESSAGE_CHARS_MAX: usize = 300;
 /// Bytes that one rendering may write.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Steps of a template that somebody only tries out. A step pays for 64 bytes, so this also bounds what it holds to 32 MB.
+const TRIED_FUEL: u64 = 500_000;
+/// Bytes that a template may write while it is tried out.
+const TRIED_BYTES_MAX: usize = 1024 * 1024;
+/// Longest template that is tried out, in bytes: the longest of ours has six thousand.
+pub const TRIED_SOURCE_BYTES_MAX: usize = 64 * 1024;
 /// Unreserved characters of an address stay as they are.
 const IN_ADDRESS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -101,6 +107,7 @@ pub struct Template {
     environment: Environment<'static>,
     name: String,
     form: Form,
+    bytes_max: usize,
 }
 
 impl Template {
@@ -116,7 +123,13 @@ impl Template {
         let mut environment = environment(form);
         let read = environment.add_template_owned(name.to_owned(), source.to_owned());
         read.map_err(|error| problem(name, &error))?;
-        Ok(Template { environment, name: name.to_owned(), form })
+        Ok(Template { environment, name: name.to_owned(), form, bytes_max: BYTES_MAX })
+    }
+
+    /// The same within the bounds of a trial: its author is whoever asks, and not who configures.
+    pub fn bound_as_tried(&mut self) {
+        self.environment.set_fuel(Some(TRIED_FUEL));
+        self.bytes_max = TRIED_BYTES_MAX;
     }
 
     /// What the template makes of a document and what stands beside it.
@@ -126,10 +139,10 @@ impl Template {
     pub fn render(&self, context: &Value) -> Result<String, Problem> {
         let failed = |error: &Error| problem(&self.name, error);
         let template = self.environment.get_template(&self.name).map_err(|error| failed(&error))?;
-        let mut out = Bounded::default();
+        let mut out = Bounded { bytes: Vec::new(), bytes_max: self.bytes_max, full: false };
         if let Err(error) = template.render_captured_to(context.clone(), &mut out) {
             return Err(if out.full {
-                self.problem(format!("it writes more than {BYTES_MAX} bytes"))
+                self.problem(format!("it writes more than {} bytes", self.bytes_max))
             } else {
                 failed(&error)
             });
@@ -204,11 +217,12 @@ impl Expression {
 
 /// The first statement that calls for other templates or for itself, with its line: the engine knows them, a recipe does not.
 fn forbidden(source: &str) -> Option<(usize, &str)> {
-    let mut lines = source.lines().enumerate();
-    lines.find_map(|(index, line)| {
-        let statements = line.split("{%").skip(1).map(|rest| rest.trim_start_matches(['-', '+']).trim_start());
-        let mut words = statements.filter_map(|rest| rest.split(|char: char| !char.is_alphanumeric()).next());
-        words.find(|word| ABSENT.contains(word)).map(|word| (index + 1, word))
+    source.match_indices("{%").find_map(|(at, _)| {
+        // A statement may begin on a line of its own.
+        let statement = source[at + 2..].trim_start_matches(['-', '+']).trim_start();
+        let word = statement.split(|char: char| !char.is_alphanumeric()).next()?;
+        let line = source[..at].matches('\n').count() + 1;
+        ABSENT.contains(&word).then_some((line, word))
     })
 }
 
@@ -328,15 +342,15 @@ fn write(form: Form, out: &mut Output<'_>, text: &str) -> fmt::Result {
 }
 
 /// Takes so many bytes and no more.
-#[derive(Default)]
 struct Bounded {
     bytes: Vec<u8>,
+    bytes_max: usize,
     full: bool,
 }
 
 impl std::io::Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.bytes.len() + bytes.len() > BYTES_MAX {
+        if self.bytes.len() + bytes.len() > self.bytes_max {
             self.full = true;
             return Err(std::io::Error::from(std::io::ErrorKind::WriteZero));
         }

@@ -91,20 +91,24 @@ fn wrapped(text: &str, at: usize) -> Result<Vec<String>, Error> {
     let at = width(at)?;
     let mut lines = Vec::new();
     for paragraph in text.lines() {
-        let mut line = String::new();
+        let (mut line, mut width) = (String::new(), 0);
         for word in paragraph.split_whitespace() {
-            let room = line.chars().count() + usize::from(!line.is_empty()) + word.chars().count();
-            if room > at && !line.is_empty() {
+            let letters = word.chars().count();
+            if width > 0 && width + 1 + letters > at {
                 lines.push(std::mem::take(&mut line));
+                width = 0;
             }
-            if !line.is_empty() {
+            if width > 0 {
                 line.push(' ');
+                width += 1;
             }
-            line.push_str(word);
-            while line.chars().count() > at {
-                let rest = line.chars().skip(at).collect();
-                lines.push(line.chars().take(at).collect());
-                line = rest;
+            for char in word.chars() {
+                if width == at {
+                    lines.push(std::mem::take(&mut line));
+                    width = 0;
+                }
+                line.push(char);
+                width += 1;
             }
         }
         if !line.is_empty() {

@@ -18,5 +18,6 @@ mod outside;
 mod people;
 mod provided;
 mod repairs;
+mod rendering;
 mod roles;
 mod views;

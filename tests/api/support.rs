@@ -8,19 +8,25 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
 use crossdock::access::roles::{Role, Scopes};
 use crossdock::access::tokens::mint;
-use crossdock::access::{Access, Actor, Settings};
+use crossdock::access::{self, Access, Actor};
 use crossdock::api::error::ProblemLine;
 use crossdock::api::expander::Expander;
 use crossdock::api::idempotency::RunningCalls;
-use crossdock::api::state::{DestinationView, Editing, Expansions, Replayed};
+use crossdock::api::rooms::shown;
+use crossdock::api::state::{Checked, DestinationView, Door, Editing, Expansions, OriginView, Replayed};
 use crossdock::api::{Api, Engines, PREFIX, Parts, api_router, finish, health_router, metrics_router};
 use crossdock::clock::{Clock as _, ManualClock, SeededEntropy, SharedClock, SharedEntropy};
+use crossdock::destinations::recipe::rehearse::Rehearsed;
+use crossdock::destinations::recipe::said::{RecipeSaid, SettingSaid};
+use crossdock::destinations::recipe::tried::{NotTried, Speech, Tried};
+use crossdock::destinations::{Destination, Guard, RecipeSettings, Settings, profiles};
 use crossdock::domain::defect::Defect;
 use crossdock::domain::mapping::{MappingRow, Mappings, Table};
 use crossdock::domain::policy::Policies;
 use crossdock::envelope::ids::{DeliveryId, DocumentId, EnvelopeId, ExceptionId, RequestId};
 use crossdock::envelope::keys::{Digest, EventKey, IdempotencyKey, KeyParts};
 use crossdock::exceptions::edit::{EditError, Wanted};
+use crossdock::intake::heard::OfOrigin;
 use crossdock::observe::{Health, Metrics, Observer};
 use crossdock::oidc::{self, Provider};
 use crossdock::store::books::Ticket;
@@ -51,6 +57,23 @@ pub struct Doubles {
     pub supposed: Mutex<Option<(String, String, String)>>,
     /// How often the mappings were said to have changed.
     pub reloads: Mutex<u32>,
+}
+
+/// A warehouse whose recipe is shipped, with a setting that its recipe does not have.
+fn warehouse() -> Destination {
+    let shipped = profiles::shipped("pick-list").unwrap();
+    let mut settings = Settings::new("erp", "https://warehouse.example.com/picks");
+    settings.guard = Guard::Key { window: std::time::Duration::from_hours(24) };
+    let mut said: RecipeSaid = toml::from_str(shipped.recipe).unwrap();
+    let secret = SettingSaid { about: String::new(), default: None, one_of: Vec::new() };
+    said.settings.insert("partner_key".to_owned(), secret);
+    settings.recipe = Some(RecipeSettings {
+        said,
+        with: [("partner_key".to_owned(), "hush-hush".into())].into(),
+        settle_after: std::time::Duration::from_mins(1),
+        accepts_differences: false,
+    });
+    Destination::new(settings).unwrap()
 }
 
 impl Engines for Doubles {
@@ -133,6 +156,31 @@ impl Engines for Doubles {
         vec![view]
     }
 
+    fn speech(&self, destination: &str) -> Option<Speech> {
+        (destination == "erp").then(|| warehouse().speech()).flatten()
+    }
+
+    fn try_out(&self, _destination: &str, document: &[u8], tried: Option<&Tried>) -> Result<Vec<Rehearsed>, NotTried> {
+        warehouse().try_out(document, tried)
+    }
+
+    fn origins(&self) -> Vec<OriginView> {
+        let door = Door {
+            name: "hooks".to_owned(),
+            kind: "commerce-webhook".to_owned(),
+            commerce: "acme".to_owned(),
+            address: "/in/hooks".to_owned(),
+            verified_by: vec!["RSA signature".to_owned()],
+            headers: Vec::new(),
+        };
+        vec![shown(door, crossdock::clock::from_micros(0), OfOrigin::default())]
+    }
+
+    fn check_origin(&self, name: String) -> Answer<'_, Option<Vec<Checked>>> {
+        let detail = format!("{name} answers");
+        Box::pin(async { Ok(Some(vec![Checked { verdict: "ok", what: "guarded", detail }])) })
+    }
+
     fn hold_destination(&self, name: &str, reason: &str) -> bool {
         self.held.lock().unwrap().push((name.to_owned(), reason.to_owned()));
         name == "erp"
@@ -185,11 +233,11 @@ pub struct Site {
 
 impl Site {
     pub async fn open() -> Site {
-        Site::vouched_for_by(None, Settings::default()).await
+        Site::vouched_for_by(None, access::Settings::default()).await
     }
 
     /// Beside an identity provider.
-    pub async fn vouched_for_by(provider: Option<oidc::Settings>, settings: Settings) -> Site {
+    pub async fn vouched_for_by(provider: Option<oidc::Settings>, settings: access::Settings) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new("2026-03-01T10:00:00Z".parse().unwrap()));
         let shared: SharedClock = clock.clone();
@@ -377,7 +425,7 @@ impl Site {
         let now = self.clock.now();
         let (document, delivery) = (DocumentId::new(now, &*self.entropy), DeliveryId::new(now, &*self.entropy));
         let body =
-            serde_json::json!({ "schema": "crossdock.sales_order.v1", "increment_id": increment_id, "order": { "customer": { "email": "anna@example.com" } } }).to_string();
+            serde_json::json!({ "schema": "crossdock.sales_order.v1", "purpose": "order.create", "increment_id": increment_id, "order": { "customer": { "email": "anna@example.com" } } }).to_string();
         let parts = KeyParts {
             installation: self.store.installation_id(),
             destination: "erp",

@@ -12,7 +12,7 @@ const PASSWORD: &str = "otter mills fourteen";
 const TABLE: &str = "key,value,destination\n24-WG085,ITEM-1,\n";
 
 /// Every page that needs no id.
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 19] = [
     "/console",
     "/console/search?q=000000001",
     "/console/orders",
@@ -20,6 +20,7 @@ const PAGES: [&str; 18] = [
     "/console/exceptions/list",
     "/console/deliveries",
     "/console/destinations",
+    "/console/destinations/erp",
     "/console/incidents",
     "/console/alerts",
     "/console/bulk",
@@ -118,6 +119,7 @@ async fn api_4_who_may_only_read_sees_no_buttons_and_is_refused_behind_them() {
         ("release-group", format!("fingerprint={group}&key=b")),
         ("release-destination", "name=erp&key=c".to_owned()),
         ("hold-destination", "name=erp&key=d&reason=x".to_owned()),
+        ("check-origin", "name=flows&key=g".to_owned()),
         ("create-token", "name=x&role=admin&key=e".to_owned()),
         ("import-mappings", "table=skus&csv=key,value,destination&key=f".to_owned()),
     ] {
@@ -399,7 +401,7 @@ async fn in_a_browser_an_empty_service_says_what_comes_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_that_is_sent_twice_acts_once() {
     let app = site().await;
-    let form = "name=flows-two&role=viewer&key=one-key";
+    let form = "name=flows-two&role=viewer&expires_at=2099-01-01T10%3A00&key=one-key";
     let send = async || {
         let sent = client().post(app.url("/console/acts/create-token")).bearer_auth(&app.token);
         Answer::of(sent.header("content-type", "application/x-www-form-urlencoded").body(form).send().await.unwrap())
@@ -411,5 +413,78 @@ async fn a_form_that_is_sent_twice_acts_once() {
     let tokens = app.sees("/api/v1/tokens").await;
     let named = tokens["items"].as_array().unwrap().iter().filter(|token| token["name"] == "flows-two").count();
     assert_eq!((named, tokens["items"][0]["secret"].clone()), (1, Value::Null));
+    assert!(tokens.to_string().contains("\"expires_at\":\"2099-01-01T10:00:00Z\""), "{tokens}");
+    app.stop().await;
+}
+
+/// A warehouse that is spoken to by templates, beside the ERP.
+async fn warehouse() -> TestApp {
+    let app = TestApp::with(|text| {
+        let url = text.split("url = \"").nth(3).unwrap_or_default().split('"').next().unwrap_or_default().to_owned();
+        format!(
+            "{text}\n[destinations.warehouse]\nprofile = \"pick-list\"\nurl = \"{url}\"\nkey_window = \"24h\"\n\
+             auth = {{ type = \"none\" }}\nallow_private = [\"127.0.0.0/8\"]\n"
+        )
+    })
+    .await;
+    app.maps("skus", TABLE).await;
+    app.commerce_sends(orders::observed("000000001", "24-WG085", 2)).await;
+    app.order_is("000000001", "delivered").await;
+    tokio::task::block_in_place(|| user(&app.site, "anna", "admin", PASSWORD));
+    app
+}
+
+/// Without scripts a button shows what would be sent, by configured words and by others, and nothing leaves.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_is_tried_on_an_order_and_nothing_is_sent() {
+    let app = warehouse().await;
+    let sent = app.erp.counts().requests;
+    let tries = async |form: &[(&str, &str)]| {
+        let form: Vec<String> =
+            form.iter().map(|(name, value)| format!("{name}={}", crossdock::templates::segment(value))).collect();
+        let sent = client().post(app.url("/console/destinations/warehouse")).bearer_auth(&app.token);
+        let sent = sent.header("content-type", "application/x-www-form-urlencoded").body(form.join("&")).send();
+        Answer::of(sent.await.unwrap()).await
+    };
+    let shown = tries(&[("order", "000000001")]).await;
+    assert_eq!(shown.status, 200, "{}", shown.text);
+    assert!(
+        shown.text.contains("crossdock.pick_list.v1") && shown.text.contains("buyer's details are hidden"),
+        "{}",
+        shown.text
+    );
+    assert!(!shown.text.contains("anna@example.com") && !shown.text.contains("1 High Street"));
+    let body = [("order", "000000001"), ("step", "create"), ("part", "body")];
+    let other = tries(&[&body[..], &[("text", "{\r\n\"<b>\": \"{{ order.increment_id }}\"}")]].concat()).await;
+    assert!(other.text.contains("&lt;b&gt;") && !other.text.contains("<b>&quot;"), "{}", other.text);
+    let broken = tries(&[&body[..], &[("text", "{\r\n\r\n{% if %}}")]].concat()).await;
+    assert!(broken.text.contains("create.body line 3"), "{}", broken.text);
+    assert!(tries(&[("order", "999")]).await.text.contains("no order of that number"));
+    assert_eq!(app.erp.counts().requests, sent);
+    app.stop().await;
+}
+
+/// With the script the answer stands beside the words while they are typed.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_browser_a_template_shows_what_it_would_send_while_it_is_typed() {
+    let app = warehouse().await;
+    let Some(mut browser) = Browser::open(app.url("").trim_end_matches('/'), LIGHT) else { return app.stop().await };
+    browser.goes("/console/destinations/warehouse");
+    browser.signs_in("anna", PASSWORD);
+    browser.fills("Order number", "000000001");
+    browser.presses("Preview");
+    browser.sees("crossdock.pick_list.v1");
+    browser.looks_at("destination-preview");
+    browser.opens("What if create body said something else?");
+    browser.fills("create body, in other words", "{\"mine\": \"typed {{ order.increment_id }}\"}");
+    browser.sees("typed 000000001");
+    browser.fills("create body, in other words", "{\n\n{{ nothing.there }}}");
+    browser.sees("create.body line 3");
+    browser.looks_at("destination-tried");
+    browser.goes("/console/origins");
+    browser.presses("Check now: flows");
+    browser.sees("As far as can be told from here");
+    browser.looks_at("origin-checked");
+    browser.close();
     app.stop().await;
 }

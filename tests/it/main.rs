@@ -29,6 +29,7 @@ mod intake;
 mod keeping;
 mod keys;
 mod mutations;
+mod origins;
 mod outage;
 mod polling;
 mod promise;

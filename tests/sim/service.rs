@@ -20,6 +20,7 @@ use crate::domain::policy::Policies;
 use crate::exceptions::replay::Desk;
 use crate::intake::adobe::MissedPushes;
 use crate::intake::answer::Dialect;
+use crate::intake::heard::Heard;
 use crate::intake::load::Load;
 use crate::intake::pressure::Room;
 use crate::intake::signature::Verifier;
@@ -98,6 +99,7 @@ impl Service {
             processor: Arc::clone(&processor),
             delivery: Arc::clone(&delivery),
             observer,
+            heard: Arc::new(Heard::new(clock.now())),
             load: Arc::new(Load::new(Room::new(intake::REQUESTS_MAX, intake::BODY_BYTES_IN_HAND_MAX), 1_024)),
             body_timeout: Duration::from_secs(10),
             open: AtomicBool::new(true),

@@ -64,6 +64,34 @@ addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").
   form.querySelectorAll("button").forEach((button) => { button.disabled = false; });
 }));
 
+// --- a template in other words: what it would send, while it is typed ------------------------------------------------
+const typed = new WeakMap();
+async function tryOut(form) {
+  const last = typed.get(form);
+  last?.abort();
+  const abort = new AbortController();
+  typed.set(form, abort);
+  const response = await fetch(form.action, {
+    method: "POST", credentials: "same-origin", redirect: "manual", signal: abort.signal, body: new URLSearchParams(new FormData(form)),
+  });
+  if (!response.ok) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const result = page.querySelector("[data-result]");
+  if (result) form.querySelector("[data-shown]").replaceChildren(...[...result.childNodes].map((node) => document.adoptNode(node)));
+}
+const waits = new WeakMap();
+addEventListener("input", (event) => {
+  const form = event.target.closest("form[data-try]");
+  if (!form) return;
+  clearTimeout(waits.get(form));
+  waits.set(form, setTimeout(() => tryOut(form).catch(() => {}), 400));
+});
+// The order that is chosen above counts for every template below.
+addEventListener("change", (event) => {
+  if (!event.target.matches("#order, #sample")) return;
+  document.querySelectorAll(`form[data-try] [name="${event.target.name}"]`).forEach((field) => { field.value = event.target.value; });
+});
+
 // --- choosing some of a list --------------------------------------------------------------------------------------
 addEventListener("change", (event) => {
   if (!event.target.matches("[data-pick]")) return;

@@ -10,6 +10,8 @@
 //! so that it can be sealed (KEY-5); [`Recipe::follow`] goes on with a record that is there. Every attempt begins with the
 //! find, so whatever broke off before, the next attempt starts from what is there and not from what we remember.
 //!
+//! [`rehearse`] shows the requests of a document without making any, [`tried`] with one template in another's words.
+//!
 //! Deliberately absent: retries, state, credentials. What has been found is handed in and out; the store keeps it.
 
 pub mod poll;
@@ -19,6 +21,7 @@ pub mod said;
 mod step;
 mod take;
 mod together;
+pub mod tried;
 mod walk;
 #[cfg(test)]
 mod tests;

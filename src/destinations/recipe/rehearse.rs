@@ -11,8 +11,10 @@ use minijinja::value::{Object, ObjectRepr};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::step::Step;
+use super::step::{Step, Unwritten};
 use super::{Recipe, Work};
+use crate::destinations::Destination;
+use crate::envelope::keys::{IdempotencyKey, KeyParts};
 use crate::store::write::SealedRequest;
 
 /// A step as it would be asked.
@@ -42,6 +44,9 @@ pub struct Rehearsed {
     /// Why it cannot be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// The line of its template at which it fails, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "shaped for serde")]
@@ -62,6 +67,7 @@ impl Rehearsed {
             headers: request.headers,
             body: Some(String::from_utf8_lossy(&request.body).into_owned()).filter(|body| !body.is_empty()),
             problem: None,
+            line: None,
         }
     }
 
@@ -83,6 +89,7 @@ impl Rehearsed {
             headers: Vec::new(),
             body: None,
             problem: Some(problem),
+            line: None,
         }
     }
 }
@@ -109,50 +116,8 @@ impl fmt::Display for Rehearsed {
         }
         let Some(body) = &self.body else { return Ok(()) };
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok();
-        if is_json { writeln!(formatter, "\n{}", indented(body)) } else { writeln!(formatter, "\n{body}") }
+        if is_json { writeln!(formatter, "\n{}", crate::json::indented(body)) } else { writeln!(formatter, "\n{body}") }
     }
-}
-
-/// Compact JSON over several lines, every token as it is: what is shown is what would be sent.
-fn indented(json: &str) -> String {
-    let (mut out, mut depth, mut inside, mut escaped) = (String::with_capacity(json.len() * 2), 0_usize, false, false);
-    let line = |out: &mut String, depth: usize| {
-        out.push('\n');
-        out.extend(std::iter::repeat_n("  ", depth));
-    };
-    let mut chars = json.chars().peekable();
-    while let Some(char) = chars.next() {
-        if inside {
-            out.push(char);
-            (inside, escaped) = (escaped || char != '"', !escaped && char == '\\');
-            continue;
-        }
-        match char {
-            '{' | '[' if chars.peek().is_some_and(|next| matches!(next, '}' | ']')) => out.push(char),
-            '{' | '[' => {
-                depth += 1;
-                out.push(char);
-                line(&mut out, depth);
-            }
-            '}' | ']' => {
-                if !out.ends_with(['{', '[']) {
-                    depth = depth.saturating_sub(1);
-                    line(&mut out, depth);
-                }
-                out.push(char);
-            }
-            ',' => {
-                out.push(char);
-                line(&mut out, depth);
-            }
-            ':' => out.push_str(": "),
-            _ => {
-                inside = char == '"';
-                out.push(char);
-            }
-        }
-    }
-    out
 }
 
 /// Everything found, under any name.
@@ -179,6 +144,52 @@ impl Object for Pretended {
     }
 }
 
+impl Destination {
+    /// The requests that this destination would be sent of a document; nothing is sent and nothing is asked.
+    ///
+    /// # Errors
+    /// It is no document of ours, or nothing here serves its purpose.
+    pub fn rehearse(&self, document: &[u8]) -> Result<Vec<Rehearsed>, String> {
+        let (purpose, key) = named(self, document)?;
+        let Some(profile) = self.recipe() else {
+            let request = self.render(&purpose, &bytes::Bytes::copy_from_slice(document), &key, "")?;
+            return Ok(vec![Rehearsed::of("create", request)]);
+        };
+        self.rehearse_with(&profile.recipe, document)
+    }
+
+    /// The same by another recipe than the configured one.
+    pub(super) fn rehearse_with(&self, recipe: &Recipe, document: &[u8]) -> Result<Vec<Rehearsed>, String> {
+        let (purpose, key) = named(self, document)?;
+        if !recipe.serves(&purpose) {
+            return Err(super::no_steps(&purpose));
+        }
+        let rehearsed = recipe.rehearse(&Work::new(&purpose, document, &key)?);
+        let in_a_list = self.batch().is_some();
+        Ok(if in_a_list { rehearsed.into_iter().map(Rehearsed::in_a_list).collect() } else { rehearsed })
+    }
+}
+
+/// A document's purpose, and the key of its first report at an installation that has no name.
+fn named(destination: &Destination, document: &[u8]) -> Result<(String, IdempotencyKey), String> {
+    let document: serde_json::Value =
+        serde_json::from_slice(document).map_err(|_| "the document is no JSON object".to_owned())?;
+    let text = |pointer: &str| document.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let purpose = text("/purpose");
+    let key = IdempotencyKey::derive(&KeyParts {
+        installation: "",
+        destination: destination.name(),
+        system: text("/order/system"),
+        subject_kind: "order",
+        subject_scope: "",
+        subject_id: text("/order/increment_id"),
+        purpose,
+        revision: "",
+        generation: 0,
+    });
+    Ok((purpose.to_owned(), key))
+}
+
 impl Recipe {
     /// Every step for the work's purpose, as it would be asked.
     pub fn rehearse(&self, work: &Work) -> Vec<Rehearsed> {
@@ -198,6 +209,7 @@ impl Recipe {
             headers: Vec::new(),
             body: None,
             problem: None,
+            line: None,
         };
         match self.rehearsed_request(step, work, found, &mut shown.times) {
             Ok(Some(request)) => {
@@ -206,7 +218,7 @@ impl Recipe {
                 shown.headers = request.headers;
             }
             Ok(None) => {}
-            Err(problem) => shown.problem = Some(problem),
+            Err(Unwritten { why, line }) => (shown.problem, shown.line) = (Some(why), line),
         }
         shown
     }
@@ -217,18 +229,19 @@ impl Recipe {
         work: &Work,
         found: &Value,
         times: &mut usize,
-    ) -> Result<Option<SealedRequest>, String> {
+    ) -> Result<Option<SealedRequest>, Unwritten> {
         let Some(request) = &step.request else { return Ok(None) };
         let mut item = None;
         if let Some(each) = &step.each {
             let context = self.context_of(work, found.clone(), None);
-            let list = each.value(&context).map_err(|problem| problem.to_string())?;
-            let items: Vec<Value> = list.try_iter().map_err(|_| "each is no list".to_owned())?.collect();
+            let list = each.value(&context)?;
+            let items: Vec<Value> =
+                list.try_iter().map_err(|_| Unwritten::from("each is no list".to_owned()))?.collect();
             *times = items.len();
             let Some(first) = items.into_iter().next() else { return Ok(None) };
             item = Some(first);
         }
         let context = self.context_of(work, found.clone(), item.as_ref());
-        request.render(&self.base, &context).map(Some)
+        request.written(&self.base, &context).map(Some)
     }
 }

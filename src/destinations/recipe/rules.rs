@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderName};
 use rust_decimal::Decimal;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::destinations::http::read;
 use crate::destinations::outcome::{BodyEnd, ResponseSeen};
@@ -19,7 +19,7 @@ const WORDS_BYTES_MAX: usize = 16 * 1024;
 const WAIT_MAX: Duration = Duration::from_hours(24);
 
 /// What an answer means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Meaning {
     /// The step did what it was to do.
@@ -42,7 +42,7 @@ pub enum Meaning {
 }
 
 /// Statuses of a rule: one, a hundred (`"4xx"`), or several.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
 enum StatusSaid {
     One(u16),
@@ -51,52 +51,72 @@ enum StatusSaid {
 }
 
 /// One rule as it is written. All that is stated must hold.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleSaid {
     /// `400`, `"4xx"`, or a list of such.
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<StatusSaid>,
     /// Name of a header that must be there, with `header_is` a value it must have (without case).
+    #[serde(skip_serializing_if = "Option::is_none")]
     header: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     header_is: Option<String>,
     /// A part of the content type.
+    #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
     /// A JSON pointer to a list: it is enough that the rule holds of one member, in which `at`, `because` and `wait_at` are read.
+    #[serde(skip_serializing_if = "Option::is_none")]
     any: Option<String>,
     /// A JSON pointer into the answer; what must be there is said by the next ones, or it must only be there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<String>,
     /// One of these texts, exactly.
+    #[serde(skip_serializing_if = "Option::is_none")]
     is: Option<Vec<String>>,
     /// How the text there begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
     starts: Option<String>,
     /// What the text there contains, without case.
+    #[serde(skip_serializing_if = "Option::is_none")]
     contains: Option<String>,
     /// Nothing is there: no member, `null`, an empty text, list or object, `false`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     empty: bool,
     /// Words anywhere in the answer, without case.
+    #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
     /// What it means.
     means: Meaning,
     /// Where the answer says how many seconds to wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
     wait_at: Option<String>,
     /// Header with that number, beside `Retry-After`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     wait_header: Option<String>,
     /// What that number counts.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "WaitUnit::is_seconds")]
     wait_unit: WaitUnit,
     /// Where the answer explains itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
     because: Option<String>,
 }
 
 /// What the number of a wait counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 enum WaitUnit {
     #[default]
     #[serde(rename = "s")]
     Seconds,
     #[serde(rename = "ms")]
     Milliseconds,
+}
+
+impl WaitUnit {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "shaped for serde")]
+    fn is_seconds(&self) -> bool {
+        *self == WaitUnit::Seconds
+    }
 }
 
 /// What must stand at a pointer.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::rules::RuleSaid;
 
@@ -287,7 +287,7 @@ pub enum FormSaid {
 }
 
 /// A variable taken from an answer: a JSON pointer, or more words for it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum TakeSaid {
     /// What stands there.
@@ -297,27 +297,34 @@ pub enum TakeSaid {
 }
 
 /// Where a variable comes from.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct FromSaid {
     /// JSON pointer.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
     /// A header instead of the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
     /// Only what follows the last of these; nothing where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// And of that only what comes before the first of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
     /// JSON pointer to a list, of which each member gives one entry of a map, or of a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
     /// In a member: the entry's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// In a member: the entry's value.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
 }
 
 /// Two amounts that must agree.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectSaid {
     /// What it is, in words: `grand total`.
@@ -327,5 +334,6 @@ pub struct ExpectSaid {
     /// A template of ours.
     pub ours: String,
     /// A template of how far they may lie apart; nothing unless said.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
 }

@@ -17,7 +17,7 @@ use crate::destinations::http::{read, render};
 use crate::destinations::outcome::{AttemptOutcome, Mark, Receipt, Rejection, ResponseSeen, Wait, Wire};
 use crate::json::{self, Limits};
 use crate::store::write::SealedRequest;
-use crate::templates::{Expression, Form, Template};
+use crate::templates::{Expression, Form, Problem, Template};
 
 /// A step of a recipe.
 #[derive(Debug)]
@@ -63,6 +63,27 @@ pub(super) struct Request {
     headers: Vec<(HeaderName, Template)>,
     content_type: Option<&'static str>,
     body: Option<Template>,
+}
+
+/// Why a request cannot be written.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    /// In a sentence.
+    pub(super) why: String,
+    /// The line of its template, where that is known.
+    pub(super) line: Option<usize>,
+}
+
+impl From<Problem> for Unwritten {
+    fn from(problem: Problem) -> Self {
+        Unwritten { why: problem.to_string(), line: problem.line }
+    }
+}
+
+impl From<String> for Unwritten {
+    fn from(why: String) -> Self {
+        Unwritten { why, line: None }
+    }
 }
 
 /// Collects what is wrong with a step.
@@ -248,6 +269,18 @@ fn doubtful(creates: bool, detail: String, wait: Wait) -> AttemptOutcome {
 }
 
 impl Request {
+    /// The template of one part, by its name: `path`, `body`, or that of a header.
+    pub(super) fn part(&mut self, part: &str) -> Option<&mut Template> {
+        match part {
+            "path" => Some(&mut self.path),
+            "body" => self.body.as_mut(),
+            header => {
+                let named = self.headers.iter_mut().find(|(name, _)| name.as_str().eq_ignore_ascii_case(header));
+                named.map(|(_, template)| template)
+            }
+        }
+    }
+
     /// Whether its body is JSON, and says so.
     pub(super) fn is_json(&self) -> bool {
         self.body.is_some() && self.content_type == Some("application/json")
@@ -255,28 +288,33 @@ impl Request {
 
     /// The request, behind `base` and nowhere else.
     pub(super) fn render(&self, base: &Url, context: &Value) -> Result<SealedRequest, String> {
+        self.written(base, context).map_err(|unwritten| unwritten.why)
+    }
+
+    /// The same, with the line of what cannot be written.
+    pub(super) fn written(&self, base: &Url, context: &Value) -> Result<SealedRequest, Unwritten> {
         let base = self.host.as_ref().unwrap_or(base);
-        let said = |problem: crate::templates::Problem| problem.to_string();
-        let path = self.path.render(context).map_err(said)?;
+        let path = self.path.render(context)?;
         let text = format!("{}{path}", base.as_str().trim_end_matches('/'));
-        let url = Url::parse(&text).map_err(|error| format!("\"{path}\" makes no address: {error}"))?;
+        let url =
+            Url::parse(&text).map_err(|error| Unwritten::from(format!("\"{path}\" makes no address: {error}")))?;
         let same_door = url.origin() == base.origin() && url.username().is_empty() && url.password().is_none();
         if !same_door || crate::destinations::find::steps_upwards(&text, &url) {
-            return Err(format!("\"{path}\" leads to another place than the destination's URL"));
+            return Err(format!("\"{path}\" leads to another place than the destination's URL").into());
         }
         let mut headers = Vec::with_capacity(self.headers.len() + 2);
         if let Some(content_type) = self.content_type {
             headers.push(("content-type".to_owned(), content_type.to_owned()));
         }
         for (name, template) in &self.headers {
-            let value = template.render(context).map_err(said)?;
+            let value = template.render(context)?;
             if !value.is_empty() {
                 headers.push((name.as_str().to_owned(), value));
             }
         }
         headers.push(("user-agent".to_owned(), render::USER_AGENT.to_owned()));
         let body = match &self.body {
-            Some(template) => Bytes::from(template.render(context).map_err(said)?),
+            Some(template) => Bytes::from(template.render(context)?),
             None => Bytes::new(),
         };
         let digest = render::digest(&self.method, url.as_str(), &headers, &body);

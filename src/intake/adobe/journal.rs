@@ -29,6 +29,8 @@ impl Intake {
         let (record, traces) = self.of_journal(origin, &body, received_at);
         let id = record.id;
         let on_conflict = record.on_conflict.clone();
+        // Apart from what is pushed: whether pushes reach us is what people want to know.
+        let kind = format!("{}_by_journal", record.kind);
         let opened = record.conclusion.as_ref().map(|parked| parked.exceptions.clone()).unwrap_or_default();
         let arrival = Arrival {
             origin: origin.name.clone(),
@@ -43,6 +45,8 @@ impl Intake {
         };
         let receipt = self.store.append(arrival).await?.pop().ok_or(StoreError::Stopped)?;
         self.observer.note(&take::told(&origin.name, &receipt, id));
+        let (status, event) = take::became(&receipt, id);
+        self.heard.took(&origin.name, &kind, status, Some(event), received_at);
         let opened = match &receipt {
             Receipt::First { .. } => opened,
             Receipt::Duplicate { .. } => Vec::new(),

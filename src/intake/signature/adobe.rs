@@ -95,7 +95,7 @@ impl AdobeVerifier {
     pub async fn verify(&self, headers: &HeaderMap, body: Bytes, now: Timestamp) -> Result<Verified, Doubt> {
         let pairs = pairs(headers).map_err(Doubt::Refused)?;
         self.signed(&pairs, &body, now).await?;
-        let traces = self.for_us(&body).ok_or(Doubt::Refused(Refused::Wrong))?;
+        let traces = self.for_us(&body).ok_or(Doubt::Refused(Refused::Recipient))?;
         Ok(Verified { body, scheme: "adobe-signature", event_id: None, traces })
     }
 

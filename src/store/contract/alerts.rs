@@ -129,7 +129,9 @@ pub async fn api_5_an_alert_is_taken_once_and_stays_taken(store: &SharedStore) {
     let entropy = SeededEntropy::new(6);
     let one = alert(&entropy, "mug", 1);
     store.write_alerts(vec![raised(&one, vec![])]).await.unwrap();
+    assert_eq!(store.alert(one.id).await.unwrap().map(|known| known.id), Some(one.id));
     store.acknowledge_alert(one.id, act(one.id)).await.unwrap();
+    assert!(store.alert(one.id).await.unwrap().is_some_and(|known| known.acknowledged_at.is_some()));
     store.write_alerts(vec![raised(&Alert { waiting: 7, ..one.clone() }, vec![])]).await.unwrap();
     let open = store.open_alerts().await.unwrap();
     let taken = (open[0].state(), open[0].waiting, open[0].acknowledged_by.as_deref(), open[0].acknowledged_at);
@@ -140,6 +142,7 @@ pub async fn api_5_an_alert_is_taken_once_and_stays_taken(store: &SharedStore) {
     let late = store.acknowledge_alert(one.id, act(one.id)).await;
     assert!(matches!(late, Err(StoreError::NotAllowed(_))), "{late:?}");
     let other = AlertId::new(at(1), &entropy);
+    assert_eq!(store.alert(other).await.unwrap(), None);
     assert!(matches!(store.acknowledge_alert(other, act(other)).await, Err(StoreError::NotFound(_))));
     assert_eq!(store.audit_head().await.unwrap().rows, 1, "one act");
 }

@@ -137,6 +137,11 @@ pub(super) fn recent(conn: &Connection, limit: u32) -> Outcome<Vec<Alert>> {
     all(conn, &format!("{COLUMNS} ORDER BY resolved_at IS NOT NULL, seq DESC LIMIT ?1"), [limit])
 }
 
+/// One of them.
+pub(super) fn find(conn: &Connection, id: AlertId) -> Outcome<Option<Alert>> {
+    Ok(all(conn, &format!("{COLUMNS} WHERE id = ?1"), [id.as_bytes()])?.pop())
+}
+
 fn all(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> Outcome<Vec<Alert>> {
     let found = tx::rows(conn, sql, params, |row| Ok(alert(row)?.ok_or_else(unknown_word)))?;
     Ok(found.into_iter().collect::<Result<_, _>>()?)
@@ -147,8 +152,7 @@ fn unknown_word() -> StoreError {
 }
 
 fn severity(word: &str) -> Option<Severity> {
-    let all = [Severity::Info, Severity::Warning, Severity::Error, Severity::Critical];
-    all.into_iter().find(|severity| severity.as_str() == word)
+    Severity::ALL.into_iter().find(|severity| severity.as_str() == word)
 }
 
 fn alert(row: &Row<'_>) -> rusqlite::Result<Option<Alert>> {

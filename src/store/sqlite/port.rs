@@ -162,6 +162,10 @@ impl Store for SqliteStore {
         Box::pin(self.read(move |conn| alerts::recent(conn, limit)))
     }
 
+    fn alert(&self, id: AlertId) -> Answer<'_, Option<Alert>> {
+        Box::pin(self.read(move |conn| alerts::find(conn, id)))
+    }
+
     fn acknowledge_alert(&self, id: AlertId, act: Act) -> Answer<'_, ()> {
         Box::pin(self.write(Now, move |tx| alerts::acknowledge(tx, id, &act)))
     }

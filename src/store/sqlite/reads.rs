@@ -102,8 +102,7 @@ pub(super) fn figures(conn: &Connection) -> Outcome<StoreFigures> {
     let mut figures = StoreFigures::default();
     for (name, n) in tally::all(conn)? {
         if let Some(destination) = name.strip_prefix(tally::WAITING) {
-            let oldest = tx::row(conn, OLDEST, [destination], |row| row.get::<_, i64>(0))?;
-            figures.backlog.push((destination.to_owned(), count(n), oldest.map(from_micros)));
+            figures.backlog.push(waiting(conn, destination, n)?);
         } else if let Some(code) = name.strip_prefix(tally::OPEN) {
             figures.open_exceptions.push((code.to_owned(), count(n)));
         } else if name == tally::UNPROCESSED {
@@ -111,6 +110,18 @@ pub(super) fn figures(conn: &Connection) -> Outcome<StoreFigures> {
         }
     }
     Ok(figures)
+}
+
+/// What waits for each destination: its name, how many, since when the oldest.
+pub(super) fn backlog(conn: &Connection) -> Outcome<Vec<(String, u64, Option<Timestamp>)>> {
+    let all = tally::all(conn)?;
+    let each = all.iter().filter_map(|(name, n)| Some((name.strip_prefix(tally::WAITING)?, *n)));
+    each.map(|(destination, n)| waiting(conn, destination, n)).collect()
+}
+
+fn waiting(conn: &Connection, destination: &str, n: i64) -> Outcome<(String, u64, Option<Timestamp>)> {
+    let oldest = tx::row(conn, OLDEST, [destination], |row| row.get::<_, i64>(0))?;
+    Ok((destination.to_owned(), count(n), oldest.map(from_micros)))
 }
 
 /// All mapping tables with their heads.

@@ -172,7 +172,7 @@ fn destinations(conn: &Connection, slot: i64) -> Outcome<Vec<DestinationTraffic>
             }
         }
     }
-    let backlog = reads::figures(conn)?.backlog;
+    let backlog = reads::backlog(conn)?;
     let names: BTreeSet<&String> = delivered.keys().chain(backlog.iter().map(|(name, ..)| name)).collect();
     let one = |name: &String| {
         let (all, classes) = delivered.get(name).copied().unwrap_or_default();

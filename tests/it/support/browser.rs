@@ -84,6 +84,11 @@ impl Browser {
         self.does(&json!({ "do": "follow", "link": link }));
     }
 
+    /// Opens what is folded under a text.
+    pub fn opens(&mut self, text: &str) {
+        self.does(&json!({ "do": "open", "text": text }));
+    }
+
     /// Waits until a text is there for eyes.
     pub fn sees(&mut self, text: &str) {
         self.does(&json!({ "do": "see", "text": text }));

@@ -55,6 +55,7 @@ fn event() -> String {
 }
 
 const WRONG: Result<&str, Doubt> = Err(Doubt::Refused(Refused::Wrong));
+const NOT_FOR_US: Result<&str, Doubt> = Err(Doubt::Refused(Refused::Recipient));
 const MALFORMED: Result<&str, Doubt> = Err(Doubt::Refused(Refused::Malformed));
 const UNVERIFIABLE: Result<&str, Doubt> = Err(Doubt::Unverifiable);
 const YES: Result<&str, Doubt> = Ok("adobe-signature");
@@ -124,16 +125,16 @@ async fn sig_6_a_valid_signature_for_somebody_else_is_refused_whole() {
     let desk = Desk::new().await;
     let (ours, theirs) = (event(), event().replace(OURS, "ffffffffffffffffffffffffffffffff"));
     for (body, verdict) in [
-        (theirs.clone(), WRONG),
-        (format!("[{ours},{theirs}]"), WRONG),
-        (format!("[{ours},7]"), WRONG),
-        (format!("[{ours},{}]", ours.replace("recipientclientid", "recipient")), WRONG),
+        (theirs.clone(), NOT_FOR_US),
+        (format!("[{ours},{theirs}]"), NOT_FOR_US),
+        (format!("[{ours},7]"), NOT_FOR_US),
+        (format!("[{ours},{}]", ours.replace("recipientclientid", "recipient")), NOT_FOR_US),
         (format!("[{ours},{}]", ours.replace("recipientclientid", "recipient_client_id")), YES),
-        ("{}".to_owned(), WRONG),
+        ("{}".to_owned(), NOT_FOR_US),
         ("[]".to_owned(), YES),
         (format!("{{\"cut\":\"{OURS}"), YES),
-        (format!("{{\"cut\":\"{}", &OURS[1..]), WRONG),
-        (String::new(), WRONG),
+        (format!("{{\"cut\":\"{}", &OURS[1..]), NOT_FOR_US),
+        (String::new(), NOT_FOR_US),
     ] {
         assert_eq!(desk.signed(&body).await, verdict, "{body}");
     }
