@@ -203,7 +203,7 @@ async fn unc_2_after_a_lost_answer_each_is_sent_again_alone_with_the_same_bytes(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_throttled_goes_together_again() {
+async fn what_is_throttled_goes_together_again_at_no_charge() {
     let flow: Arc<Flow> = Arc::default();
     let (app, office) = beside(&flow, WEBHOOK).await;
     office.when_creating([Fault::Say(Reply::json(429, &json!({})).with("retry-after", "1"))]);
@@ -212,7 +212,10 @@ async fn what_is_throttled_goes_together_again() {
         app.order_is(number, "delivered").await;
     }
     let log = office.log();
-    assert_eq!(log.iter().map(|asked| numbers(asked).len()).collect::<Vec<_>>(), [4, 4]);
+    let sizes: Vec<usize> = log.iter().map(|asked| numbers(asked).len()).collect();
+    // Each waits a little longer than the other, so that not all need to be there when the first may go.
+    assert_eq!((sizes[0], sizes[1..].iter().sum::<usize>()), (4, 4), "{sizes:?}");
+    assert!(sizes.len() < 5, "{sizes:?}");
     assert!(log[1].at.duration_since(log[0].at) >= Duration::from_millis(900));
     let delivery = &app.order(sent[0]).await["deliveries"][0];
     assert_eq!(delivery["failures"].as_u64().unwrap_or_default(), 0, "free of charge: {delivery}");

@@ -27,8 +27,13 @@ async fn the_erp_sees_the_headers_of_the_contract() {
     )
     .await;
     app.settled().await;
-    let got = receiver.got();
+    let mut got = receiver.got();
     assert_eq!(got.len(), 2);
+    // Two orders are two lanes: the second may come first.
+    got.sort_by_key(|one| {
+        let document: Value = serde_json::from_slice(&one.body).unwrap();
+        document["order"]["increment_id"].to_string()
+    });
     let header = |index: usize, name: &str| got[index].headers[name].to_str().unwrap().to_owned();
     let key = header(0, "idempotency-key");
     assert_eq!(key.trim_matches('"').len(), 56, "{key}");
@@ -49,7 +54,7 @@ async fn the_erp_sees_the_headers_of_the_contract() {
     assert_eq!(document["schema"], "crossdock.sales_order.v1");
     assert_eq!(laws::broken(&document), Vec::<String>::new());
     let told = app.order("000000042").await;
-    assert_eq!(told["deliveries"][0]["receipt"], "R-1");
+    assert!(told["deliveries"][0]["receipt"].as_str().is_some_and(|receipt| receipt.starts_with("R-")), "{told}");
     assert_eq!(told["deliveries"][0]["key"], key.trim_matches('"'));
 }
 
