@@ -75,6 +75,6 @@ fn sig_6_a_genuine_signature_of_bytes_for_somebody_else_is_refused() {
     let door = AdobeDoor::new();
     let theirs = String::from_utf8(BODY.to_vec()).unwrap().replace(CLIENT_ID, "ffffffffffffffffffffffffffffffff");
     let signed = first_pair(&SIGNER, theirs.as_bytes());
-    assert_eq!(crate::ask(&door, &signed, theirs.as_bytes(), NOW), Some(Err(Refused::Wrong)));
+    assert_eq!(crate::ask(&door, &signed, theirs.as_bytes(), NOW), Some(Err(Refused::Recipient)));
     assert_eq!(crate::ask(&door, &genuine().headers, BODY, NOW), Some(Ok("adobe-signature")));
 }

@@ -1,30 +1,10 @@
 //! `batch` of a destination: where it may stand, and what it needs.
 
-use super::problems;
+use super::said_of;
 
 /// What is said of the batch of a destination with these settings.
 fn said(settings: &str) -> String {
-    let file = format!(
-        r#"
-# One problem that is always there.
-zzzzzzzzzz = 1
-
-[store]
-url = "sqlite:crossdock.db"
-
-[commerce.acme]
-edition = "paas"
-base_url = "https://shop.example.com/rest"
-auth = {{ type = "none" }}
-
-[destinations.flow]
-url = "https://flows.example.com/f1"
-auth = {{ type = "none" }}
-{settings}
-"#
-    );
-    let all = problems(&file);
-    all.lines().filter(|line| line.contains("flow.batch")).collect::<Vec<_>>().join("\n")
+    said_of("flow", "batch", settings)
 }
 
 const KEYED: &str = "guard = \"key\"\nkey_window = \"2160h\"";

@@ -1,30 +1,10 @@
 //! `shape` of a destination: its words, and what is refused with the remedy.
 
-use super::problems;
+use super::said_of;
 
 /// What is said of the shape of a destination with these settings.
 fn said(settings: &str) -> String {
-    let file = format!(
-        r#"
-# One problem that is always there.
-zzzzzzzzzz = 1
-
-[store]
-url = "sqlite:crossdock.db"
-
-[commerce.acme]
-edition = "paas"
-base_url = "https://shop.example.com/rest"
-auth = {{ type = "none" }}
-
-[destinations.erp]
-url = "https://erp.example.com/orders"
-auth = {{ type = "none" }}
-{settings}
-"#
-    );
-    let all = problems(&file);
-    all.lines().filter(|line| line.contains("erp.shape")).collect::<Vec<_>>().join("\n")
+    said_of("erp", "shape", settings)
 }
 
 #[test]
