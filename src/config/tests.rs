@@ -2,6 +2,7 @@
 
 mod batches;
 mod oidc;
+mod said;
 mod shape;
 
 use std::path::Path;
@@ -27,31 +28,6 @@ fn read(text: &str) -> Result<Loaded, Vec<Problem>> {
 fn lines(problems: &[Problem]) -> String {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     lines.join("\n")
-}
-
-/// What is said of one member of a destination with these settings.
-fn said_of(destination: &str, member: &str, settings: &str) -> String {
-    let file = format!(
-        r#"
-# One problem that is always there.
-zzzzzzzzzz = 1
-
-[store]
-url = "sqlite:crossdock.db"
-
-[commerce.acme]
-edition = "paas"
-base_url = "https://shop.example.com/rest"
-auth = {{ type = "none" }}
-
-[destinations.{destination}]
-url = "https://erp.example.com/orders"
-auth = {{ type = "none" }}
-{settings}
-"#
-    );
-    let (all, place) = (problems(&file), format!("{destination}.{member}"));
-    all.lines().filter(|line| line.contains(&place)).collect::<Vec<_>>().join("\n")
 }
 
 fn problems(text: &str) -> String {

@@ -1,6 +1,6 @@
 //! `batch` of a destination: where it may stand, and what it needs.
 
-use super::said_of;
+use super::said::said_of;
 
 /// What is said of the batch of a destination with these settings.
 fn said(settings: &str) -> String {

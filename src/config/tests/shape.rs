@@ -1,6 +1,6 @@
 //! `shape` of a destination: its words, and what is refused with the remedy.
 
-use super::said_of;
+use super::said::said_of;
 
 /// What is said of the shape of a destination with these settings.
 fn said(settings: &str) -> String {
