@@ -242,10 +242,15 @@ async fn of_number(api: &Api, name: &str, number: &str, body: &RenderBody) -> Re
     for event in detail.events.iter().rev() {
         // A body that cannot be read any more is no reason to stop: an earlier one may do.
         let Ok(Some(envelope)) = api.store.envelope(event.id).await else { continue };
-        let Ok(mut chosen) = expanded(api, name, envelope.body, "payload", Some(number)).await else { continue };
+        let wanted = Wanted { number, path: &envelope.path };
+        let Ok(mut chosen) = expanded(api, name, envelope.body, "payload", Some(wanted)).await else { continue };
         chosen.increment_id = Some(number.to_owned());
-        if let Some(system) = chosen.document.as_mut().and_then(|document| document.pointer_mut("/order/system")) {
-            *system = detail.order.system.clone().into();
+        if let Some(order) = chosen.document.as_mut().and_then(|document| document.get_mut("order")) {
+            order["system"] = detail.order.system.clone().into();
+            // Where the payload names no store, the origin's is the one that the document is made for.
+            if let (true, Ok(store_id)) = (order["store_id"].is_null(), detail.order.store_id.parse::<u32>()) {
+                order["store_id"] = store_id.into();
+            }
             return Ok(chosen);
         }
         // A hint says less of what is wrong than a whole order does.
@@ -274,13 +279,32 @@ async fn made_before(api: &Api, name: &str, detail: &OrderDetail) -> Result<Opti
     Ok(None)
 }
 
-/// An order of a payload for this destination: the one of that number, if one is wanted, else the first.
+/// One order of a payload that may hold several.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    number: &'a str,
+    /// Where its record stands.
+    path: &'a str,
+}
+
+impl Wanted<'_> {
+    fn is(&self, order: &Expansion) -> bool {
+        let stands_there =
+            |path: &str| path.strip_prefix(self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        match &order.sales_order {
+            Some(document) => document.order.increment_id.as_str() == self.number,
+            None => order.problems.iter().any(|problem| stands_there(&problem.path)),
+        }
+    }
+}
+
+/// An order of a payload for this destination: the one that is wanted, else the first.
 async fn expanded(
     api: &Api,
     name: &str,
     payload: Bytes,
     from: &'static str,
-    number: Option<&str>,
+    wanted: Option<Wanted<'_>>,
 ) -> Result<Chosen, ApiError> {
     let (engines, destination) = (Arc::clone(&api.engines), name.to_owned());
     let expansions = tokio::task::spawn_blocking(move || engines.expand(&payload, Some(&destination)))
@@ -289,10 +313,10 @@ async fn expanded(
     let mut orders = expansions
         .map_err(|finding| ApiError::unprocessable("no order can be read from the body", vec![finding]))?
         .orders;
-    let is_it = |order: &Expansion| match (&order.sales_order, number) {
-        (Some(document), Some(number)) => document.order.increment_id.as_str() == number,
-        (Some(_) | None, _) => true,
-    };
+    // Of a body with one order in it there is nothing to choose.
+    let is_alone = orders.len() == 1;
+    let is_it =
+        |order: &Expansion| wanted.is_none_or(|wanted| wanted.is(order) || is_alone && order.sales_order.is_none());
     let none = || ApiError::bad_request("the body holds no such order");
     let at = orders.iter().position(is_it).ok_or_else(none)?;
     let Expansion { sales_order, problems, .. } = orders.swap_remove(at);

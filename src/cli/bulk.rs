@@ -161,7 +161,7 @@ struct ReplayMany {
     #[arg(long, value_name = "FINGERPRINT")]
     group: Option<String>,
     /// Only this bad
-    #[arg(long, value_parser = crate::exceptions::handling::SEVERITIES)]
+    #[arg(long, value_parser = crate::domain::defect::Severity::WORDS)]
     severity: Option<String>,
     /// Only on this desk
     #[arg(long, value_parser = crate::exceptions::handling::OWNERS)]

@@ -15,8 +15,6 @@ const REASON_MAX: usize = 1_000;
 /// An exception that rests longer than this is forgotten rather than put off.
 const REST_MAX: Duration = Duration::from_hours(24 * 90);
 
-/// How bad an exception may be.
-pub const SEVERITIES: [&str; 4] = ["info", "warning", "error", "critical"];
 /// Whose desk one may be on.
 pub const OWNERS: [&str; 3] = ["operations", "finance", "integration"];
 

@@ -25,6 +25,7 @@ impl Provider {
     ///
     /// # Errors
     /// Never comes to it.
+    #[expect(clippy::unused_async, reason = "stands where the provider of the feature waits")]
     pub async fn begin(&self, _: &str, _: &Binding, _: Beginning) -> Result<String, Failed> {
         match *self {}
     }
@@ -33,6 +34,7 @@ impl Provider {
     ///
     /// # Errors
     /// Never comes to it.
+    #[expect(clippy::unused_async, reason = "stands where the provider of the feature waits")]
     pub async fn finish(&self, _: ProviderAnswer<'_>, _: Option<&Binding>) -> Result<Vouched, Failed> {
         match *self {}
     }

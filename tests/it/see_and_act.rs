@@ -161,3 +161,40 @@ async fn p2_metrics_and_ledger_tell_the_same_story() {
     assert_eq!(live.status().as_u16(), 200);
     tokio::time::timeout(Duration::from_secs(5), app.settled()).await.expect("nothing is due");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_be_sent_of_an_order_from_a_batch_is_told_of_that_order() {
+    let app = TestApp::with(|text| {
+        text.replace(
+            "[origins.flows]\ntype = \"patchworks\"",
+            "[origins.flows]\ntype = \"patchworks\"\ndefault_store_id = 7",
+        )
+    })
+    .await;
+    app.maps("skus", "key,value,destination\n24-WG085,ITEM-1,\n").await;
+    let mut order = orders::rest("000000003", "24-WG085", 1);
+    order.as_object_mut().unwrap().remove("store_id");
+    let batch = json!([orders::rest("000000001", "NOPE-A", 1), orders::rest("000000002", "NOPE-B", 1), order]);
+    assert_eq!(app.patchworks_sends(batch.to_string()).await.status, 202);
+    app.settled().await;
+    let preview = async |number: &str| {
+        let body = json!({ "increment_id": number });
+        let answer = app.asks(Method::POST, "/api/v1/destinations/erp/render", Some(&body)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
+    };
+    for (number, sku) in [("000000001", "NOPE-A"), ("000000002", "NOPE-B")] {
+        let told = preview(number).await;
+        assert!(told["problems"].to_string().contains(sku), "{number}: {told}");
+        assert_eq!(told["problems"].as_array().unwrap().len(), 1, "{number}: {told}");
+    }
+    app.maps("skus", "key,value,destination\n24-WG085,ITEM-1,\nNOPE-B,ITEM-2,\n").await;
+    let told = preview("000000002").await;
+    assert!(told["requests"][0]["body"].as_str().is_some_and(|body| body.contains("ITEM-2")), "{told}");
+
+    // The store that the document is made for where the payload names none.
+    let told = preview("000000003").await;
+    assert_eq!(told["from"], "payload", "{told}");
+    let body: serde_json::Value = serde_json::from_str(told["requests"][0]["body"].as_str().unwrap()).unwrap();
+    assert_eq!(body["order"]["store_id"], 7, "{told}");
+}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{REPLAY, RESEND};
 use crate::clock::Timestamp;
-use crate::domain::defect::ExceptionCode;
+use crate::domain::defect::{ExceptionCode, Severity};
 use crate::domain::due::DueTimes;
 use crate::exceptions::{due, handling};
 use crate::store::{DeliveryFilter, ExceptionFilter};
@@ -107,7 +107,7 @@ impl Filter {
         let words: &[(&'static str, &Option<String>, &[&str])] = match what {
             REPLAY => &[
                 ("state", &self.state, &REPLAYED_STATES),
-                ("severity", &self.severity, &handling::SEVERITIES),
+                ("severity", &self.severity, &Severity::WORDS),
                 ("owner", &self.owner, &handling::OWNERS),
             ],
             _ => &[("state", &self.state, &RESENT_STATES)],
