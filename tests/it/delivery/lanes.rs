@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossdock::demo::erp::Fault;
 
 use super::{SOON, app_with};
-use crate::support::{TestApp, orders};
+use crate::support::{TestApp, orders, until};
 
 async fn sends(app: &TestApp, number: u32) {
     let order = orders::rest(&format!("{number:09}"), "24-WG085", 2);
@@ -34,6 +34,8 @@ async fn lane_2_a_request_that_hangs_holds_one_place_and_no_other_order() {
     let app = app_with("concurrency = 4\nrequest_timeout = \"60s\"").await;
     app.erp.next([Fault::HangAfterApply(Duration::from_secs(12))]);
     sends(&app, 1).await;
+    // Another lane's request could be there first, and hang in its place.
+    until("the first is there", async || (!app.erp.find("000000001").is_empty()).then_some(())).await;
     for number in 2..=30 {
         sends(&app, number).await;
     }
