@@ -214,11 +214,11 @@ impl<'a> Reader<'a, '_> {
 /// Up to this many members an object is searched where the filter cannot exclude a double.
 const SEARCHED_MAX: usize = 128;
 
-/// Names of one object so far. Refusing doubles must not cost quadratic time: a small object has a filter of 512 bits
-/// that lets most new names pass unsearched, a large one a set with keyed hashes.
+/// Names of one object so far. Refusing doubles must not cost quadratic time: a small object has a filter of 2,048 bits
+/// that lets nearly all new names pass unsearched, a large one a set with keyed hashes.
 #[derive(Default)]
 struct Names<'a> {
-    filter: [u64; 8],
+    filter: [u64; 32],
     all: Option<HashSet<Cow<'a, str>>>,
 }
 
@@ -239,16 +239,24 @@ impl<'a> Names<'a> {
     }
 }
 
-/// A number below 512 that differs for most names: of their ends and their length, since many begin alike.
+/// A number below 2,048 that differs for most names: of their ends and their length, since many begin alike.
 fn place_of(name: &str) -> usize {
-    let bytes = name.as_bytes();
-    let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
-        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-        _ => (bytes.iter().fold(0, |letters, byte| letters << 8 | u64::from(*byte)), 0),
-    };
-    let mixed = (u128::from(last) << 64 | u128::from(first)) ^ bytes.len() as u128;
-    let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-    usize::try_from(mixed >> 119).expect("nine bits")
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let (first, last) = ends(name.as_bytes());
+    let mixed = first.wrapping_mul(ODD).wrapping_add(last ^ name.len() as u64);
+    let mixed = (mixed ^ mixed >> 32).wrapping_mul(ODD);
+    usize::try_from(mixed >> 53).expect("eleven bits")
+}
+
+/// The first and the last eight bytes of a name, or what there is of it.
+fn ends(name: &[u8]) -> (u64, u64) {
+    if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+    }
+    match (name.first_chunk(), name.last_chunk()) {
+        (Some(first), Some(last)) => (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into()),
+        _ => (name.iter().fold(0, |letters, byte| letters << 8 | u64::from(*byte)), 0),
+    }
 }
 
 impl<'a> Json<'a> {
@@ -333,7 +341,7 @@ impl<'a> Json<'a> {
     pub fn canonical(&self) -> String {
         // About an order's size: growing to it would copy it three times.
         let room = if matches!(self, Json::Object(_)) { 8 * 1024 } else { 64 };
-        let mut speller = Speller { out: String::with_capacity(room), sorted: true, last_order: Vec::new() };
+        let mut speller = Speller { out: String::with_capacity(room), sorted: true, order: Vec::new(), last: Vec::new() };
         speller.value(self);
         speller.out
     }
@@ -342,7 +350,7 @@ impl<'a> Json<'a> {
 /// Compact JSON text with every token as it was sent.
 impl fmt::Display for Json<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut speller = Speller { out: String::new(), sorted: false, last_order: Vec::new() };
+        let mut speller = Speller { out: String::new(), sorted: false, order: Vec::new(), last: Vec::new() };
         speller.value(self);
         formatter.write_str(&speller.out)
     }
@@ -353,8 +361,10 @@ struct Speller {
     out: String,
     /// Members by the bytes of their names, instead of in the order sent.
     sorted: bool,
-    /// The order in which the last object's members stand when sorted: neighbours mostly have the same names.
-    last_order: Vec<usize>,
+    /// The orders in which members of open objects stand when sorted, the innermost object's last: first letters, place.
+    order: Vec<(u128, usize)>,
+    /// The last such order that had to be sought: neighbours mostly have the same names.
+    last: Vec<usize>,
 }
 
 impl Speller {
@@ -375,43 +385,53 @@ impl Speller {
                 self.out.push(']');
             }
             Json::Object(members) if self.sorted && !members.is_sorted_by(|left, right| left.0 < right.0) => {
-                let order = self.order(members);
-                self.members(order.iter().map(|(_, place)| &members[*place]));
+                let begin = self.order.len();
+                self.sort(members);
+                self.out.push('{');
+                for number in 0..members.len() {
+                    let (name, value) = &members[self.order[begin + number].1];
+                    self.member(number, name, value);
+                }
+                self.out.push('}');
+                self.order.truncate(begin);
             }
-            Json::Object(members) => self.members(members.iter()),
+            Json::Object(members) => {
+                self.out.push('{');
+                for (number, (name, value)) in members.iter().enumerate() {
+                    self.member(number, name, value);
+                }
+                self.out.push('}');
+            }
         }
     }
 
-    /// The places of the members, sorted by their names.
-    fn order(&mut self, members: &[Member<'_>]) -> Vec<(u128, usize)> {
+    /// Puts the places of the members behind the orders there are, sorted by the members' names.
+    fn sort(&mut self, members: &[Member<'_>]) {
+        let begin = self.order.len();
         let lettered = |place: usize| (first_letters(&members[place].0), place);
         let by_name = |left: &(u128, usize), right: &(u128, usize)| {
             left.0.cmp(&right.0).then_with(|| members[left.1].0.cmp(&members[right.1].0))
         };
-        let mut order: Vec<(u128, usize)> = if self.last_order.len() == members.len() {
-            self.last_order.iter().copied().map(lettered).collect()
+        if self.last.len() == members.len() {
+            self.order.extend(self.last.iter().copied().map(lettered));
         } else {
-            (0..members.len()).map(lettered).collect()
-        };
+            self.order.extend((0..members.len()).map(lettered));
+        }
+        let order = &mut self.order[begin..];
         if !order.is_sorted_by(|left, right| by_name(left, right).is_lt()) {
             order.sort_unstable_by(by_name);
-            self.last_order.clear();
-            self.last_order.extend(order.iter().map(|(_, place)| *place));
+            self.last.clear();
+            self.last.extend(order.iter().map(|(_, place)| *place));
         }
-        order
     }
 
-    fn members<'m, 'a: 'm>(&mut self, members: impl Iterator<Item = &'m Member<'a>>) {
-        self.out.push('{');
-        for (index, (name, value)) in members.enumerate() {
-            if index > 0 {
-                self.out.push(',');
-            }
-            self.string(name);
-            self.out.push(':');
-            self.value(value);
+    fn member(&mut self, number: usize, name: &str, value: &Json<'_>) {
+        if number > 0 {
+            self.out.push(',');
         }
-        self.out.push('}');
+        self.string(name);
+        self.out.push(':');
+        self.value(value);
     }
 
     fn string(&mut self, text: &str) {
@@ -431,12 +451,18 @@ fn first_letters(name: &str) -> u128 {
     if let Some(first) = letters.first_chunk::<16>() {
         return u128::from_be_bytes(*first);
     }
+    // The last eight, or four, overlap the first; shifted into their place, they say the same there.
     let number = match (letters.first_chunk(), letters.last_chunk()) {
-        // The last eight overlap the first; shifted into their place, they say the same there.
         (Some(first), Some(last)) => {
             u128::from(u64::from_be_bytes(*first)) << (8 * (letters.len() - 8)) | u128::from(u64::from_be_bytes(*last))
         }
-        _ => letters.iter().fold(0, |number, letter| number << 8 | u128::from(*letter)),
+        _ => match (letters.first_chunk(), letters.last_chunk()) {
+            (Some(first), Some(last)) => {
+                let first = u64::from(u32::from_be_bytes(*first)) << (8 * (letters.len() - 4));
+                (first | u64::from(u32::from_be_bytes(*last))).into()
+            }
+            _ => letters.iter().fold(0, |number, letter| number << 8 | u128::from(*letter)),
+        },
     };
     number.unbounded_shl(8 * (16 - u32::try_from(letters.len()).expect("less than sixteen")))
 }

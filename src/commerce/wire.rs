@@ -275,7 +275,10 @@ impl<'p, 'j, 'a> Object<'p, 'j, 'a> {
     pub fn time(&self, name: &str) -> Option<Timestamp> {
         let text = self.text(name)?;
         let civil = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
-        let time = text.parse::<Timestamp>().ok().or_else(civil);
+        // As nearly all are written; a zone would stand behind, or in place of the seconds.
+        let is_civil = text.len() == 19 && matches!((text.as_bytes()[13], text.as_bytes()[16]), (b':', b':'));
+        let time = if is_civil { civil() } else { None };
+        let time = time.or_else(|| text.parse::<Timestamp>().ok()).or_else(civil);
         if time.is_none() {
             let message = format!("\"{}\" is not a time", text.chars().take(40).collect::<String>());
             // Warnings name places of the document, which calls the first of the two by another name.

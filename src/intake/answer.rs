@@ -249,7 +249,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 fn respond(status: StatusCode, kind: HeaderValue, body: &Value) -> Response {
-    let mut response = Response::new(Body::from(body.to_string()));
+    let text = serde_json::to_vec(body).expect("a value always serialises");
+    let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response

@@ -35,7 +35,7 @@ pub(super) fn kept(headers: &HeaderMap, verified: Option<&Verified>) -> String {
         })
         .collect();
     kept.extend(verified.map(|verified| verified.traces().clone()).unwrap_or_default());
-    Value::Object(kept).to_string()
+    serde_json::to_string(&kept).expect("names and values always serialise")
 }
 
 /// What events say of themselves beside their records: one value as it is, several different ones as a list.
