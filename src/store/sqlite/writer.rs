@@ -38,12 +38,11 @@ pub(super) struct Grouping {
     pub(super) settle_wait: Duration,
 }
 
-/// From this many commands on, waiting for a few more pays.
+/// From this many commands on, waiting for more pays: a commit costs the same flush and the same pages for all of them.
 const COMPANY: usize = 8;
-/// How long to wait for a few more; as a fixed delay for everyone it would only add to the latency.
-const WINDOW: Duration = Duration::from_micros(300);
-/// Nobody came for this long: commit.
-const PAUSE: Duration = Duration::from_micros(60);
+/// The writer sleeps this long at a time while more come, and is not woken for each: that would cost a busy machine more
+/// than the commit saves. Nobody came meanwhile: commit.
+const NAP: Duration = Duration::from_micros(200);
 
 /// What the writer is handed.
 enum Message {
@@ -157,6 +156,25 @@ pub(super) fn inbox(length: usize) -> (Inbox, Orders) {
 /// The writer's end of the queue.
 pub(super) struct Orders(Receiver<Message>);
 
+/// A group that somebody waits for, and might wait for others.
+#[derive(Clone, Copy, Debug)]
+struct Waits {
+    /// Commands that are there.
+    there: usize,
+    /// Commands that were there before the last nap.
+    at_last_nap: usize,
+    /// Since the group began.
+    waited: Duration,
+}
+
+impl Waits {
+    /// Whether another nap pays. Whoever comes during a commit waits for its end anyway: waiting for company as long as
+    /// the last commit `took` at most doubles that, and never exceeds the `bound`.
+    fn once_more(self, took: Duration, bound: Duration) -> bool {
+        self.there >= COMPANY && self.there > self.at_last_nap && self.waited + NAP <= took.min(bound)
+    }
+}
+
 enum Next {
     Group(Vec<Box<dyn Work>>, Option<oneshot::Sender<Result<(), StoreError>>>),
     End,
@@ -176,10 +194,13 @@ impl Writer {
     /// Until nobody can send any more or the disk failed; or whoever asked for an end in order.
     fn serve(&self, orders: &Orders) -> Option<oneshot::Sender<Result<(), StoreError>>> {
         let statements = Shelf::new(&self.conn);
+        let mut took = Duration::ZERO;
         loop {
-            let Next::Group(group, close) = self.gather(orders) else { return None };
+            let Next::Group(group, close) = self.gather(orders, took) else { return None };
             if !group.is_empty() {
+                let began = Instant::now();
                 self.commit(group, &statements);
+                took = began.elapsed();
             }
             if close.is_some() || self.health.is_dead() {
                 return close;
@@ -226,8 +247,8 @@ impl Writer {
         }
     }
 
-    /// The next group: what is there now, and a little more where waiting pays.
-    fn gather(&self, orders: &Orders) -> Next {
+    /// The next group: what is there now, and more where waiting pays. `took`: how long the last commit did.
+    fn gather(&self, orders: &Orders, took: Duration) -> Next {
         let mut group: Vec<Box<dyn Work>> = Vec::new();
         match orders.0.recv() {
             Ok(Message::Work(work)) => group.push(work),
@@ -236,11 +257,21 @@ impl Writer {
         }
         let began = Instant::now();
         let mut urgent = group[0].urgency() == Urgency::Now;
+        let mut at_last_nap = 0;
         while group.len() < self.grouping.group_max {
             let message = match orders.0.try_recv() {
                 Ok(message) => message,
                 Err(TryRecvError::Disconnected) => break,
-                Err(TryRecvError::Empty) => match self.wait(orders, group.len(), urgent, began) {
+                Err(TryRecvError::Empty) if urgent => {
+                    let waits = Waits { there: group.len(), at_last_nap, waited: began.elapsed() };
+                    if !waits.once_more(took, self.grouping.group_wait) {
+                        break;
+                    }
+                    at_last_nap = group.len();
+                    std::thread::sleep(NAP);
+                    continue;
+                }
+                Err(TryRecvError::Empty) => match self.for_company(orders, began) {
                     Some(message) => message,
                     None => break,
                 },
@@ -256,16 +287,10 @@ impl Writer {
         Next::Group(group, None)
     }
 
-    fn wait(&self, orders: &Orders, length: usize, urgent: bool, began: Instant) -> Option<Message> {
-        let (window, pause) = if !urgent {
-            (self.grouping.settle_wait, self.grouping.settle_wait)
-        } else if length >= COMPANY {
-            (WINDOW.min(self.grouping.group_wait), PAUSE)
-        } else {
-            return None;
-        };
-        let left = window.checked_sub(began.elapsed()).filter(|left| !left.is_zero())?;
-        orders.0.recv_timeout(left.min(pause)).ok()
+    /// Waits for the next command: nobody waits for those that are there.
+    fn for_company(&self, orders: &Orders, began: Instant) -> Option<Message> {
+        let left = self.grouping.settle_wait.checked_sub(began.elapsed()).filter(|left| !left.is_zero())?;
+        orders.0.recv_timeout(left).ok()
     }
 
     fn commit(&self, mut group: Vec<Box<dyn Work>>, statements: &Shelf<'_>) {
@@ -389,5 +414,27 @@ impl From<Fault> for Broken {
     fn from(fault: Fault) -> Self {
         let gravity = fault.gravity();
         Broken::Whole(StoreError::from(fault).to_string(), gravity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_waits_for_company_only_while_it_comes_and_no_longer_than_a_commit_takes() {
+        let micros = Duration::from_micros;
+        let waits = |there, at_last_nap, waited, took| {
+            let group = Waits { there, at_last_nap, waited: micros(waited) };
+            group.once_more(micros(took), micros(2_000))
+        };
+        assert!(!waits(1, 0, 0, 1_000), "one alone is committed at once");
+        assert!(!waits(COMPANY - 1, 0, 0, 1_000), "a few are committed at once");
+        assert!(waits(COMPANY, 0, 0, 1_000));
+        assert!(!waits(COMPANY, COMPANY, 200, 1_000), "nobody came during the nap");
+        assert!(waits(COMPANY + 1, COMPANY, 800, 1_000));
+        assert!(!waits(COMPANY + 1, COMPANY, 801, 1_000), "as long as the last commit took, and no longer");
+        assert!(!waits(COMPANY + 1, COMPANY, 1_801, 60_000), "a slow disk does not make everyone slower still");
+        assert!(!waits(COMPANY, 0, 0, 199), "a fast commit costs less than a nap");
     }
 }
