@@ -2,20 +2,23 @@
 //!
 //! PASSIVE every 100 ms takes no lock that the writer wants. Under steady load it never gets to the end of the log, so the
 //! log would grow without bound: past 32 MiB it is reset under the gate that the writer holds around its transactions,
-//! after two more PASSIVE rounds have left little to copy. A reader that looks at an older state (a copy is being made)
-//! keeps it from being reset: it is never waited for, which would hold up the writer, but asked again a little later. `SQLite`'s own busy handler never arbitrates: its sleeps of up to
-//! 100 ms would be everyone's p99.
+//! after two more PASSIVE rounds have left little to copy, and flushes of our own little to flush (decision 0078). A
+//! reader that looks at an older state (a copy is being made) keeps it from being reset: it is never waited for, which
+//! would hold up the writer, but asked again a little later. `SQLite`'s own busy handler never arbitrates: its sleeps of
+//! up to 100 ms would be everyone's p99.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 
-use super::fault::{Outcome, gravity};
+use super::fault::{Fault, Outcome, gravity};
 use super::health::Health;
+use super::open;
 
 const EVERY: Duration = Duration::from_millis(100);
 /// The log is reset when it holds more.
@@ -39,6 +42,8 @@ pub(super) struct Checkpointer {
     pub(super) commits: Arc<AtomicU64>,
     /// Size of a page, to turn frames into bytes.
     pub(super) page_bytes: u64,
+    /// Flushes the file beside `SQLite`.
+    pub(super) flusher: Flusher,
 }
 
 impl Checkpointer {
@@ -64,10 +69,10 @@ impl Checkpointer {
                         done = commits;
                     }
                 }
-                Err(super::fault::Fault::Sql(error)) => {
+                Err(Fault::Sql(error)) => {
                     self.health.failed(&format!("checkpoint: {error}"), gravity(&error));
                 }
-                Err(super::fault::Fault::Answer(error)) => self.health.die(&error.to_string()),
+                Err(Fault::Answer(error)) => self.health.die(&error.to_string()),
             }
         }
     }
@@ -77,8 +82,10 @@ impl Checkpointer {
         let mut copied = self.checkpoint("PASSIVE")?;
         let rested = resting.is_none_or(|since| since.elapsed() >= REST);
         if copied.frames * (self.page_bytes + 24) > LOG_BYTES_MAX && rested {
-            self.checkpoint("PASSIVE")?;
-            self.checkpoint("PASSIVE")?;
+            for _ in 0..2 {
+                self.flusher.flush()?;
+                self.checkpoint("PASSIVE")?;
+            }
             let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
             copied = self.checkpoint("RESTART")?;
             *resting = copied.busy.then(Instant::now);
@@ -102,8 +109,51 @@ struct Copied {
     busy: bool,
 }
 
+/// Flushes the store's file beside `SQLite`, which does so only when a checkpoint got to the end of the log. Under load none
+/// does before RESTART, and that one would flush everything since the last (some 12 MB, 8 to 16 ms) while the writer waits.
+pub(super) struct Flusher {
+    path: PathBuf,
+    /// Opened when it is first wanted and never closed: closing a file drops every lock that this process has on it, those
+    /// of `SQLite` included, and another process would take the log for nobody's.
+    file: OnceLock<Option<&'static File>>,
+}
+
+impl Flusher {
+    /// For this store file.
+    pub(super) fn of(path: &Path) -> Self {
+        Flusher { path: path.to_path_buf(), file: OnceLock::new() }
+    }
+
+    /// Flushes what was written into the file so far. What it cannot open it leaves to `SQLite`.
+    pub(super) fn flush(&self) -> Outcome<()> {
+        let Some(file) = self.file.get_or_init(|| self.open()) else { return Ok(()) };
+        // As grave as where SQLite meets it: whoever flushes next may not hear of it any more (ACK-6).
+        file.sync_data().map_err(|reason| {
+            let code = ffi::Error::new(ffi::SQLITE_IOERR_FSYNC);
+            Fault::Sql(rusqlite::Error::SqliteFailure(code, Some(format!("{}: {reason}", self.path.display()))))
+        })
+    }
+
+    /// Whether it has flushed anything.
+    #[cfg(test)]
+    pub(super) fn is_open(&self) -> bool {
+        self.file.get().is_some_and(Option::is_some)
+    }
+
+    fn open(&self) -> Option<&'static File> {
+        if open::is_simulated(&self.path) {
+            return None;
+        }
+        let opened = File::open(&self.path);
+        if let Err(reason) = &opened {
+            tracing::debug!(%reason, "the store's file is flushed by SQLite alone");
+        }
+        opened.ok().map(|file| &*Box::leak(Box::new(file)))
+    }
+}
+
 /// Where the log of a store file is.
-pub(super) fn log_path(store: &std::path::Path) -> PathBuf {
+pub(super) fn log_path(store: &Path) -> PathBuf {
     let mut path = store.as_os_str().to_owned();
     path.push("-wal");
     path.into()

@@ -206,6 +206,7 @@ impl SqliteStore {
                 health: Arc::clone(&health),
                 commits: Arc::clone(&commits),
                 page_bytes,
+                flusher: checkpoint::Flusher::of(path),
             };
             threads.push(spawn("store-checkpoint", &health, move || checkpointer.run(&stopped))?);
         }

@@ -162,7 +162,7 @@ pub(super) fn is_simulated(path: &Path) -> bool {
 }
 
 #[cfg(not(test))]
-fn is_simulated(_: &Path) -> bool {
+pub(super) fn is_simulated(_: &Path) -> bool {
     false
 }
 

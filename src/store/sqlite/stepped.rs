@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::checkpoint::Checkpointer;
+use super::checkpoint::{Checkpointer, Flusher};
 use super::fault::{Fault, gravity};
 use super::health::Health;
 use super::open::{self, Opened};
@@ -40,6 +40,7 @@ pub(super) fn start(opened: Opened, options: Options, clock: SharedClock) -> Res
             health: Arc::clone(&health),
             commits: Arc::clone(&commits),
             page_bytes: page_bytes(&opened.conn)?,
+            flusher: Flusher::of(path),
         };
         if planted!(CheckpointNotFlushed) {
             checkpointer.conn.execute_batch("PRAGMA synchronous = OFF").map_err(Fault::from)?;

@@ -2,6 +2,7 @@
 
 mod books;
 mod bulk;
+mod checkpoint;
 mod contract;
 mod crash;
 mod failures;
