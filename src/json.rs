@@ -341,7 +341,8 @@ impl<'a> Json<'a> {
     pub fn canonical(&self) -> String {
         // About an order's size: growing to it would copy it three times.
         let room = if matches!(self, Json::Object(_)) { 8 * 1024 } else { 64 };
-        let mut speller = Speller { out: String::with_capacity(room), sorted: true, order: Vec::new(), last: Vec::new() };
+        let mut speller =
+            Speller { out: String::with_capacity(room), sorted: true, order: Vec::new(), last: Vec::new() };
         speller.value(self);
         speller.out
     }

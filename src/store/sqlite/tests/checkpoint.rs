@@ -80,11 +80,7 @@ fn ack_6_flushing_the_file_beside_sqlite_takes_none_of_its_locks() {
     overflow.checkpointer.flusher.flush().unwrap();
     overflow.checkpointer.flusher.flush().unwrap();
     let Overflow { _folder, path, writer, checkpointer } = overflow;
-    let flusher_gone = Overflow {
-        checkpointer: Checkpointer { flusher: Flusher::of(&path), ..checkpointer },
-        _folder,
-        path,
-        writer,
-    };
+    let flusher_gone =
+        Overflow { checkpointer: Checkpointer { flusher: Flusher::of(&path), ..checkpointer }, _folder, path, writer };
     assert_eq!(flusher_gone.locks(), before, "closing the file would have dropped them");
 }
